@@ -1,0 +1,1674 @@
+# -*- coding: utf-8 -*-
+# Licensed under the Apache License, Version 2.0: see LICENSE.
+"""A docker-registry storage driver whose only state is an OpenStack Swift container.
+
+Read from the bottom up: `Storage` is what a registry uses; it stands on `_Swift`, which sends one request and
+knows about retries, tokens and errors; that stands on `_Login` (one token for all connections), `_Pool` (bounded
+connections, never shared by two operations in flight) and `Settings` (the table every setting is in).
+
+Errors, all of them from `docker_registry.core.exceptions`:
+
+    FileNotFoundError     Swift answered 404 for the object, and for nothing else
+    WrongArgumentsError   a path or a range that no object can have
+    ConfigError           a setting is missing, wrong or refused by Swift; the text names it, never a secret
+    UnreachableError      no connection, no answer in time, or no free connection of our own
+    BrokenError           Swift answered, and wrongly, after all retries; has .status, .trans_id and .retry_after
+
+Runs on Python 2.7 (where the v1 registry lives) and on Python 3.10 and newer.
+"""
+
+import calendar
+import collections
+import difflib
+import email.utils
+import functools
+import hashlib
+import hmac
+import io
+import json
+import logging
+import os
+import random
+import re
+import socket
+import ssl
+import sys
+import threading
+import time
+import uuid
+
+import requests
+from swiftclient import client as swiftclient
+
+from docker_registry.core import driver
+from docker_registry.core import exceptions
+
+try:
+    from http.client import HTTPException
+    from queue import Empty, LifoQueue
+    from urllib.parse import quote, quote_plus, unquote, urlencode, urlsplit
+except ImportError:  # Python 2
+    from httplib import HTTPException
+    from Queue import Empty, LifoQueue
+    from urllib import quote, quote_plus, unquote, urlencode
+    from urlparse import urlsplit
+
+try:
+    # redis comes with docker-registry-core, and the one that core pins cannot be imported on Python 3.12+.
+    from docker_registry.core import lru
+    from redis.exceptions import RedisError, WatchError
+except Exception:  # whatever a redis too old for this Python dies of: without it there is no cache, and that is all
+    lru = None
+
+__all__ = ['Part', 'SETTINGS', 'Settings', 'Stat', 'Storage', 'Stream']
+__version__ = '0.3.0'
+
+logger = logging.getLogger(__name__)
+
+PYTHON2 = sys.version_info[0] == 2
+text_type = type(u'')
+
+MiB = 1024 * 1024
+# What one segment of a large object may be: Swift's own limits are 1 byte and 5 GiB, but Swift slows down the
+# reading of segments below 1 MiB (https://docs.openstack.org/swift/latest/middleware.html#static-large-objects,
+# rate_limit_under_size).
+SMALLEST_SEGMENT, LARGEST_SEGMENT = MiB, 5 * 1024 * MiB
+# A manifest names at most 1000 segments (max_manifest_segments, the same page). After each quarter of them the
+# segments double, so that 32 MiB to begin with reach 120 GB.
+SEGMENTS_BEFORE_DOUBLING = 250
+LONGEST_NAME = 1024  # bytes of UTF-8, Swift's max_object_name_length
+READ_SIZE = 256 * 1024  # what one read of a body asks for, in bytes
+# A body larger than what socket buffers take in may wait for Swift while it is sent, not only when it is answered.
+SENT_AT_ONCE = 64 * 1024
+CONTAINER_CHECK_SECONDS = 60  # a 404 makes us look whether the container is still there, at most this often
+SEGMENTS = '_segments'  # where segments live, below the root
+SEGMENTS_HEADER = 'X-Object-Meta-Segments'  # "<upload id> <count>" on each large object that stream_write commits
+
+
+# --- Settings -------------------------------------------------------------------------------------------------
+
+
+def _text(value):
+    return value
+
+
+def _flag(value):
+    known = {'true': True, 'yes': True, 'on': True, '1': True, 'false': False, 'no': False, 'off': False, '0': False}
+    if value.lower() not in known:
+        raise ValueError('should be true or false')
+    return known[value.lower()]
+
+
+def _one_of(*words):
+    def parse(value):
+        if value.lower() not in words:
+            raise ValueError('should be one of ' + ', '.join(words))
+        return value.lower()
+    return parse
+
+
+def _number(least, kind=int):
+    def parse(value):
+        try:
+            number = kind(value)
+        except ValueError:
+            raise ValueError('should be a number')
+        if not least <= number < float('inf'):
+            raise ValueError('should be a number of at least %s' % least)
+        return number
+    return parse
+
+
+def _size(value):
+    match = re.match(r'(\d+)\s*([kmg]?)(i?b)?$', value.lower())
+    if not match:
+        raise ValueError('should be a size such as 33554432 or 32MiB')
+    size = int(match.group(1)) * 1024 ** ' kmg'.index(match.group(2) or ' ')
+    if not SMALLEST_SEGMENT <= size <= LARGEST_SEGMENT:
+        raise ValueError('should lie between 1 MiB and 5 GiB')
+    return size
+
+
+def _auth_version(value):
+    """1, 2 or 3 of '1', '1.0', 'v1', 'v3', '2.0', ..."""
+    match = re.match(r'v?([123])(\.\d+)?$', value.lower())
+    if not match:
+        raise ValueError('should be 1, 2 or 3')
+    return int(match.group(1))
+
+
+Setting = collections.namedtuple('Setting', 'key environment default unit meaning parse secret aliases')
+
+
+def _setting(key, environment, default, meaning, parse=_text, unit='', secret=False, aliases=()):
+    names = tuple(environment.split()) or (key.upper(),)
+    return Setting(key, names, default, unit, meaning, parse, secret, tuple(aliases))
+
+
+#: Every setting there is: the table that `Settings` reads and that README's table is tested against.
+SETTINGS = (
+    _setting('swift_authurl', 'OS_AUTH_URL ST_AUTH', None, 'where to log in'),
+    _setting('swift_auth_version', 'OS_AUTH_VERSION OS_IDENTITY_API_VERSION ST_AUTH_VERSION', None,
+             '1 (SoftLayer, TempAuth), 2 or 3 (Keystone); unset: told from the end of the URL, else 3 with an '
+             'application credential, else 2', _auth_version),
+    _setting('swift_user', 'OS_USERNAME ST_USER', None, 'user name; for v1 `account:user`, kept whole'),
+    _setting('swift_user_id', 'OS_USER_ID', None, 'user id, instead of the name (v3)'),
+    _setting('swift_password', 'OS_PASSWORD ST_KEY', None, 'password; for v1 the API key', secret=True),
+    _setting('swift_tenant_name', 'OS_PROJECT_NAME OS_TENANT_NAME', None, 'project (tenant) name',
+             aliases=['swift_project_name']),
+    _setting('swift_tenant_id', 'OS_PROJECT_ID OS_TENANT_ID', None, 'project (tenant) id',
+             aliases=['swift_project_id']),
+    _setting('swift_user_domain_name', 'OS_USER_DOMAIN_NAME', None, "the user's domain, by name (v3)"),
+    _setting('swift_user_domain_id', 'OS_USER_DOMAIN_ID', None,
+             "the user's domain, by id (v3); with neither id nor name: `default`"),
+    _setting('swift_project_domain_name', 'OS_PROJECT_DOMAIN_NAME', None, "the project's domain, by name (v3)"),
+    _setting('swift_project_domain_id', 'OS_PROJECT_DOMAIN_ID', None,
+             "the project's domain, by id (v3); with neither id nor name: `default`"),
+    _setting('swift_application_credential_id', 'OS_APPLICATION_CREDENTIAL_ID', None,
+             'application credential, by id (v3)'),
+    _setting('swift_application_credential_name', 'OS_APPLICATION_CREDENTIAL_NAME', None,
+             'application credential, by name; needs the user too (v3)'),
+    _setting('swift_application_credential_secret', 'OS_APPLICATION_CREDENTIAL_SECRET', None,
+             'secret of the application credential', secret=True),
+    _setting('swift_trust_id', 'OS_TRUST_ID', None, 'trust to act under, instead of a project (v3)'),
+    _setting('swift_auth_token', 'OS_AUTH_TOKEN', None,
+             'a ready token, instead of logging in; needs swift_object_storage_url, and is not renewed', secret=True),
+    _setting('swift_region_name', 'OS_REGION_NAME', None, 'region whose Swift to use (v2, v3)'),
+    _setting('swift_endpoint_type', 'OS_ENDPOINT_TYPE OS_INTERFACE', 'public',
+             'endpoint of the catalog: public, internal or admin (v2, v3)',
+             lambda value: _one_of('public', 'internal', 'admin')(re.sub('url$', '', value.lower()))),
+    _setting('swift_service_type', 'OS_SERVICE_TYPE', 'object-store', 'service type in the catalog (v2, v3)'),
+    _setting('swift_object_storage_url', 'OS_STORAGE_URL', None, 'storage URL, instead of the one the login gives'),
+    _setting('swift_public_url', '', None, 'storage URL to redirect clients to, if theirs is not ours'),
+    _setting('swift_cacert', 'OS_CACERT', None, 'file of CA certificates to trust, instead of the usual ones'),
+    _setting('swift_insecure', 'SWIFTCLIENT_INSECURE', False, 'true: do not verify TLS certificates', _flag),
+    _setting('swift_cert', 'OS_CERT', None, 'file of the client certificate'),
+    _setting('swift_cert_key', 'OS_KEY', None, 'file of the client certificate\'s key'),
+    _setting('swift_container', 'OS_CONTAINER', None, 'container that holds the registry'),
+    _setting('swift_create_container', '', True, 'false: fail when the container is missing', _flag),
+    _setting('swift_storage_policy', '', None, 'storage policy of a container that is created'),
+    _setting('storage_path', 'STORAGE_PATH', '', 'root: what the name of each object begins with'),
+    _setting('swift_segment_size', '', 32 * MiB,
+             'objects above this are stored as static large objects of such segments; a writer holds one in memory',
+             _size, 'bytes'),
+    _setting('swift_connect_timeout', '', 10.0, 'to wait for a connection', _number(0.001, float), 'seconds'),
+    _setting('swift_read_timeout', '', 120.0, "to wait for an answer; above Swift's rate limit pause of 60",
+             _number(0.001, float), 'seconds'),
+    _setting('swift_retries', '', 5, 'how often a request is sent again', _number(0), 'times'),
+    _setting('swift_retry_max_wait', '', 30.0, 'longest pause before sending again; a longer Retry-After is an error',
+             _number(0, float), 'seconds'),
+    _setting('swift_pool_size', '', 32, 'most connections to Swift at a time, in each process', _number(1)),
+    _setting('swift_pool_timeout', '', 60.0, 'to wait for one of them to be free', _number(0.001, float), 'seconds'),
+    _setting('swift_newest', '', 'mutable',
+             'ask all replicas for the newest version (X-Newest): of `mutable` names, `always` or `never`',
+             _one_of('mutable', 'always', 'never')),
+    _setting('swift_temp_url_key', '', None, 'key of the container or the account that signs redirects', secret=True),
+    _setting('swift_temp_url_set_key', '', 'no',
+             'put the key on the `container` or the `account` if it is not there yet; `no`: it is there',
+             _one_of('no', 'container', 'account')),
+    _setting('swift_temp_url_ttl', '', 1200, 'how long a redirect is good for', _number(1), 'seconds'),
+    _setting('swift_temp_url_digest', '', 'auto', '`auto`: the best that /info lists; or sha1, sha256, sha512',
+             _one_of('auto', 'sha1', 'sha256', 'sha512')),
+)
+
+
+class Settings(object):
+    """All settings as attributes, named as in `SETTINGS` without the `swift_`.
+
+    :param config: the registry's configuration: a dict, or an object with attributes (unset: None)
+    :param environ: what to read where the configuration says nothing
+    :raises ConfigError: naming the key, and never the value of a secret
+    """
+
+    def __init__(self, config=None, environ=None):
+        environ = os.environ if environ is None else environ
+        for setting in SETTINGS:
+            value, origin = _look_up(setting, config, environ)
+            setattr(self, setting.key.replace('swift_', '', 1), _parsed(setting, value, origin))
+        for key in _unknown_keys(config):
+            close = difflib.get_close_matches(key, [setting.key for setting in SETTINGS], 1)
+            logger.warning('unknown setting %s is ignored%s', key, ': is %s meant?' % close[0] if close else '')
+        self._complete()
+
+    def __repr__(self):
+        secret = set(setting.key.replace('swift_', '', 1) for setting in SETTINGS if setting.secret)
+        return 'Settings(%s)' % ', '.join(
+            '%s=%s' % (name, '***' if name in secret else repr(value))
+            for name, value in sorted(vars(self).items()) if value is not None)
+
+    def _complete(self):
+        """Fill in what follows from the rest, and name what is missing."""
+        self._need(self.container, 'swift_container')
+        if '/' in self.container or len(self.container) > 256:
+            raise _config_error('swift_container (OS_CONTAINER) is no name of a container: %s' % self.container)
+        if self.auth_token:
+            return self._need(self.object_storage_url, 'swift_object_storage_url')
+        self._need(self.authurl, 'swift_authurl')
+        if urlsplit(self.authurl).scheme not in ('http', 'https'):
+            raise _config_error('swift_authurl (OS_AUTH_URL) is no http or https URL: %s' % self.authurl)
+        application = self.application_credential_id or self.application_credential_name
+        self.auth_version = self.auth_version or _version_of(self.authurl) or (3 if application else 2)
+        if application and self.auth_version == 3:
+            self._need(self.application_credential_secret, 'swift_application_credential_secret')
+            return self._need(self.application_credential_id or self.user or self.user_id, 'swift_user')
+        self._need(self.user or self.user_id and self.auth_version == 3, 'swift_user')
+        self._need(self.password, 'swift_password')
+        if self.auth_version == 2 and self.tenant_name is None and self.tenant_id is None and ':' in self.user:
+            self.tenant_name, self.user = self.user.split(':', 1)  # as the swift command line reads it
+        if self.auth_version > 1:
+            self._need(self.tenant_name or self.tenant_id or self.trust_id, 'swift_tenant_name')
+
+    def _need(self, value, key):
+        if not value:
+            names = next(setting.environment for setting in SETTINGS if setting.key == key)
+            raise _config_error('%s is not set: put it in the configuration or in the environment as %s'
+                                % (key, ' or '.join(names)))
+
+
+def _look_up(setting, config, environ):
+    """(text, where it stands), or (None, None) for a setting that is nowhere; the configuration comes first."""
+    keys = (setting.key,) + setting.aliases
+    for read, names, suffix in ((functools.partial(_configured, config, environ), keys, '_file'),
+                                (environ.get, setting.environment, '_FILE')):
+        for name in names:
+            value = read(name)
+            if value is not None and value != '':
+                return _as_text(value), name
+            path = read(name + suffix) if setting.secret else None
+            if path:
+                return _file_content(path, name + suffix), name + suffix
+    return None, None
+
+
+def _configured(config, environ, key):
+    """The value of one key, with `_env:NAME:default` taken from the environment as the text it is there.
+
+    The registry's own reading of `_env:` goes through YAML, which makes 83 of the password 0123.
+    """
+    raw = getattr(config, '_config', config)
+    value = raw.get(key) if isinstance(raw, dict) else getattr(config, key, None)
+    if isinstance(value, (str, text_type)) and value.startswith('_env:'):
+        name, _, default = value[len('_env:'):].partition(':')
+        return environ.get(name) or default
+    return value
+
+
+def _unknown_keys(config):
+    raw = getattr(config, '_config', config)
+    keys = raw if isinstance(raw, dict) else vars(raw) if hasattr(raw, '__dict__') else ()
+    known = set()
+    for setting in SETTINGS:
+        for key in (setting.key,) + setting.aliases:
+            known.update([key, key + '_file'] if setting.secret else [key])
+    return sorted(key for key in keys if str(key).startswith('swift_') and key not in known)
+
+
+def _as_text(value):
+    if isinstance(value, bytes) and not PYTHON2:
+        return value.decode('utf-8')
+    return value.encode('utf-8') if PYTHON2 and isinstance(value, text_type) else str(value)
+
+
+def _file_content(path, name):
+    try:
+        with io.open(path, encoding='utf-8') as file:
+            return _as_text(file.read().strip())
+    except (IOError, OSError, UnicodeDecodeError) as error:
+        raise _config_error('%s cannot be read: %s' % (name, getattr(error, 'strerror', None) or 'not UTF-8'))
+
+
+def _parsed(setting, value, origin):
+    if value is None:
+        return setting.default
+    try:
+        return setting.parse(value)
+    except ValueError as error:
+        shown = '' if setting.secret else ' %r' % value
+        raise _config_error('%s%s (of %s) %s' % (setting.key, shown, origin, error))
+
+
+def _version_of(url):
+    """The auth version that the end of a URL names (`/v1.0`, `/v2.0`, `/v3`), or None."""
+    match = re.search(r'/v([123])(\.\d+)?/*$', urlsplit(url).path)
+    return match and int(match.group(1))
+
+
+# --- Errors ---------------------------------------------------------------------------------------------------
+
+
+def _error(kind, text, status=None, trans_id=None, retry_after=None):
+    error = kind(text, message=text)  # core's exceptions show .message, everything else shows str()
+    error.status, error.trans_id, error.retry_after = status, trans_id, retry_after
+    return error
+
+
+def _config_error(text, status=None):
+    return _error(exceptions.ConfigError, text, status)
+
+
+def _not_found(path):
+    return _error(exceptions.FileNotFoundError, '%s is not there' % (path or '/'))
+
+
+#: What a connection can die of; requests and urllib3 let some of the standard library's pass through.
+_NETWORK_ERRORS = (requests.exceptions.RequestException, socket.error, ssl.SSLError, HTTPException)
+try:
+    import urllib3
+    _NETWORK_ERRORS += (urllib3.exceptions.HTTPError,)
+except ImportError:
+    pass
+try:
+    from requests.packages.urllib3.exceptions import HTTPError as _BundledError  # requests < 2.16 has its own copy
+    _NETWORK_ERRORS += (_BundledError,)
+except ImportError:
+    pass
+
+#: Worth another try: https://docs.openstack.org/swift/latest/api/ and, for 498, its ratelimit middleware.
+_PASSING_STATUSES = (408, 429, 498, 499, 500, 502, 503, 504)
+
+
+# --- Connections ----------------------------------------------------------------------------------------------
+
+
+class _Pool(object):
+    """At most `size` connections; one belongs to a single operation until that gives it back.
+
+    Sharing a connection between two operations mixes their bytes: swiftclient's response reads from whatever the
+    connection was asked last.
+    """
+
+    def __init__(self, settings):
+        self._settings = settings
+        self._places = LifoQueue()  # last in, first out: the connection that is surely still open comes first
+        for _ in range(settings.pool_size):
+            self._places.put(None)
+
+    def take(self, url):
+        try:
+            connection = self._places.get(timeout=self._settings.pool_timeout)
+        except Empty:
+            raise _error(exceptions.UnreachableError, 'all %d connections to Swift are in use: raise swift_pool_size '
+                         '(SWIFT_POOL_SIZE)' % self._settings.pool_size)
+        if connection is not None and not url.startswith(connection.url):
+            connection.close()
+            connection = None
+        try:
+            return connection or self._connect(url)
+        except BaseException:
+            self._places.put(None)
+            raise
+
+    def give_back(self, connection, reusable):
+        if not reusable:
+            connection.close()
+        self._places.put(connection if reusable else None)
+
+    def _connect(self, url):
+        parts = urlsplit(url)
+        return _connection('%s://%s' % (parts.scheme, parts.netloc), self._settings)
+
+
+def _connection(url, settings):
+    connection = swiftclient.HTTPConnection(
+        url, cacert=settings.cacert, insecure=settings.insecure, cert=settings.cert, cert_key=settings.cert_key,
+        default_user_agent='docker-registry-driver-swift/' + __version__)
+    # A redirect would carry the token to another host.
+    connection.requests_args['allow_redirects'] = False
+    return connection
+
+
+def _timeout(settings, sent):
+    """What requests takes as timeout for a request that sends so many bytes."""
+    old = tuple(int(n) for n in requests.__version__.split('.')[:2]) < (2, 4)  # one number for all
+    if old or sent > SENT_AT_ONCE:  # urllib3 gives the sending no more time than the connecting
+        return settings.read_timeout
+    return (settings.connect_timeout, settings.read_timeout)
+
+
+class _Response(object):
+    """One answer of Swift: `.status`, `.headers` (case-insensitive) and the body, as `.body` or to `read` it.
+
+    Holds its connection until the body was read to its end or `close` was called.
+    """
+
+    body = None
+
+    def __init__(self, raw, give_back):
+        self.status = raw.status_code
+        self.headers = raw.headers
+        self._raw = raw
+        self._give_back = give_back
+
+    def read(self, size=None):
+        """Up to `size` bytes, or all; b'' at the end."""
+        if self._give_back is None:
+            return b''
+        try:
+            data = self._raw.raw.read() if size is None else self._raw.raw.read(size)
+        except BaseException:
+            self.close()
+            raise
+        if size is None or not data:
+            self._finish(True)
+        return data
+
+    def close(self):
+        """Give the connection back, closed if part of the body is still to come."""
+        if self._give_back is not None:
+            self._raw.close()
+            self._finish(False)
+
+    def _finish(self, reusable):
+        give_back, self._give_back = self._give_back, None
+        give_back(reusable and self.headers.get('Connection', '').lower() != 'close')
+
+    def read_body(self, bodiless):
+        """Take in the whole body; :raises HTTPException: it is shorter than announced, which old requests hide"""
+        self.body = self.read()
+        if not bodiless and len(self.body) < (self.int_header('Content-Length') or 0):
+            raise HTTPException('the body ended early')
+
+    def int_header(self, name):
+        value = self.headers.get(name, '')
+        return int(value) if value.isdigit() else None
+
+
+# --- Bodies to send -------------------------------------------------------------------------------------------
+
+
+def _md5():
+    try:
+        return hashlib.new('md5', usedforsecurity=False)  # Swift's ETag is an MD5, also where FIPS forbids it for more
+    except TypeError:  # Python 2
+        return hashlib.md5()
+
+
+class _Blocks(object):
+    """Bytes in memory, sent block by block, as often as it takes."""
+
+    replayable = True
+
+    def __init__(self, blocks=()):
+        self._blocks = list(blocks)
+        self._next = 0
+        self.size = sum(len(block) for block in self._blocks)
+        digest = _md5()
+        for block in self._blocks:
+            digest.update(block)
+        self.etag = digest.hexdigest()
+
+    def __len__(self):
+        return self.size
+
+    def __iter__(self):  # requests takes what has it for a stream
+        return iter(self.read, b'')
+
+    def read(self, _=None):
+        """The next block whole: http.client asks for 8 or 16 KiB at a time, and each costs a system call."""
+        block = b''.join(self._blocks[self._next:self._next + 1])
+        self._next += 1
+        return block
+
+    def rewind(self):
+        self._next = 0
+
+
+class _Flow(object):
+    """Exactly `size` bytes out of a file, sent as they come, once.
+
+    An error of the file, or its early end, is kept in `.error`: it is the caller's, not the network's.
+    """
+
+    replayable = False
+
+    def __init__(self, file, size):
+        self._file, self._left = file, size
+        self.size = size
+        self.error = None
+        self._digest = _md5()
+
+    def __len__(self):
+        return self.size
+
+    def __iter__(self):
+        return iter(self.read, b'')
+
+    @property
+    def etag(self):
+        return self._digest.hexdigest()
+
+    def read(self, _=None):
+        try:
+            block = self._file.read(min(self._left, READ_SIZE)) if self._left else b''
+            if self._left and not block:
+                raise _error(exceptions.WrongArgumentsError, 'the data ended %d bytes early' % self._left)
+        except Exception as error:
+            self.error = error
+            raise
+        self._left -= len(block)
+        self._digest.update(block)
+        return block
+
+
+def _read_blocks(file, size):
+    """`size` bytes of a file, or fewer if it ends before, as a list of blocks."""
+    blocks = []
+    while size > 0:
+        block = file.read(min(size, READ_SIZE))
+        if not block:
+            break
+        blocks.append(block)
+        size -= len(block)
+    return blocks
+
+
+# --- Login ----------------------------------------------------------------------------------------------------
+
+
+_Token = collections.namedtuple('_Token', 'storage_url value expires')  # expires: seconds since the epoch, or None
+
+
+class _Login(object):
+    """One token for every connection, renewed a minute before it expires and when Swift refuses it."""
+
+    def __init__(self, settings, retrying):
+        self._settings = settings
+        self._retrying = retrying
+        self._log_in = _login_of(settings)
+        self._lock = threading.Lock()
+        self._token = None
+
+    def token(self):
+        with self._lock:
+            token = self._token
+            if token is None or token.expires is not None and token.expires - 60 < time.time():
+                self._token = self._renewed(token)
+            return self._token
+
+    def forget(self, token):
+        """Swift refuses this token; if nobody else has said so already, the next one to ask logs in."""
+        with self._lock:
+            if self._token is token:
+                self._token = None
+
+    def _renewed(self, old):
+        try:
+            token = self._retrying(lambda: self._log_in(self._settings))
+        except (exceptions.UnreachableError, exceptions.BrokenError):
+            if old is None or old.expires < time.time():
+                raise
+            logger.warning('the token could not be renewed yet and is used on: it expires in %d seconds',
+                           old.expires - time.time())
+            return old
+        url = self._settings.object_storage_url or token.storage_url
+        return token._replace(storage_url=url.rstrip('/'))
+
+
+def _login_of(settings):
+    if settings.auth_token:
+        return lambda settings: _Token(settings.object_storage_url, settings.auth_token, None)
+    return _log_in_v1 if settings.auth_version == 1 else _KeystoneLogin(settings)
+
+
+def _log_in_v1(settings):
+    """https://docs.openstack.org/swift/latest/overview_auth.html#tempauth, and SoftLayer's own"""
+    path = urlsplit(settings.authurl).path or '/'
+    headers = {'X-Auth-User': settings.user, 'X-Auth-Key': settings.password}
+    if not PYTHON2:  # requests sends text as Latin-1, and refuses what that has no letter for
+        headers = dict((name, value.encode('utf-8')) for name, value in headers.items())
+    connection = _connection(settings.authurl, settings)
+    connection.requests_args['timeout'] = _timeout(settings, 0)
+    try:
+        answer = connection.request('GET', path, None, headers)
+    except _NETWORK_ERRORS as error:
+        raise _unreachable('swift_authurl (OS_AUTH_URL) %s' % settings.authurl, error, passing=True)
+    finally:
+        connection.close()
+    return _v1_token(answer, settings)
+
+
+def _v1_token(answer, settings):
+    status, headers = answer.status_code, answer.headers
+    token = headers.get('X-Storage-Token') or headers.get('X-Auth-Token')
+    if status in (401, 403):
+        raise _config_error('Swift refuses the credentials (status %d): check swift_user (OS_USERNAME) and '
+                            'swift_password (OS_PASSWORD)' % status, status)
+    if status in _PASSING_STATUSES:
+        raise _broken('login', settings.authurl, status, headers)
+    if not 200 <= status < 300 or not token or not headers.get('X-Storage-Url'):
+        raise _config_error('swift_authurl (OS_AUTH_URL) does not answer as v1 auth does (status %d): check it and '
+                            'swift_auth_version (OS_AUTH_VERSION)' % status, status)
+    lifetime = headers.get('X-Auth-Token-Expires', '')
+    return _Token(headers['X-Storage-Url'], token, time.time() + int(lifetime) if lifetime.isdigit() else None)
+
+
+class _KeystoneLogin(object):
+    """Keystone v2 and v3 by keystoneauth1; v1 does without: the v1 registry pins a requests too old for that."""
+
+    def __init__(self, settings):
+        try:
+            from keystoneauth1 import exceptions as errors, session
+        except ImportError as error:
+            raise _config_error('swift_auth_version (OS_AUTH_VERSION) %d needs keystoneauth1 (%s): '
+                                "pip install 'docker-registry-driver-swift[keystone]'" % (settings.auth_version, error))
+        self._errors = errors
+        self._plugin = _keystone_plugin(settings)
+        self._session = session.Session(
+            verify=False if settings.insecure else settings.cacert or True, timeout=settings.read_timeout,
+            cert=(settings.cert, settings.cert_key) if settings.cert and settings.cert_key else settings.cert)
+
+    def __call__(self, settings):
+        try:
+            self._plugin.invalidate()
+            access = self._plugin.get_access(self._session)
+            url = settings.object_storage_url or access.service_catalog.url_for(
+                service_type=settings.service_type, interface=settings.endpoint_type,
+                region_name=settings.region_name)
+        except self._errors.CatalogException:
+            raise _config_error('the catalog has no such Swift: check swift_region_name (OS_REGION_NAME), '
+                                'swift_endpoint_type (OS_ENDPOINT_TYPE) and swift_service_type (OS_SERVICE_TYPE)')
+        except self._errors.HttpError as error:
+            raise self._refused(error, settings)
+        except self._errors.ClientException as error:
+            raise _unreachable('swift_authurl (OS_AUTH_URL) %s' % settings.authurl, error, passing=True)
+        return _Token(url, access.auth_token, calendar.timegm(access.expires.utctimetuple()))
+
+    @staticmethod
+    def _refused(error, settings):
+        if error.http_status in _PASSING_STATUSES:
+            return _broken('login', settings.authurl, error.http_status, getattr(error.response, 'headers', {}))
+        if error.http_status in (401, 403):
+            what = 'check swift_user (OS_USERNAME), swift_password (OS_PASSWORD), project and domains'
+            if settings.application_credential_secret:
+                what = 'check swift_application_credential_id and _secret (OS_APPLICATION_CREDENTIAL_ID, _SECRET)'
+            return _config_error('Keystone refuses the credentials (status %d): %s' % (error.http_status, what),
+                                 error.http_status)
+        return _config_error('swift_authurl (OS_AUTH_URL) does not answer as Keystone v%d does (status %d): check it '
+                             'and swift_auth_version (OS_AUTH_VERSION)' % (settings.auth_version, error.http_status),
+                             error.http_status)
+
+
+def _keystone_plugin(settings):
+    from keystoneauth1.identity import v2, v3
+    url = settings.authurl if _version_of(settings.authurl) else '%s/v%s' % (
+        settings.authurl.rstrip('/'), {2: '2.0', 3: '3'}[settings.auth_version])
+    if settings.auth_version == 2:
+        return v2.Password(url, username=settings.user, password=settings.password, trust_id=settings.trust_id,
+                           tenant_name=settings.tenant_name, tenant_id=settings.tenant_id)
+    user = dict(username=settings.user, user_id=settings.user_id, user_domain_name=settings.user_domain_name,
+                user_domain_id=settings.user_domain_id)
+    if settings.user and not settings.user_id and not (settings.user_domain_name or settings.user_domain_id):
+        user['user_domain_id'] = 'default'
+    if settings.application_credential_secret:
+        return v3.ApplicationCredential(
+            url, application_credential_secret=settings.application_credential_secret,
+            application_credential_id=settings.application_credential_id,
+            application_credential_name=settings.application_credential_name, **user)
+    project = dict(project_name=settings.tenant_name, project_id=settings.tenant_id,
+                   project_domain_name=settings.project_domain_name, project_domain_id=settings.project_domain_id)
+    if settings.tenant_name and not (settings.project_domain_name or settings.project_domain_id):
+        project['project_domain_id'] = 'default'
+    if settings.trust_id:  # Keystone refuses a project beside a trust
+        project = {'trust_id': settings.trust_id}
+    return v3.Password(url, password=settings.password, **dict(user, **project))
+
+
+# --- Requests -------------------------------------------------------------------------------------------------
+
+
+def _unreachable(what, error, passing):
+    if 'certificate verify failed' in str(error).lower() or 'certificate_verify_failed' in str(error).lower():
+        return _config_error('the TLS certificate of %s is not trusted: name its CA in swift_cacert (OS_CACERT)' % what)
+    failure = _error(exceptions.UnreachableError, '%s cannot be reached: %s' % (what, type(error).__name__))
+    failure.passing = passing
+    return failure
+
+
+def _broken(method, path, status, headers, text='', passing=True):
+    trans_id = headers.get('X-Trans-Id')
+    failure = _error(exceptions.BrokenError, 'Swift answered %s to %s %s%s%s' % (
+        status, method, path, text and ': ' + text, trans_id and ' (X-Trans-Id %s)' % trans_id or ''),
+        status, trans_id, _seconds_of(headers.get('Retry-After')))
+    failure.passing = passing
+    return failure
+
+
+def _seconds_of(retry_after):
+    """Seconds that a Retry-After asks for, which may be a date (RFC 9110, 10.2.3); None if there is none."""
+    if not retry_after:
+        return None
+    if retry_after.strip().isdigit():
+        return int(retry_after)
+    date = email.utils.parsedate_tz(retry_after)
+    return max(0, email.utils.mktime_tz(date) - time.time()) if date else None
+
+
+def _retrying(settings, attempt):
+    """What `attempt()` returns; what fails in passing is tried again, after growing pauses with jitter."""
+    tried = 0
+    while True:
+        try:
+            return attempt()
+        except (exceptions.UnreachableError, exceptions.BrokenError) as error:
+            wait = getattr(error, 'retry_after', None)
+            if wait is None:
+                wait = min(settings.retry_max_wait, 0.5 * 2 ** tried) * random.uniform(0.5, 1)
+            if not getattr(error, 'passing', False) or tried >= settings.retries or wait > settings.retry_max_wait:
+                error.passing = False  # a login that was tried often enough need not be for each request again
+                raise
+            tried += 1
+            logger.warning('%s; trying again (%d of %d) in %.1f seconds', error, tried, settings.retries, wait)
+            time.sleep(wait)
+
+
+class _Swift(object):
+    """Sends requests to one Swift account and container: retries, renews the token, and tells errors apart."""
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.container_path = '/' + quote(settings.container)
+        self._checked = 0
+        self._checking = threading.Lock()
+        self._info = None
+        self._start()
+
+    def _start(self):
+        """Begin with no connection and no token; also after a fork, whose child must not use its parent's."""
+        self._process = os.getpid()
+        self._pool = _Pool(self.settings)
+        self._login = _Login(self.settings, functools.partial(_retrying, self.settings))
+
+    def storage_url(self):
+        return self._login.token().storage_url
+
+    def object_path(self, name):
+        return '%s/%s' % (self.container_path, quote(name))
+
+    def request(self, method, path='', query=None, headers=None, body=None, expected=(), below_account=True,
+                stream=False):
+        """The answer, whose status is 2xx or one of `expected`; anything else is raised.
+
+        :param path: quoted, below the account's URL (or below the server's, for `/info`)
+        :param stream: leave the body of a 2xx to be read by the caller
+        :raises: see the module; a 404 that is not expected is FileNotFoundError, or ConfigError without a container
+        """
+        if self._process != os.getpid():
+            self._start()
+        target = path + ('?' + urlencode(query) if query else '')
+
+        def attempt(renewed=False):
+            if body is not None and body.replayable:
+                body.rewind()
+            token = self._login.token()
+            response = self._send(token, method, target, below_account, headers, body, stream)
+            if response.status == 401:
+                self._login.forget(token)
+                if renewed or self.settings.auth_token or body is not None and not body.replayable:
+                    raise self._unauthorized()
+                return attempt(renewed=True)
+            if response.status in _PASSING_STATUSES and response.status not in expected:
+                raise _broken(method, path, response.status, response.headers, passing=_may_repeat(body))
+            return response
+
+        response = _retrying(self.settings, attempt)
+        if not (200 <= response.status < 300 or response.status in expected):
+            raise self._refusal(method, path, response)
+        return response
+
+    def _send(self, token, method, target, below_account, headers, body, stream):
+        full_path = (urlsplit(token.storage_url).path if below_account else '') + target
+        headers = dict(headers or (), **{'X-Auth-Token': token.value})
+        if body is not None:
+            headers['Content-Length'] = str(body.size)
+        connection = self._pool.take(token.storage_url)
+        connection.requests_args['timeout'] = _timeout(self.settings, body.size if body is not None else 0)
+        started = time.time()
+        try:
+            raw = connection.request(method, full_path, body if body is not None and body.size else b'', headers)
+            response = _Response(raw, functools.partial(self._pool.give_back, connection))
+        except BaseException as error:
+            self._pool.give_back(connection, False)
+            raise self._failure(error, token, method, target, body)
+        logger.debug('%s %s: %s after %.3f seconds', method, full_path, response.status, time.time() - started)
+        if stream and response.status < 300:
+            return response
+        try:
+            response.read_body(bodiless=method == 'HEAD' or response.status == 204)
+        except BaseException as error:
+            response.close()
+            raise self._failure(error, token, method, target, body)
+        return response
+
+    def _failure(self, error, token, method, target, body):
+        """What to raise for what happened while a request was under way: the caller's own error, as it is, or ours."""
+        if getattr(body, 'error', None) is not None:
+            return body.error
+        if not isinstance(error, _NETWORK_ERRORS):
+            return error
+        if body is not None:
+            # A server that refuses a token may close the connection on the rest of the body: its 401 is lost.
+            self._login.forget(token)
+        return _unreachable('Swift (%s %s)' % (method, target), error, _may_repeat(body))
+
+    def _unauthorized(self):
+        if self.settings.auth_token:
+            return _config_error('Swift refuses swift_auth_token (OS_AUTH_TOKEN)', 401)
+        return _config_error('Swift refuses a token that it has just given: check swift_user (OS_USERNAME) and what '
+                             'it may do', 401)
+
+    def _refusal(self, method, path, response):
+        """The exception for a status that nobody expected."""
+        status, kind = response.status, response.headers.get('Content-Type', '')
+        if status == 404:
+            self.check_container()
+            return _not_found(path)
+        if status == 403:
+            return _config_error('Swift forbids %s %s: swift_user (OS_USERNAME) needs the right to read and write in '
+                                 'swift_container (OS_CONTAINER)' % (method, path), 403)
+        # Swift explains itself in text or JSON; HTML is a gateway's, and nothing to pass on.
+        text = response.body[:1000].decode('utf-8', 'replace').strip() if 'json' in kind or 'plain' in kind else ''
+        return _broken(method, path, status, response.headers, text, passing=False)
+
+    def check_container(self, at_once=False):
+        """Create the container if it is missing and may be created.
+
+        A 404 says just as little of it as of the object; so each 404 comes here, and looks once a minute.
+
+        :raises ConfigError: it is missing and may not be created
+        """
+        with self._checking:
+            if not at_once and time.time() - self._checked < CONTAINER_CHECK_SECONDS:
+                return
+            # 403: who may use the objects need not have the right to look at the container.
+            response = self.request('HEAD', self.container_path, expected=(403, 404))
+            if response.status == 404:
+                self._create_container()
+            self._checked = time.time()
+
+    def _create_container(self):
+        if not self.settings.create_container:
+            raise _config_error('swift_container (OS_CONTAINER) %s does not exist, and swift_create_container '
+                                '(SWIFT_CREATE_CONTAINER) is off' % self.settings.container, 404)
+        policy = self.settings.storage_policy
+        response = self.request('PUT', self.container_path, headers={'X-Storage-Policy': policy} if policy else {},
+                                body=_Blocks(), expected=(400, 404))
+        if response.status == 400:
+            raise _config_error('Swift has no storage policy %s: check swift_storage_policy' % policy, 400)
+        if response.status == 404:
+            raise _config_error('the account at %s does not exist: check swift_user (OS_USERNAME) or '
+                                'swift_object_storage_url (OS_STORAGE_URL)' % self.storage_url(), 404)
+        logger.info('created container %s', self.settings.container)
+
+    def info(self):
+        """What `/info` says, as a dict; an empty one where the site has switched it off.
+
+        https://docs.openstack.org/swift/latest/api/discoverability.html
+        """
+        if self._info is None:
+            response = self.request('GET', '/info', below_account=False, expected=range(400, 408))
+            try:
+                info = json.loads(response.body.decode('utf-8')) if response.status == 200 else {}
+            except ValueError:
+                info = {}
+            self._info = info if isinstance(info, dict) else {}
+        return self._info
+
+    def limit(self, middleware, name, default=None):
+        found = self.info().get(middleware)
+        value = found.get(name) if isinstance(found, dict) else None
+        return value if isinstance(value, int) and value > 0 else default
+
+    # Objects
+
+    def head(self, name, newest, query=None):
+        """Headers of an object; :raises FileNotFoundError:"""
+        return self.request('HEAD', self.object_path(name), query, _newest(newest))
+
+    def put(self, name, body, headers=None, query=None, new=False):
+        """Store an object whole; False if `new` was asked for and the name existed.
+
+        :raises BrokenError: also when Swift answers another ETag than that of what was sent; it is removed again
+        """
+        headers = dict(headers or {})
+        if new:
+            headers['If-None-Match'] = '*'
+        if isinstance(body, _Blocks) and query is None:
+            headers['ETag'] = body.etag
+        response = self._put(name, body, headers, query)
+        etag = response.headers.get('Etag', '').strip('"')
+        if response.status != 412 and query is None and etag and etag != body.etag:
+            self.delete(name)
+            raise _broken('PUT', self.object_path(name), response.status, response.headers,
+                          'with ETag %s for bytes of MD5 %s' % (etag, body.etag), passing=False)
+        return response.status != 412
+
+    def _put(self, name, body, headers, query):
+        path, expected = self.object_path(name), (404, 412) if 'If-None-Match' in headers else (404,)
+        if not body.replayable and not self._checked:
+            self.check_container()  # there is no second try
+        response = self.request('PUT', path, query, headers, body, expected)
+        if response.status == 404:  # an object that is not there can be put: it is the container that is missing
+            self.check_container(at_once=True)
+            if not body.replayable:
+                raise _broken('PUT', path, 404, response.headers, 'the container had gone', passing=False)
+            response = self.request('PUT', path, query, headers, body, expected[1:])
+        return response
+
+    def delete(self, name):
+        """Delete one name; False if it was not there. A repeated request that finds nothing has done its work."""
+        return self.request('DELETE', self.object_path(name), expected=(404,)).status != 404
+
+    def delete_all(self, names):
+        """Delete many names, by bulk requests where the server has them; what is not there is no error.
+
+        https://docs.openstack.org/swift/latest/middleware.html#bulk-delete
+        """
+        names = list(names)
+        most = self.limit('bulk_delete', 'max_deletes_per_request', 1000)
+        bulk = 'bulk_delete' in self.info() or not self.info()
+        while names:
+            page, names = names[:most], names[most:]
+            left = self._bulk_delete(page) if bulk and len(page) > 1 else None
+            if left:  # a token that has run out is told inside the body of a 200
+                self._login.forget(self._login.token())
+                left = self._bulk_delete(left)
+            bulk = bulk and (left is not None or len(page) == 1)
+            for name in page if left is None else left:
+                self.delete(name)
+
+    def _bulk_delete(self, names):
+        """Names that are still to be deleted after a bulk request, or None if the server does not do it."""
+        body = _Blocks(['\n'.join(self.object_path(name) for name in names).encode('ascii')])
+        response = self.request('POST', '', {'bulk-delete': ''}, {
+            'Content-Type': 'text/plain', 'Accept': 'application/json'}, body, expected=range(400, 417))
+        try:
+            answer = json.loads(response.body.decode('utf-8'))
+            done = answer['Number Deleted'] + answer['Number Not Found']
+            failed = set(unquote(_native(error[0])).strip('/') for error in answer['Errors'])
+        except (ValueError, KeyError, TypeError, IndexError):
+            return None
+        left = [name for name in names if '%s/%s' % (self.settings.container, name) in failed]
+        # A server that stops half-way does not name what it did not try: deleting again costs little.
+        return left if done + len(left) >= len(names) else names
+
+    def list(self, prefix, delimiter=None, marker=None, limit=None):
+        """One page of a listing, as Swift's own dicts (`name`, `bytes`, `hash`, ... or `subdir`)."""
+        query = [('format', 'json'), ('prefix', prefix)]
+        query += [(key, value) for key, value in (
+            ('delimiter', delimiter), ('marker', marker), ('limit', limit)) if value]
+        response = self.request('GET', self.container_path, query, expected=(404,))
+        if response.status == 404:
+            self.check_container(at_once=True)
+            return []
+        try:
+            return json.loads(response.body.decode('utf-8')) if response.body.strip() else []
+        except ValueError:
+            raise _broken('GET', self.container_path, response.status, response.headers, 'no JSON', passing=False)
+
+    def list_all(self, prefix, delimiter=None, marker=None):
+        """All pages of a listing, one list at a time."""
+        most = self.limit('swift', 'container_listing_limit')
+        while True:
+            page = self.list(prefix, delimiter, marker)
+            if page:
+                yield page
+            # A page that is shorter than the limit is the last; where the limit is not known, an empty one is.
+            if not page or most is not None and len(page) < most:
+                return
+            last = _native(page[-1].get('name') or page[-1].get('subdir'))
+            if last == marker:
+                raise _error(exceptions.BrokenError, 'Swift lists the same page of %s again and again' % prefix)
+            marker = last
+
+
+def _may_repeat(body):
+    return body is None or body.replayable
+
+
+def _newest(newest):
+    return {'X-Newest': 'true'} if newest else {}
+
+
+def _native(name):
+    """A name as `str`: JSON gives unicode on Python 2."""
+    return name.encode('utf-8') if PYTHON2 and isinstance(name, text_type) else name
+
+
+# --- Reading --------------------------------------------------------------------------------------------------
+
+
+class Stream(object):
+    """The bytes of an object or of a range of it, in blocks; iterate, or `close()` to leave early.
+
+    A cut connection is resumed where it broke, on the same version of the object (Range and If-Match), so that what
+    comes is every byte or an exception. The connection goes back to the pool at the end, or when this is closed or
+    dropped.
+
+    .size is that of the object and .first, .length are those of the range, in bytes; .size and .length are None
+    where Swift does not tell them (dynamic large objects of more than a listing's page of segments). .etag and
+    .content_type as Swift gives them.
+
+    :raises UnreachableError, BrokenError: the bytes could not be had, or the object was changed meanwhile
+    """
+
+    def __init__(self, swift, name, bytes_range=None, newest=False):
+        self._swift, self._path = swift, swift.object_path(name)
+        self._response = self._open(_range_header(bytes_range), newest)
+        headers = self._response.headers
+        self.first, self.length, self.size = _extent(self._response)
+        self.etag, self.content_type = headers.get('Etag'), headers.get('Content-Type')
+        self._done = 0
+        self._failures, self._failed_at = 0, 0
+
+    def _open(self, range_header, newest=False, etag=None):
+        headers = _newest(newest)
+        if range_header:
+            headers['Range'] = range_header
+        if etag:
+            headers['If-Match'] = etag
+        response = self._swift.request('GET', self._path, headers=headers, expected=(412, 416), stream=True)
+        if response.status == 416:
+            raise _error(exceptions.WrongArgumentsError, '%s has no %s' % (self._path, range_header), 416)
+        if response.status == 412:
+            raise _broken('GET', self._path, 412, response.headers, 'the object was changed meanwhile', passing=False)
+        return response
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        while True:
+            if self._response is None:
+                raise StopIteration
+            try:
+                block = self._response.read(READ_SIZE)
+            except _NETWORK_ERRORS as error:
+                self._resume(error)
+                continue
+            self._done += len(block)
+            if block:
+                if self._done == self.length:
+                    self._response.read(1)  # sees the end, which gives the connection back
+                return block
+            if self.length is None or self._done >= self.length:
+                self.close()
+            else:
+                self._resume(HTTPException('the body ended early'))
+
+    next = __next__
+
+    def _resume(self, error):
+        """Ask for the rest. Each MiB that came makes up for the failures before it."""
+        self.close()
+        if self._done - self._failed_at >= MiB:
+            self._failures = 0
+        self._failures, self._failed_at = self._failures + 1, self._done
+        if self._failures > self._swift.settings.retries or self.length is None or not self.etag:
+            raise _unreachable('the rest of %s after %d bytes' % (self._path, self._done), error, passing=False)
+        logger.warning('%s was cut after %d of %d bytes (%s): resuming', self._path, self._done, self.length,
+                       type(error).__name__)
+        first, last = self.first + self._done, self.first + self.length - 1
+        response = self._open('bytes=%d-%d' % (first, last), etag=self.etag)
+        if _extent(response)[0] != first:
+            response.close()
+            raise _broken('GET', self._path, response.status, response.headers, 'not from byte %d' % first,
+                          passing=False)
+        self._response = response
+
+    def read_all(self):
+        with self:
+            return b''.join(self)
+
+    def close(self):
+        response, self._response = self._response, None
+        if response is not None:
+            response.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __del__(self):
+        if getattr(self, '_response', None) is not None:
+            self.close()
+
+
+def _range_header(bytes_range):
+    """RFC 9110, 14.1.2. A range whose end lies before its start would be ignored, and answered with the whole."""
+    if bytes_range is None:
+        return None
+    first, last = bytes_range
+    if first is None:
+        wrong, header = not last or last < 0, 'bytes=-%s' % last
+    elif last is None or last == -1:  # -1 is how the v1 registry says: to the end
+        wrong, header = first < 0, 'bytes=%d-' % first
+    else:
+        wrong, header = not 0 <= first <= last, 'bytes=%d-%d' % (first, last)
+    if wrong:
+        raise _error(exceptions.WrongArgumentsError, 'no range of bytes: %s to %s' % (first, last))
+    return header
+
+
+def _extent(response):
+    """(first byte, length, size of the object) of an answer to GET."""
+    length = response.int_header('Content-Length')
+    match = re.match(r'bytes (\d+)-(\d+)/(\d+|\*)$', response.headers.get('Content-Range', ''))
+    if response.status != 206 or not match:
+        return 0, length, length
+    first, last = int(match.group(1)), int(match.group(2))
+    return first, last - first + 1, int(match.group(3)) if match.group(3).isdigit() else None
+
+
+# --- Cache ----------------------------------------------------------------------------------------------------
+
+
+class _Cache(object):
+    """The v1 registry's Redis LRU around `get_content`, if that is on: never ahead of Swift, never behind it.
+
+    core's own decorators write Redis first, so that a failed write is remembered as done, and know their path only
+    as a positional argument. Here whoever changes an object first marks its key, which readers take for a miss and do
+    not overwrite; a reader fills in what it read only if the key has not changed since before it read.
+    Without Redis, or with it failing, everything goes to Swift.
+    """
+
+    MARK = b'\0docker-registry-driver-swift: being written'
+    MARK_SECONDS = 3600  # a writer that dies leaves its mark: no caching of that path for so long
+
+    def read(self, path, fetch):
+        """What `fetch()` returns, from the cache if it is there."""
+        if not self._on():
+            return fetch()
+        key = lru.cache_key(path)
+        try:
+            with lru.redis_conn.pipeline() as pipe:
+                pipe.watch(key)
+                content = pipe.get(key)
+                if content is not None and content != self.MARK:
+                    return content
+                fetched = fetch()
+                if content is None:
+                    self._fill(pipe, key, fetched)
+                return fetched
+        except RedisError as error:
+            logger.warning('the LRU cache fails: %s', error)
+            return fetch()
+
+    @staticmethod
+    def _fill(pipe, key, content):
+        try:
+            pipe.multi()
+            pipe.set(key, content)
+            pipe.execute()
+        except WatchError:
+            pass  # somebody wrote meanwhile
+        except RedisError as error:
+            logger.warning('the LRU cache fails: %s', error)
+
+    def changing(self, paths):
+        return _Change(self, paths)
+
+    def do(self, command, *arguments):
+        if self._on():
+            try:
+                getattr(lru.redis_conn, command)(*arguments)
+            except RedisError as error:
+                logger.warning('the LRU cache fails: %s', error)
+
+    @staticmethod
+    def _on():
+        return lru is not None and lru.redis_conn is not None
+
+
+class _Change(object):
+    """Around a change of some paths in Swift: marks their keys before and forgets them afterwards, come what may."""
+
+    def __init__(self, cache, paths):
+        self._cache, self._paths = cache, paths
+
+    def __enter__(self):
+        for path in self._paths if self._cache._on() else ():
+            self._cache.do('set', lru.cache_key(path), self._cache.MARK, self._cache.MARK_SECONDS)
+
+    def __exit__(self, *_):
+        if self._cache._on():
+            for path in self._paths:
+                self._cache.do('delete', lru.cache_key(path))
+
+
+# --- The driver -----------------------------------------------------------------------------------------------
+
+
+#: One segment of a large object: its path, its size in bytes and its ETag.
+Part = collections.namedtuple('Part', 'path size etag')
+
+#: What is known of an object. size is in bytes, last_modified in seconds since the epoch; anything but the path may be
+#: None. A pseudo-folder of a listing has only a path.
+Stat = collections.namedtuple('Stat', 'path size etag last_modified content_type')
+
+
+class Storage(driver.Base):
+    """The registry's storage interface on one Swift container; one object serves all threads and greenlets.
+
+    Paths are relative to `storage_path`, of text, with `/` between their parts. See the module for the errors.
+    """
+
+    supports_bytes_range = True
+    scheme = 'swift'
+
+    def __init__(self, path=None, config=None):
+        self.settings = Settings(config)
+        self._root = _joined(_as_text(path) if path is not None else self.settings.storage_path)
+        self._swift = _Swift(self.settings)
+        self._cache = _Cache()
+        self._temp_url_key_is_set = self.settings.temp_url_set_key == 'no'
+
+    def connect(self):
+        """Log in and see that the container is there, now rather than at first use."""
+        self._swift.check_container(at_once=True)
+
+    # Whole objects
+
+    def get_content(self, path, newest=None):
+        """The bytes of an object; one request. `newest`: see `stat`."""
+        return self._cache.read(path, lambda: self._verified_content(path, newest))
+
+    def _verified_content(self, path, newest):
+        def attempt():
+            stream = Stream(self._swift, self._name(path), newest=self._is_newest(path, newest))
+            content = stream.read_all()
+            etag = stream.etag or ''
+            if re.match('[0-9a-f]{32}$', etag) and etag != _Blocks([content]).etag:
+                raise _broken('GET', path, 200, {}, 'the bytes have not the MD5 that its ETag says')
+            return content
+        return _retrying(self.settings, attempt)
+
+    def put_content(self, path, content):
+        """Store an object whole, in the place of what was there; returns the path."""
+        self._put(path, _Blocks([_as_bytes(content)]))
+        return path
+
+    def put_new(self, path, content):
+        """Store an object whole; False, and nothing is changed, if the name existed. One request."""
+        with self._cache.changing([path]):
+            return self._swift.put(self._name(path), _Blocks([_as_bytes(content)]), new=True)
+
+    def replace(self, path, content):
+        """`put_content` in one request always, for names that never hold a large object."""
+        with self._cache.changing([path]):
+            self._swift.put(self._name(path), _Blocks([_as_bytes(content)]))
+
+    def _put(self, path, body, **more):
+        """Store an object and, if it takes the place of a large one, delete the segments of that."""
+        name = self._name(path)
+        with self._cache.changing([path]):
+            if self._swift.put(name, body, new=True, **more):
+                return
+            # It is there already: PUT alone would lose sight of its segments.
+            old = self._segments_of(name)
+            self._swift.put(name, body, **more)
+            if old and not set(old) & set(self._segments_of(name)):
+                self._swift.delete_all(old)
+
+    # Streams
+
+    def stream_read(self, path, bytes_range=None, newest=None):
+        """A `Stream` of an object or of the inclusive range (first, last) of it, clamped at its end.
+
+        (first, None) goes to the end, (None, n) are the last n bytes. Opened here: errors come before the first byte.
+
+        :raises WrongArgumentsError: the range begins beyond the end, or ends before it begins
+        """
+        newest = False if newest is None and self.settings.newest != 'always' else self._is_newest(path, newest)
+        return Stream(self._swift, self._name(path), bytes_range, newest)
+
+    def stream_write(self, path, fp):
+        """Store all that `fp.read` gives, in the place of what was there; one segment of it is in memory at a time.
+
+        Up to the segment size it is one object, above it a static large object. If anything fails, the path is as it
+        was, and the segments are deleted.
+        """
+        first = _read_blocks(fp, self.settings.segment_size)
+        second = _read_blocks(fp, READ_SIZE)
+        if not second:
+            return self._put(path, _Blocks(first))
+        upload = uuid.uuid4().hex
+        source = _Chained(first + second, fp)
+        del first, second
+        parts = self.write_parts(upload, source)
+        try:
+            self._put(path, _manifest(self._swift, self._segment_names(parts), parts),
+                      headers={SEGMENTS_HEADER: '%s %d' % (upload, len(parts))}, query={'multipart-manifest': 'put'})
+        except BaseException:
+            self._give_up(parts, path)
+            raise
+
+    # Large objects in parts
+
+    def write_parts(self, upload_id, fp, first=0):
+        """Store all that `fp.read` gives as segments of an upload, written once and numbered from `first`: [`Part`].
+
+        Nothing names them until `compose`. If anything fails, what was written of them is deleted.
+        """
+        parts = []
+        try:
+            while True:
+                blocks = _read_blocks(fp, self._segment_size(first + len(parts)))
+                if not blocks:
+                    return parts
+                part = Part('%s/%s/%08d' % (SEGMENTS, upload_id, first + len(parts)), sum(map(len, blocks)), None)
+                body = _Blocks(blocks)
+                del blocks
+                self._swift.put(self._name(part.path), body)
+                parts.append(part._replace(etag=body.etag))
+        except BaseException:
+            self._give_up(parts, upload_id)
+            raise
+
+    def _segment_size(self, number):
+        return min(LARGEST_SEGMENT, self.settings.segment_size * 2 ** (number // SEGMENTS_BEFORE_DOUBLING))
+
+    def _give_up(self, parts, what):
+        try:
+            self.remove_parts(parts)
+        except exceptions.UnspecifiedError as error:
+            logger.warning('%d segments of %s are left behind: %s', len(parts), what, error)
+
+    def compose(self, path, parts, new=False):
+        """Commit parts as one object, without moving bytes; one request. False if `new` and the name existed.
+
+        What the path held before is replaced, and its segments, if it had any, are not deleted.
+        https://docs.openstack.org/swift/latest/middleware.html#static-large-objects
+        """
+        with self._cache.changing([path]):
+            if not parts:
+                return self._swift.put(self._name(path), _Blocks(), new=new)
+            body = _manifest(self._swift, self._segment_names(parts), parts)
+            return self._swift.put(self._name(path), body, query={'multipart-manifest': 'put'}, new=new)
+
+    def put_stream(self, path, fp, length, new=False):
+        """Store exactly `length` bytes of `fp` as they come, in one request, unbuffered and so not repeatable.
+
+        If `fp.read` raises, that is raised here and Swift keeps nothing. False if `new` and the name existed.
+        """
+        with self._cache.changing([path]):
+            body = _Flow(fp, length) if length else _Blocks()
+            return self._swift.put(self._name(path), body, new=new)
+
+    def remove_parts(self, parts):
+        """Delete segments that no object names."""
+        if parts:
+            self._swift.delete_all(self._segment_names(parts))
+
+    def _segment_names(self, parts):
+        return [self._name(part.path) for part in parts]
+
+    def _segments_of(self, name):
+        """Names of the segments of a static large object, in this container; [] for anything else, or nothing.
+
+        A dynamic large object (X-Object-Manifest) owns no segments: others may share them.
+        """
+        try:
+            headers = self._swift.head(name, newest=True).headers
+            if headers.get('X-Static-Large-Object', '').lower() != 'true':
+                return []
+            own = re.match(r'([0-9a-f]+) (\d+)$', headers.get(SEGMENTS_HEADER, ''))
+            if own:  # spares a request, and Ceph does not give a manifest back
+                return [self._name('%s/%s/%08d' % (SEGMENTS, own.group(1), n)) for n in range(int(own.group(2)))]
+            response = self._swift.request('GET', self._swift.object_path(name), {'multipart-manifest': 'get'},
+                                           _newest(True))
+            manifest = json.loads(response.body.decode('utf-8'))
+        except exceptions.FileNotFoundError:
+            return []
+        except ValueError:
+            raise _error(exceptions.BrokenError, 'Swift does not give the manifest of %s' % name)
+        container = '/%s/' % self.settings.container
+        return [_native(part['name'])[len(container):] for part in manifest
+                if _native(part['name']).startswith(container)]
+
+    # Names
+
+    def exists(self, path, newest=None):
+        """Whether there is such an object; False only if Swift says so."""
+        try:
+            return bool(self.stat(path, newest))
+        except exceptions.FileNotFoundError:
+            return False
+
+    def get_size(self, path):
+        """Bytes of an object, as an int."""
+        size = self.stat(path).size
+        if size is None:
+            raise _error(exceptions.BrokenError, 'Swift does not tell the size of %s' % path)
+        return size
+
+    def stat(self, path, newest=None):
+        """The `Stat` of an object; one request.
+
+        :param newest: ask all replicas for the newest version; None: as `swift_newest` says
+        """
+        response = self._swift.head(self._name(path), self._is_newest(path, newest))
+        headers = response.headers
+        return Stat(path, response.int_header('Content-Length'), headers.get('Etag'), _modified(headers),
+                    headers.get('Content-Type'))
+
+    def list_directory(self, path=None):
+        """Paths of all direct children, objects and pseudo-folders, page by page.
+
+        :raises FileNotFoundError: there are none, once iterated
+        """
+        prefix = self._prefix(path)
+        found = False
+        waiting = []
+        for page in self._swift.list_all(prefix, delimiter='/'):
+            for stat in self._stats(page, prefix):
+                # `a` and `a/` are one child; what sorts between them begins with `a` as well
+                waiting = [name for name in waiting if stat.path.startswith(name)]
+                if stat.path not in waiting:
+                    waiting.append(stat.path)
+                    found = True
+                    yield stat.path
+        if not found:
+            raise _not_found(path)
+
+    def list_page(self, path=None, marker=None, limit=None, recursive=False):
+        """One page of `Stat`s below a path, sorted by path, after the path `marker`: the direct children, in which
+        pseudo-folders have no size, or everything. Nothing there is an empty list. One request."""
+        prefix = self._prefix(path)
+        page = self._swift.list(prefix, None if recursive else '/', marker and self._name(marker), limit)
+        return list(self._stats(page, prefix))
+
+    def walk(self, path=None, marker=None):
+        """`Stat`s of all objects below a path, sorted by path, after the path `marker`; paged as it goes."""
+        prefix = self._prefix(path)
+        for page in self._swift.list_all(prefix, marker=marker and self._name(marker)):
+            for stat in self._stats(page, prefix):
+                yield stat
+
+    def _stats(self, page, prefix):
+        for entry in page:
+            name = _native(entry.get('name') or entry.get('subdir'))
+            path = (name[len(self._root) + 1:] if self._root else name).rstrip('/')
+            # not the marker that other clients leave for a folder, and not our segments
+            if name != prefix and not (path + '/').startswith(SEGMENTS + '/'):
+                yield Stat(path, entry.get('bytes'), entry.get('hash'), _listed_time(entry.get('last_modified')),
+                           entry.get('content_type'))
+
+    # Removing
+
+    def remove(self, path):
+        """Delete an object with its segments, or all that lies below a pseudo-folder.
+
+        The manifest goes first: a crash in between leaves segments that nothing names, never an object with holes.
+
+        :raises FileNotFoundError: there was nothing
+        """
+        name = self._name(path)
+        with self._cache.changing([path]):
+            segments = self._segments_of(name)
+            if self._swift.delete(name):
+                return self._swift.delete_all(segments)
+        if not self._remove_below(path):
+            raise _not_found(path)
+
+    def _remove_below(self, path):
+        found = False
+        for page in self._swift.list_all(self._prefix(path)):
+            names = [_native(entry['name']) for entry in page if 'name' in entry]
+            found = True
+            # `slo_etag` tells a large object; where the server does not list it, only the size gives one away
+            large = [_native(entry['name']) for entry in page
+                     if 'slo_etag' in entry or entry.get('bytes', 0) > SMALLEST_SEGMENT]
+            segments = [segment for name in large for segment in self._segments_of(name)]
+            with self._cache.changing([self._path(name) for name in names]):
+                self._swift.delete_all(names)
+            self._swift.delete_all(segments)
+        return found
+
+    # Redirects
+
+    def content_redirect_url(self, path):
+        """A signed URL with which anyone can GET the object for a while; None without `swift_temp_url_key`.
+
+        https://docs.openstack.org/swift/latest/api/temporary_url_middleware.html
+        """
+        if not self.settings.temp_url_key:
+            return None
+        if not self._temp_url_key_is_set:
+            self._set_temp_url_key()
+        url = (self.settings.public_url or self._swift.storage_url()).rstrip('/')
+        name = '/%s/%s' % (self.settings.container, self._name(path))
+        expires = int(time.time()) + self.settings.temp_url_ttl
+        # What is signed is the path as it is, what is sent is the path percent-encoded.
+        to_sign = 'GET\n%d\n%s%s' % (expires, urlsplit(self._swift.storage_url()).path, name)
+        signature = hmac.new(_as_bytes(self.settings.temp_url_key), _as_bytes(to_sign),
+                             getattr(hashlib, self._temp_url_digest())).hexdigest()
+        return '%s%s?%s' % (url, quote(name), urlencode([('temp_url_sig', signature), ('temp_url_expires', expires)]))
+
+    def _temp_url_digest(self):
+        if self.settings.temp_url_digest != 'auto':
+            return self.settings.temp_url_digest
+        tempurl = self._swift.info().get('tempurl')
+        allowed = tempurl.get('allowed_digests') if isinstance(tempurl, dict) else None
+        # Swift before 2.17 lists none, and knows SHA-1 only.
+        return next((name for name in ('sha256', 'sha512', 'sha1') if name in (allowed or ['sha1'])), 'sha1')
+
+    def _set_temp_url_key(self):
+        """Put the key into a free one of the two slots, and read it back: others may be doing the same."""
+        scope = self.settings.temp_url_set_key
+        path = self._swift.container_path if scope == 'container' else ''
+        slots = ['X-%s-Meta-Temp-Url-Key%s' % (scope.capitalize(), n) for n in ('', '-2')]
+
+        def keys():
+            headers = self._swift.request('HEAD', path).headers
+            return [headers.get(slot) for slot in slots]
+
+        if self.settings.temp_url_key not in keys():
+            free = [slot for slot, key in zip(slots, keys()) if not key]
+            if free:
+                self._swift.request('POST', path, headers={free[0]: self.settings.temp_url_key}, body=_Blocks())
+            if self.settings.temp_url_key not in keys():
+                raise _config_error('both TempURL keys of the %s are taken by others: put one of them into '
+                                    'swift_temp_url_key' % scope)
+        self._temp_url_key_is_set = True
+
+    # Paths
+
+    def _name(self, path):
+        """The name of the object at a path; :raises WrongArgumentsError:"""
+        path = _as_text(path).strip('/')
+        if any(part in ('', '.', '..') for part in path.split('/')) or '\0' in path:
+            # HTTP libraries resolve the dots: the request would be for another object.
+            raise _error(exceptions.WrongArgumentsError, 'no path of an object: %r' % path)
+        name = _joined(self._root, path)
+        if len(_as_bytes(name)) > LONGEST_NAME:
+            raise _error(exceptions.WrongArgumentsError, 'longer than the %d bytes Swift allows: %s' % (
+                LONGEST_NAME, name))
+        return name
+
+    def _path(self, name):
+        return name[len(self._root) + 1:] if self._root else name
+
+    def _prefix(self, path):
+        """What the names below a path begin with. The slash keeps siblings out whose names begin the same."""
+        prefix = self._name(path) if path and _as_text(path).strip('/') else self._root
+        return prefix and prefix + '/'
+
+    def _is_newest(self, path, newest):
+        """Whether to ask for the newest version: of an image, only the marks of its upload change."""
+        if newest is None:
+            written_once = path.startswith(self.images + '/') and not path.endswith(('/_inprogress', '/_checksum'))
+            newest = {'always': True, 'never': False, 'mutable': not written_once}[self.settings.newest]
+        return newest
+
+
+class _Chained(object):
+    """Blocks that were read already, and then the file they came from."""
+
+    def __init__(self, blocks, file):
+        self._blocks, self._file = collections.deque(blocks), file
+
+    def read(self, size):
+        if not self._blocks:
+            return self._file.read(size)
+        block = self._blocks.popleft()
+        if len(block) > size:
+            self._blocks.appendleft(block[size:])
+        return block[:size]
+
+
+def _manifest(swift, names, parts):
+    """The body of a manifest PUT, with each part's ETag and size, which Swift then checks."""
+    return _Blocks([json.dumps([
+        {'path': '/%s/%s' % (swift.settings.container, name), 'etag': part.etag, 'size_bytes': part.size}
+        for name, part in zip(names, parts)]).encode('ascii')])
+
+
+def _as_bytes(content):
+    return content.encode('utf-8') if isinstance(content, text_type) else content
+
+
+def _joined(*paths):
+    return '/'.join(filter(None, (path.strip('/') for path in paths)))
+
+
+def _modified(headers):
+    stamp = headers.get('X-Timestamp', '')
+    try:
+        return float(stamp)
+    except ValueError:
+        date = email.utils.parsedate_tz(headers.get('Last-Modified', ''))
+        return email.utils.mktime_tz(date) if date else None
+
+
+def _listed_time(text):
+    """Seconds since the epoch of a listing's `2026-01-31T12:00:00.123456`, which is in UTC."""
+    match = re.match(r'(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+)(\.\d+)?', text or '')
+    if not match:
+        return None
+    return calendar.timegm(tuple(map(int, match.groups()[:6]))) + float(match.group(7) or 0)
+
+
+# --- core's path helpers on Python 3 --------------------------------------------------------------------------
+#
+# docker-registry-core 2.0.3 wraps each of them in `filter_args`, which calls `urllib.quote_plus` and
+# `dict.iteritems`: neither exists on Python 3. What it wraps is sound, so the same filter is put around it here.
+
+
+def _filtered(helper):
+    @functools.wraps(helper)
+    def filtered(self, *names, **named):
+        return helper(self, *map(_checked, names), **dict((key, _checked(name)) for key, name in named.items()))
+    return filtered
+
+
+def _checked(name):
+    name = str(name)
+    return quote_plus({'.': '%2E', '..': '%2E%2E'}.get(name, name))
+
+
+if not PYTHON2:
+    for _helper_name, _helper in list(vars(driver.Base).items()):
+        if hasattr(_helper, '__wrapped__'):
+            setattr(Storage, _helper_name, _filtered(_helper.__wrapped__))

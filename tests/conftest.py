@@ -1,0 +1,139 @@
+"""The Swifts that the tests run on, and drivers to go with them.
+
+TEST_SWIFTS     which Swifts the contract suite runs on: `fake,real` unless set; `live` is the one that OS_* name
+SWIFT_PYTHON    a Python that has OpenStack Swift, for the real one
+REGISTRY_TEST_REQUIRE   what must not be skipped for want of a server, comma-separated; `all` means everything
+"""
+import os
+import sys
+import uuid
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from docker_registry.drivers import swift as driver_module  # noqa: E402
+import fake_swift  # noqa: E402
+
+SWIFTS = os.environ.get('TEST_SWIFTS', 'fake,real').split(',')
+LISTING_LIMIT = 20  # small, so that a few dozen objects are several pages
+CREDENTIALS = sorted(set(name for setting in driver_module.SETTINGS for name in setting.environment))
+
+
+def missing(what, why):
+    """Skip a test for want of something, unless that must be there."""
+    required = os.environ.get('REGISTRY_TEST_REQUIRE', '').split(',')
+    if what in required or 'all' in required:
+        pytest.fail('%s is required: %s' % (what, why))
+    pytest.skip('%s: %s' % (what, why))
+
+
+@pytest.fixture(scope='session')
+def live_environment():
+    return dict((name, os.environ[name]) for name in CREDENTIALS if name in os.environ)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch, live_environment):
+    """A test says all its settings itself."""
+    for name in CREDENTIALS:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope='session')
+def real_swift():
+    import swift_process
+    python = os.environ.get('SWIFT_PYTHON', '')
+    if not os.path.exists(python):
+        missing('swift', 'SWIFT_PYTHON names no Python with OpenStack Swift (tox -e swift makes one)')
+    node = swift_process.start(python, listing_limit=LISTING_LIMIT)
+    yield node
+    node.stop()
+
+
+@pytest.fixture
+def fake():
+    with fake_swift.FakeSwift(listing_limit=LISTING_LIMIT) as server:
+        yield server
+
+
+def settings_for(server, **more):
+    """Configuration of a driver for a server that has v1 auth."""
+    return dict({'swift_authurl': server.auth_url, 'swift_auth_version': 1, 'swift_user': server.user,
+                 'swift_password': server.key, 'swift_container': 'registry', 'swift_segment_size': '1MiB',
+                 'swift_retry_max_wait': 0, 'swift_pool_size': 6, 'swift_pool_timeout': 10, 'swift_read_timeout': 20}, **more)
+
+
+@pytest.fixture(params=SWIFTS)
+def swift_config(request, live_environment):
+    """Configuration of a driver on each Swift in turn, in a place of its own."""
+    place = 'driver-test-%s' % uuid.uuid4().hex[:12]
+    if request.param == 'live':
+        if not live_environment:
+            missing('live', 'OS_AUTH_URL, OS_USERNAME, OS_PASSWORD and OS_CONTAINER name no Swift')
+        config = dict((setting.key, live_environment[name]) for setting in driver_module.SETTINGS
+                      for name in reversed(setting.environment) if name in live_environment)
+        config.update(swift_segment_size='1MiB', swift_pool_size=6, storage_path=place)
+    elif request.param == 'real':
+        config = settings_for(request.getfixturevalue('real_swift'), swift_container=place, storage_path='root')
+    else:
+        config = settings_for(request.getfixturevalue('fake'), storage_path='root')
+    yield config
+    clean_up(config)
+
+
+def clean_up(config):
+    storage = driver_module.Storage(config=config)
+    try:
+        storage._swift.delete_all(entry['name'] for page in storage._swift.list_all(storage._prefix(None))
+                                  for entry in page)
+    except Exception as error:  # a test may have left the server unreachable on purpose
+        sys.stderr.write('not cleaned up: %s\n' % error)
+
+
+@pytest.fixture
+def another(swift_config):
+    """Makes a further driver for the same place, with other settings if wanted."""
+    return lambda **more: driver_module.Storage(config=dict(swift_config, **more))
+
+
+@pytest.fixture
+def storage(another):
+    return another()
+
+
+@pytest.fixture
+def names(storage):
+    """The names of all objects below the root, as Swift lists them, segments and all."""
+    return lambda: sorted(storage._path(driver_module._native(entry['name']))
+                          for page in storage._swift.list_all('root/' if storage._root == 'root' else storage._root + '/')
+                          for entry in page)
+
+
+@pytest.fixture
+def put_raw(storage):
+    """Put an object under a name that the driver would not make."""
+    storage.connect()
+    return lambda path, content: storage._swift.request(
+        'PUT', storage._swift.object_path(storage._root + '/' + path), body=driver_module._Blocks([content]))
+
+
+@pytest.fixture
+def free_connections():
+    return lambda storage: storage._swift._pool._places.qsize()
+
+
+@pytest.fixture
+def is_live(request):
+    return 'live' in request.node.name
+
+
+@pytest.fixture
+def listing_limit(is_live):
+    return LISTING_LIMIT
+
+
+@pytest.fixture
+def fake_storage(fake):
+    """Makes a driver on the fake Swift, whose server the test has as `fake`."""
+    return lambda **more: driver_module.Storage(config=settings_for(fake, **more))
