@@ -571,9 +571,10 @@ _Token = collections.namedtuple('_Token', 'storage_url value expires')  # expire
 class _Login(object):
     """One token for every connection, renewed a minute before it expires and when Swift refuses it."""
 
-    def __init__(self, settings, retrying):
+    def __init__(self, settings, retrying, sent):
         self._settings = settings
         self._retrying = retrying
+        self._sent = sent
         self._log_in = _login_of(settings)
         self._lock = threading.Lock()
         self._token = None
@@ -593,7 +594,7 @@ class _Login(object):
 
     def _renewed(self, old):
         try:
-            token = self._retrying(lambda: self._log_in(self._settings))
+            token = self._retrying(self._counted)
         except (exceptions.UnreachableError, exceptions.BrokenError):
             if old is None or old.expires < time.time():
                 raise
@@ -602,6 +603,13 @@ class _Login(object):
             return old
         url = self._settings.object_storage_url or token.storage_url
         return token._replace(storage_url=url.rstrip('/'))
+
+    def _counted(self):
+        started = time.time()
+        try:
+            return self._log_in(self._settings)
+        finally:
+            self._sent('LOGIN', None, started)
 
 
 def _login_of(settings):
@@ -770,13 +778,18 @@ class _Swift(object):
         self._checked = 0
         self._checking = threading.Lock()
         self._info = None
+        self.on_request = None
         self._start()
 
     def _start(self):
         """Begin with no connection and no token; also after a fork, whose child must not use its parent's."""
         self._process = os.getpid()
         self._pool = _Pool(self.settings)
-        self._login = _Login(self.settings, functools.partial(_retrying, self.settings))
+        self._login = _Login(self.settings, functools.partial(_retrying, self.settings), self._sent)
+
+    def _sent(self, method, status, started):
+        if self.on_request is not None:
+            self.on_request(method, status, time.time() - started)
 
     def storage_url(self):
         return self._login.token().storage_url
@@ -803,7 +816,9 @@ class _Swift(object):
             response = self._send(token, method, target, below_account, headers, body, stream)
             if response.status == 401:
                 self._login.forget(token)
-                if renewed or self.settings.auth_token or body is not None and not body.replayable:
+                if not _may_repeat(body):
+                    raise _broken(method, path, 401, response.headers, 'the token had run out', passing=False)
+                if renewed or self.settings.auth_token:
                     raise self._unauthorized()
                 return attempt(renewed=True)
             if response.status in _PASSING_STATUSES and response.status not in expected:
@@ -828,7 +843,9 @@ class _Swift(object):
             response = _Response(raw, functools.partial(self._pool.give_back, connection))
         except BaseException as error:
             self._pool.give_back(connection, False)
+            self._sent(method, None, started)
             raise self._failure(error, token, method, target, body)
+        self._sent(method, response.status, started)
         logger.debug('%s %s: %s after %.3f seconds', method, full_path, response.status, time.time() - started)
         if stream and response.status < 300:
             return response
@@ -1264,9 +1281,30 @@ class Storage(driver.Base):
         self._cache = _Cache()
         self._temp_url_key_is_set = self.settings.temp_url_set_key == 'no'
 
+    @property
+    def on_request(self):
+        """None, or what is called with (method, status, seconds) after each request to Swift, logins included, in the
+        thread that sent it; the status is None for a login and where no answer came."""
+        return self._swift.on_request
+
+    @on_request.setter
+    def on_request(self, called):
+        self._swift.on_request = called
+
     def connect(self):
         """Log in and see that the container is there, now rather than at first use."""
         self._swift.check_container(at_once=True)
+
+    def derive_key(self, purpose):
+        """32 bytes that every instance with the same credentials and container has, and nobody else.
+
+        :param purpose: bytes; another purpose gives another key
+        """
+        settings = self.settings
+        secret = settings.application_credential_secret or settings.password or settings.auth_token
+        user = settings.application_credential_id or settings.user or settings.user_id or ''
+        scope = '\0'.join(['docker-registry-driver-swift', user, settings.container, ''])
+        return hmac.new(_as_bytes(secret), _as_bytes(scope) + purpose, hashlib.sha256).digest()
 
     # Whole objects
 
@@ -1320,8 +1358,7 @@ class Storage(driver.Base):
 
         :raises WrongArgumentsError: the range begins beyond the end, or ends before it begins
         """
-        newest = False if newest is None and self.settings.newest != 'always' else self._is_newest(path, newest)
-        return Stream(self._swift, self._name(path), bytes_range, newest)
+        return Stream(self._swift, self._name(path), bytes_range, self._is_newest(path, newest))
 
     def stream_write(self, path, fp):
         """Store all that `fp.read` gives, in the place of what was there; one segment of it is in memory at a time.
@@ -1357,7 +1394,7 @@ class Storage(driver.Base):
                 blocks = _read_blocks(fp, self._segment_size(first + len(parts)))
                 if not blocks:
                     return parts
-                part = Part('%s/%s/%08d' % (SEGMENTS, upload_id, first + len(parts)), sum(map(len, blocks)), None)
+                part = Part(self.part_path(upload_id, first + len(parts)), sum(map(len, blocks)), None)
                 body = _Blocks(blocks)
                 del blocks
                 self._swift.put(self._name(part.path), body)
@@ -1365,6 +1402,11 @@ class Storage(driver.Base):
         except BaseException:
             self._give_up(parts, upload_id)
             raise
+
+    @staticmethod
+    def part_path(upload_id, number):
+        """The path that `write_parts` gives to the part of a number; the id is of letters, digits and `-`."""
+        return '%s/%s/%08d' % (SEGMENTS, upload_id, number)
 
     def _segment_size(self, number):
         return min(LARGEST_SEGMENT, self.settings.segment_size * 2 ** (number // SEGMENTS_BEFORE_DOUBLING))
@@ -1379,13 +1421,20 @@ class Storage(driver.Base):
         """Commit parts as one object, without moving bytes; one request. False if `new` and the name existed.
 
         What the path held before is replaced, and its segments, if it had any, are not deleted.
+
+        :raises FileNotFoundError: a part is not there
         https://docs.openstack.org/swift/latest/middleware.html#static-large-objects
         """
         with self._cache.changing([path]):
             if not parts:
                 return self._swift.put(self._name(path), _Blocks(), new=new)
             body = _manifest(self._swift, self._segment_names(parts), parts)
-            return self._swift.put(self._name(path), body, query={'multipart-manifest': 'put'}, new=new)
+            try:
+                return self._swift.put(self._name(path), body, query={'multipart-manifest': 'put'}, new=new)
+            except exceptions.BrokenError as error:
+                if error.status == 400 and re.search(', 404|"404', str(error)):
+                    raise _not_found('a part of %s' % path)
+                raise
 
     def put_stream(self, path, fp, length, new=False):
         """Store exactly `length` bytes of `fp` as they come, in one request, unbuffered and so not repeatable.
@@ -1415,7 +1464,7 @@ class Storage(driver.Base):
                 return []
             own = re.match(r'([0-9a-f]+) (\d+)$', headers.get(SEGMENTS_HEADER, ''))
             if own:  # spares a request, and Ceph does not give a manifest back
-                return [self._name('%s/%s/%08d' % (SEGMENTS, own.group(1), n)) for n in range(int(own.group(2)))]
+                return [self._name(self.part_path(own.group(1), n)) for n in range(int(own.group(2)))]
             response = self._swift.request('GET', self._swift.object_path(name), {'multipart-manifest': 'get'},
                                            _newest(True))
             manifest = json.loads(response.body.decode('utf-8'))

@@ -339,7 +339,7 @@ class TestParts(object):
         storage.remove_parts(parts)
 
         assert names() == []
-        with pytest.raises(exceptions.BrokenError):
+        with pytest.raises(exceptions.FileNotFoundError):
             storage.compose('blob', parts)
         assert not storage.exists('blob')
 
