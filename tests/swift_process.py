@@ -1,53 +1,86 @@
-"""Starts tools/swift_node.py, a real OpenStack Swift, in a process of its own: from any Python, Swift's or not."""
+"""Starts tools/swift_node.py, a real OpenStack Swift, in a process of its own: from any Python, 2.7 too, Swift's or not.
+
+    swift = swift_process.start(listing_limit=20)
+    swift.mark()
+    ...                                 # log in at swift.auth_url as swift.user with swift.key
+    [request.method for request in swift.requests()]
+    swift.stop()
+"""
 import collections
+import io
 import json
 import os
 import subprocess
+import tempfile
 
 NODE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'tools', 'swift_node.py')
 
-#: One line of the request log: what a client asked the proxy for.
+#: A line of the request log: what a client asked the proxy for.  `path` is quoted, and includes the query.
 Logged = collections.namedtuple('Logged', 'method path status bytes_in bytes_out seconds')
 
 
 def start(python=None, **options):
-    """A `RunningSwift` that is ready; options are those of the program, with `_` for `-`, True for a flag.
+    """A `RunningSwift` that is ready.
 
     :param python: a Python that has OpenStack Swift; SWIFT_PYTHON of the environment unless given
+    :param options: of the program, with `_` for `-`; True for one without a value, a list for one that is repeated
     """
-    command = [python or os.environ['SWIFT_PYTHON'], NODE, '--stdin']
-    for name, value in options.items():
-        command.append('--' + name.replace('_', '-'))
-        if value is not True:
-            command.append(str(value))
-    return RunningSwift(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+    return RunningSwift(command(python or os.environ['SWIFT_PYTHON'], options))
+
+
+def command(python, options):
+    words = [python, NODE, '--stdin']
+    for name, value in sorted(options.items()):
+        for each in value if isinstance(value, (list, tuple)) else [value]:
+            option = '--' + name.replace('_', '-')
+            words += [] if each in (False, None) else [option] if each is True else ['%s=%s' % (option, each)]
+    return words
+
+
+def parse(line):
+    method, path, status, bytes_in, bytes_out, seconds = line.split()
+    return Logged(method, path, int(status) if status.isdigit() else None, int(bytes_in), int(bytes_out), float(seconds))
 
 
 class RunningSwift(object):
-    """Where it is (auth_url, storage_url), who may log in (user, key), and what it was asked for."""
+    """Where it is (auth_url, storage_url), who may log in (user, key), where its logs are (log_path, swift_log)."""
 
-    def __init__(self, process):
-        self.process = process
-        line = process.stdout.readline()
-        if not line:
-            raise RuntimeError('Swift did not start: status %s' % process.wait())
-        ready = json.loads(line.decode('utf-8'))
-        self.auth_url, self.storage_url = str(ready['auth_url']), str(ready['storage_url'])
-        self.user, self.key = str(ready['user']), str(ready['key'])
-        self.log_path = ready['log']
+    def __init__(self, command):
+        # Settings of the calling Python would mislead the other one.
+        environment = dict((name, value) for name, value in os.environ.items() if not name.startswith('PYTHON'))
+        with tempfile.TemporaryFile() as errors:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+                                            env=environment, close_fds=True)
+            ready = self.process.stdout.readline()
+            if not ready:
+                self.stop()
+                errors.seek(0)
+                raise RuntimeError('Swift did not start: %s' % errors.read().decode('utf-8', 'replace'))
+        for name, value in json.loads(ready.decode('utf-8')).items():
+            setattr(self, {'log': 'log_path'}.get(str(name), str(name)), value if isinstance(value, int) else str(value))
         self._marked = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.stop()
 
     def mark(self):
         """Begin to count requests here."""
         self._marked = os.path.getsize(self.log_path)
 
     def requests(self):
-        """The requests since the last `mark`, in the order in which they were answered."""
-        with open(self.log_path) as log:
+        """The requests since the last `mark`, in the order in which their answers ended.
+
+        Who has read an answer to its end finds its request here.
+        """
+        with io.open(self.log_path, encoding='utf-8') as log:
             log.seek(self._marked)
-            return [Logged(*line.split()) for line in log]
+            return [parse(line) for line in log]
 
     def stop(self):
+        """Stop it and wait for its end; may be called again."""
         self.process.stdin.close()
-        self.process.stdout.close()
         self.process.wait()
+        self.process.stdout.close()

@@ -1,17 +1,21 @@
 #!/usr/bin/env python3
-"""A complete OpenStack Swift on one machine, for tests, benchmarks and a first try; needs nothing but `pip install swift`.
+"""A complete OpenStack Swift on this machine, for tests, benchmarks and a first try.  It needs nothing but `pip install swift`.
 
-The proxy, account, container and object servers of Swift itself, one replica on one folder, TempAuth (v1), on free
-loopback ports.  It prints one line of JSON once it answers, and runs until SIGTERM, SIGINT or (with --stdin) the end of
-its standard input; then it stops what it started.  As a module:
+These are Swift's own proxy, account, container and object servers, with one replica in one folder and TempAuth (v1), on free
+loopback ports.  Once Swift answers, one line of JSON on standard output says where it is and who may log in.  It runs until
+SIGTERM, SIGINT or, with --stdin, the end of its standard input, and then stops everything that it started.
 
-    with SwiftNode(data='/srv/swift') as node:
-        swiftclient.Connection(node.auth_url, node.user, node.key)
+    swift_node.py                               a Swift to throw away
+    swift_node.py --data /srv/swift --port 8080 one to come back to: its objects stay, whatever the port
 """
+# As a module:
+#
+#     with SwiftNode(data='/srv/swift') as node:
+#         swiftclient.Connection(node.auth_url, node.user, node.key)
 
 import argparse
 import base64
-import collections
+import configparser
 import fcntl
 import http.client
 import json
@@ -28,113 +32,71 @@ import time
 import urllib.parse
 
 SERVERS = ('proxy', 'object', 'container', 'account')
+PART_POWER = 4  # of the rings; objects written under another would not be found
+START_AGENT = 'swift-node-start'  # User-Agent of our own requests at the start, which are not logged
+
 PIPELINE = ('request-log catch_errors gatekeeper healthcheck cache listing_formats bulk tempurl ratelimit tempauth copy '
             'container-quotas account-quotas slo dlo versioned_writes symlink keymaster encryption proxy-server').split()
-PART_POWER = 4  # of the rings; data written with another is not found
-START_AGENT = 'swift-node-start'  # the requests that find out whether all is up are not logged
+ENCRYPTION = ('keymaster', 'encryption')
 
-SWIFT_CONF = '''\
-[swift-hash]
-swift_hash_path_suffix = swift_node
+FILTERS = {  # those that are not just Swift's with its defaults
+    'request-log': {'paste.filter_factory': 'swift_node:request_log'},
+    'cache': {'paste.filter_factory': 'swift_node:cache'},
+    'tempurl': {'allowed_digests': 'sha1 sha256 sha512'},
+    'versioned_writes': {'allow_versioned_writes': 'true'},
+    'keymaster': {'encryption_root_secret': base64.b64encode(b'a key for tests: it hides nothing.').decode()},
+}
 
-[swift-constraints]
-'''
-
-# Timeouts between the servers are long: a loaded machine makes one slow, and with one replica there is no other to ask.
-COMMON_CONF = '''\
-[DEFAULT]
-bind_ip = 127.0.0.1
-bind_port = 0
-swift_dir = {etc}
-devices = {devices}
-recon_cache_path = {etc}
-mount_check = false
-disable_fallocate = true
-fallocate_reserve = 0
-log_level = WARNING
-log_custom_handlers = swift_node.log_to_stderr
-conn_timeout = 20
-node_timeout = 60
-container_update_timeout = 20
-
-'''
-
-STORAGE_CONF = '''\
-[pipeline:main]
-pipeline = {name}-server
-
-[app:{name}-server]
-use = egg:swift#{name}
-'''
-
-PROXY_CONF = '''\
-[pipeline:main]
-pipeline = {pipeline}
-
-[app:proxy-server]
-use = egg:swift#proxy
-account_autocreate = true
-error_suppression_interval = 0
-
-[filter:request-log]
-paste.filter_factory = swift_node:request_log
-path = {request_log}
-delay_ms = {delay_ms}
-
-[filter:cache]
-paste.filter_factory = swift_node:cache
-
-[filter:tempauth]
-use = egg:swift#tempauth
-token_life = {token_life}
-{user} = {key} .admin
-
-[filter:tempurl]
-use = egg:swift#tempurl
-allowed_digests = sha1 sha256 sha512
-
-[filter:versioned_writes]
-use = egg:swift#versioned_writes
-allow_versioned_writes = true
-
-[filter:keymaster]
-use = egg:swift#keymaster
-encryption_root_secret = {secret}
-
-'''
+# What a client can see is as Swift has it by default.  What servers allow each other is generous: on a loaded machine one of
+# them is slow at times, and with a single replica there is no other to turn to.
+EVERY_SERVER = {
+    'mount_check': 'false',
+    'disable_fallocate': 'true',
+    'fallocate_reserve': '0',
+    'log_level': 'WARNING',
+    'log_custom_handlers': 'swift_node.log_to_stderr',
+    'conn_timeout': '20',
+    'node_timeout': '60',
+    'container_update_timeout': '20',
+    'error_suppression_interval': '0',
+    'account_autocreate': 'true',
+}
 
 
 class StartError(Exception):
-    """Swift did not come up; the message says why, with the end of its log."""
+    """Swift did not come up, or broke down; the message says why, with the end of its log."""
 
 
 class SwiftNode(object):
-    """One Swift.  `start` returns once it answers requests; `stop` leaves no process, and no folder unless `data` was given.
+    """One Swift.  `start` returns once it answers; `stop` leaves no process, and no folder unless `data` was given.
 
-    data        folder to keep objects in, made if missing, of a file system with user xattrs; None: a temporary one
+    data        folder that keeps the objects, made if missing, on a file system with user xattrs; None: a temporary one
     port        of the proxy; 0: a free one
-    user, key   of TempAuth, user as account:name
+    user, key   who may log in, user as account:name
     token_life  seconds until a token expires
-    delay_ms    added to every client request
+    delay_ms    each request of a client waits so long before Swift sees it
     without     names of filters to leave out, such as 'bulk'
-    encryption  objects are encrypted on disk, so that the ETag in listings is all that Swift shows in the clear
-    settings    Swift's own, as {(section, option): value}: sections of proxy-server.conf, or 'swift-constraints'
+    encryption  whether Swift encrypts objects on disk
+    settings    further settings of Swift, {(section, option): value}; sections are those of proxy-server.conf, which
+                include DEFAULT, and swift-constraints
 
-    Once started: auth_url, storage_url, user, key, request_log, swift_log, pid.
+    Attributes once started: auth_url, storage_url, user, key, port, request_log and swift_log (paths).
     """
 
     def __init__(self, data=None, port=0, user='test:tester', key='testing', token_life=86400, delay_ms=0, without=(),
                  encryption=False, settings=None, start_timeout=60):
         if user.count(':') != 1 or not all(user.split(':')):
             raise ValueError('the user must be account:name, not %r' % user)
-        if not key or key.split() != [key]:
-            raise ValueError('the key must not be empty nor contain blanks')
+        if key.split() != [key] or '%(' in key:
+            raise ValueError('the key must be one word, without %( in it')
+        unknown = sorted(set(without) - set(PIPELINE[:-1]))
+        if unknown:
+            raise ValueError('no such filter: %s' % ', '.join(unknown))
         self.user, self.key, self.port = user, key, port
-        self._kept = data is not None
-        self._data = os.path.abspath(data) if self._kept else None
-        self._token_life, self._delay_ms = token_life, delay_ms
-        self._without = set(without) | (set() if encryption else {'keymaster', 'encryption'})
-        self._settings = dict(settings or {})
+        self._folder, self._kept = data and os.path.abspath(data), data is not None
+        self._pipeline = [name for name in PIPELINE if name not in without and (encryption or name not in ENCRYPTION)]
+        self._settings = {('filter:request-log', 'delay_ms'): delay_ms, ('filter:tempauth', 'token_life'): token_life}
+        self._settings.update(settings or {})
         self._start_timeout = start_timeout
         self._process = self._lock = None
 
@@ -145,13 +107,12 @@ class SwiftNode(object):
     def __exit__(self, *exc_info):
         self.stop()
 
-    # -- life
-
     def start(self):
         try:
             self._make_folders()
+            self._write_configuration()
             self._launch()
-            self._wait_until_up()
+            self._wait_for_servers()
             self.auth_url = 'http://127.0.0.1:%d/auth/v1.0' % self.port
             self.storage_url = self._log_in()
         except BaseException:
@@ -163,125 +124,144 @@ class SwiftNode(object):
         if self._process:
             self._process.stdin.close()
             self._signal(signal.SIGTERM)
-            if not self._output_ends(10):
+            if not self._servers_end(10):
                 self._signal(signal.SIGKILL)
-                self._output_ends(10)
+                self._servers_end(10)
             self._process.stdout.close()
             self._process.wait()
             self._process = None
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-        if self._data and not self._kept:
-            shutil.rmtree(self._data, ignore_errors=True)
-            self._data = None
+        if self._folder and not self._kept:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
 
-    def wait(self, also=()):
-        """Block until a server has died or one of the descriptors `also` can be read; True when Swift still runs."""
-        ready = select.select([self._process.stdout] + list(also), [], [])[0]
-        return self._process.stdout not in ready
+    def wait(self, descriptor=None):
+        """Block until `descriptor` can be read; a server that dies meanwhile is a StartError."""
+        watched = [self._process.stdout] + ([] if descriptor is None else [descriptor])
+        if self._process.stdout in select.select(watched, [], [])[0]:
+            raise self._error('ended')
+
+    # -- folders and configuration
+
+    def _make_folders(self):
+        if not self._kept:
+            self._folder = tempfile.mkdtemp(prefix='swift-node-')
+        self._etc, self._devices = os.path.join(self._folder, 'etc'), os.path.join(self._folder, 'devices')
+        log = os.path.join(self._folder, 'log')
+        for folder in (self._etc, log, os.path.join(self._devices, 'd1')):
+            os.makedirs(folder, exist_ok=True)
+        self._lock = lock(os.path.join(self._folder, 'lock'))
+        check_xattrs(self._devices)
+        self.request_log, self.swift_log = os.path.join(log, 'requests.log'), os.path.join(log, 'swift.log')
+        for path in (self.request_log, self.swift_log):
+            open(path, 'w').close()
+
+    def _write_configuration(self):
+        swift, proxy = self._swift_conf(), self._proxy_conf()
+        for (section, option), value in self._settings.items():
+            conf = swift if section in swift else proxy
+            if section not in conf:
+                raise ValueError('Swift has no section [%s] here' % section)
+            conf[section][option] = str(value)
+        self._write('swift.conf', swift)
+        self._write('proxy-server.conf', proxy)
+        for name in SERVERS[1:]:
+            self._write(name + '-server.conf', {
+                'DEFAULT': self._defaults(), 'pipeline:main': {'pipeline': name + '-server'},
+                'app:%s-server' % name: {'use': 'egg:swift#' + name}})
+
+    def _defaults(self):
+        return dict(EVERY_SERVER, swift_dir=self._etc, devices=self._devices, recon_cache_path=self._etc)
+
+    def _swift_conf(self):
+        return {'swift-hash': {'swift_hash_path_suffix': 'swift_node'}, 'swift-constraints': {}}
+
+    def _proxy_conf(self):
+        conf = {'DEFAULT': self._defaults(), 'pipeline:main': {'pipeline': ' '.join(self._pipeline)},
+                'app:proxy-server': {'use': 'egg:swift#proxy'}}
+        for name in PIPELINE[:-1]:
+            ours = FILTERS.get(name, {})
+            used = {} if 'paste.filter_factory' in ours else {'use': 'egg:swift#' + name.replace('-', '_')}
+            conf['filter:' + name] = dict(used, **ours)
+        conf['filter:request-log']['path'] = self.request_log
+        account_and_name = [base64.b64encode(part.encode()).decode().rstrip('=') for part in self.user.split(':')]
+        conf['filter:tempauth']['user64_' + '_'.join(account_and_name)] = self.key + ' .admin'
+        return conf
+
+    def _write(self, name, sections):
+        conf = configparser.RawConfigParser()
+        conf.optionxform = str
+        conf.read_dict(sections)
+        with open(os.path.join(self._etc, name), 'w') as file:
+            conf.write(file)
+
+    # -- processes
+
+    def _launch(self):
+        """Start the servers on sockets that listen already: no port is taken by another in between."""
+        sockets = {}
+        try:
+            for name in SERVERS:
+                sockets[name] = listen(self.port if name == 'proxy' else 0)
+            self.port = sockets['proxy'].getsockname()[1]
+            descriptors = {name: sock.fileno() for name, sock in sockets.items()}
+            with open(self.swift_log, 'a') as log:
+                self._process = subprocess.Popen(
+                    [sys.executable, '-W', 'ignore', os.path.abspath(__file__), '--serve', self._etc, json.dumps(descriptors)],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, bufsize=0, cwd=self._folder,
+                    start_new_session=True, pass_fds=list(descriptors.values()) + [self._lock])
+        finally:
+            for sock in sockets.values():
+                sock.close()
+
+    def _wait_for_servers(self):
+        """Each server says its name when it accepts requests."""
+        deadline, said = time.monotonic() + self._start_timeout, b''
+        while len(said.split()) < len(SERVERS):
+            if not self._readable(deadline):
+                raise self._error('did not come up in %d seconds' % self._start_timeout, said)
+            news = os.read(self._process.stdout.fileno(), 4096)
+            if not news:
+                raise self._error('ended while starting', said)
+            said += news
+
+    def _servers_end(self, seconds):
+        """True once every server is gone: each holds the other end of the pipe."""
+        deadline = time.monotonic() + seconds
+        while self._readable(deadline):
+            if not os.read(self._process.stdout.fileno(), 4096):
+                return True
+        return False
+
+    def _readable(self, deadline):
+        return select.select([self._process.stdout], [], [], max(0, deadline - time.monotonic()))[0]
 
     def _signal(self, number):
-        """To all servers: they are a process group of their own, so that Ctrl-C in a terminal reaches only the node."""
+        """To all servers, which are a process group of their own: Ctrl-C in a terminal must reach only the node."""
         try:
             os.killpg(self._process.pid, number)
         except ProcessLookupError:
             pass
 
-    def _output_ends(self, seconds):
-        """True once every server process is gone: each holds the other end of the pipe."""
-        deadline = time.monotonic() + seconds
-        while select.select([self._process.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
-            if not os.read(self._process.stdout.fileno(), 4096):
-                return True
-        return False
-
-    # -- before the start
-
-    def _make_folders(self):
-        if not self._kept:
-            self._data = tempfile.mkdtemp(prefix='swift-node-')
-        self._etc, self._log = os.path.join(self._data, 'etc'), os.path.join(self._data, 'log')
-        self.request_log, self.swift_log = os.path.join(self._log, 'requests.log'), os.path.join(self._log, 'swift.log')
-        for folder in (self._etc, self._log, os.path.join(self._data, 'devices', 'd1')):
-            os.makedirs(folder, exist_ok=True)
-        self._lock = lock(os.path.join(self._data, 'lock'))
-        check_xattrs(self._data)
-        for log in (self.request_log, self.swift_log):
-            open(log, 'w').close()
-
-    def _write_configuration(self):
-        values = {'etc': self._etc, 'devices': os.path.join(self._data, 'devices'), 'request_log': self.request_log,
-                  'delay_ms': self._delay_ms, 'token_life': self._token_life, 'key': self.key,
-                  'user': 'user64_' + '_'.join(base64.b64encode(part.encode()).decode().rstrip('=') for part in self.user.split(':')),
-                  'secret': base64.b64encode(b'a key for tests: it hides nothing.').decode(),
-                  'pipeline': ' '.join(name for name in PIPELINE if name not in self._without)}
-        proxy = COMMON_CONF + PROXY_CONF
-        for name in PIPELINE:
-            if '[filter:%s]' % name not in proxy and name != 'proxy-server':
-                proxy += '[filter:{0}]\nuse = egg:swift#{1}\n\n'.format(name, name.replace('-', '_'))
-        self._write('swift.conf', SWIFT_CONF)
-        self._write('proxy-server.conf', proxy.format(**values))
-        for name in SERVERS[1:]:
-            self._write('%s-server.conf' % name, (COMMON_CONF + STORAGE_CONF).format(name=name, **values))
-        for (section, option), value in self._settings.items():
-            self._set('swift.conf' if section == 'swift-constraints' else 'proxy-server.conf', section, option, value)
-
-    def _set(self, name, section, option, value):
-        with open(os.path.join(self._etc, name)) as conf:
-            text = conf.read()
-        header = '[%s]\n' % section
-        if header not in text:
-            raise ValueError('%s has no section [%s]' % (name, section))
-        self._write(name, text.replace(header, '%sset %s = %s\n' % (header, option, value) if name != 'swift.conf' else '%s%s = %s\n' % (header, option, value)))
-
-    def _write(self, name, text):
-        with open(os.path.join(self._etc, name), 'w') as conf:
-            conf.write(text)
-
-    # -- the start
-
-    def _launch(self):
-        self._write_configuration()
-        sockets = {name: listen(self.port if name == 'proxy' else 0) for name in SERVERS}
-        try:
-            self.port = sockets['proxy'].getsockname()[1]
-            listeners = {name: sock.fileno() for name, sock in sockets.items()}
-            with open(self.swift_log, 'a') as log:
-                self._process = subprocess.Popen(
-                    [sys.executable, '-W', 'ignore', os.path.abspath(__file__), '--serve', self._etc, json.dumps(listeners)],
-                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, bufsize=0, cwd=self._data,
-                    start_new_session=True, pass_fds=list(listeners.values()) + [self._lock])
-        finally:
-            for sock in sockets.values():
-                sock.close()
-        self.pid = os.getpid()
-
-    def _wait_until_up(self):
-        """Each server writes its name and a newline when it accepts requests."""
-        deadline, said = time.monotonic() + self._start_timeout, b''
-        while said.count(b'\n') < len(SERVERS):
-            if not select.select([self._process.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
-                self._fail('not up after %d seconds' % self._start_timeout, said)
-            news = os.read(self._process.stdout.fileno(), 4096)
-            if not news:
-                self._fail('ended while starting', said)
-            said += news
-
-    def _fail(self, what, said=b''):
-        missing = sorted(set(SERVERS) - set(said.decode().split()))
+    def _error(self, what, said=b''):
+        missing = [name for name in SERVERS if name not in said.decode().split()]
         with open(self.swift_log, errors='replace') as log:
             tail = ''.join(log.readlines()[-40:])
-        raise StartError('Swift (%s) %s; the end of its log:\n%s' % (', '.join(missing) or 'all servers', what, tail))
+        return StartError('Swift (%s) %s; the end of its log:\n%s' % (', '.join(missing), what, tail))
+
+    # -- the first requests
 
     def _log_in(self):
-        """The storage URL, from a real login; and the account exists after it."""
+        """The storage URL that a real login gives; the account exists afterwards."""
         answer = self._request('GET', '/auth/v1.0', {'X-Auth-User': self.user, 'X-Auth-Key': self.key})
         url = answer.getheader('X-Storage-Url')
         if answer.status == 200:
-            answer = self._request('POST', urllib.parse.urlsplit(url).path, {'X-Auth-Token': answer.getheader('X-Auth-Token')})
+            token = answer.getheader('X-Auth-Token')
+            answer = self._request('POST', urllib.parse.urlsplit(url).path, {'X-Auth-Token': token, 'Content-Length': '0'})
         if answer.status not in (200, 201, 204):
-            self._fail('answers %s %s' % (answer.status, answer.reason))
+            raise self._error('answers %s %s' % (answer.status, answer.reason))
         return url
 
     def _request(self, method, path, headers):
@@ -298,98 +278,96 @@ def listen(port):
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind(('127.0.0.1', port))
-    except OSError as error:
+        sock.listen(1024)
+    except (OSError, OverflowError) as error:
         sock.close()
-        raise StartError('cannot listen on 127.0.0.1:%d: %s' % (port, error.strerror))
-    sock.listen(1024)
+        raise StartError('cannot listen on 127.0.0.1:%d: %s' % (port, getattr(error, 'strerror', error)))
     return sock
 
 
 def lock(path, seconds=5):
-    """A descriptor that locks `path`; the servers inherit it, so that it is free only when all are gone."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    deadline = time.monotonic() + seconds
+    """A descriptor that locks the file.  Servers inherit it, so the lock is free only when the last of them is gone."""
+    descriptor, deadline = os.open(path, os.O_RDWR | os.O_CREAT, 0o644), time.monotonic() + seconds
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return descriptor
-        except OSError:
+        except BlockingIOError:
             if time.monotonic() > deadline:
                 os.close(descriptor)
-                raise StartError('another Swift node runs on %s' % os.path.dirname(path))
+                raise StartError('another node runs in %s' % os.path.dirname(path))
             time.sleep(0.05)
 
 
 def check_xattrs(folder):
-    """Swift keeps the metadata of objects in extended attributes."""
+    """Swift keeps the metadata of an object in its file's extended attributes."""
     with tempfile.NamedTemporaryFile(dir=folder) as probe:
         try:
-            os.setxattr(probe.name, 'user.swift.metadata', b'x' * 512)
+            os.setxattr(probe.name, 'user.swift.metadata', b'x' * 1024)
         except OSError as error:
-            raise StartError('%s is on a file system without user xattrs, which Swift needs (%s): '
-                             'name another folder with --data or TMPDIR' % (folder, error.strerror))
+            raise StartError('the file system of %s has no user xattrs (%s), which Swift needs: '
+                             'choose another folder with --data or TMPDIR' % (folder, error.strerror))
 
 
-# -- in the processes of Swift
+# -- inside the processes of Swift
 
-def serve(etc, listeners):
-    """The first process of Swift: writes the rings, forks the others, ends with the first of them that ends."""
-    from swift.common import utils  # imported once, before the forks
-    import swift.account.server, swift.container.server, swift.container.updater  # noqa: F401,E401
-    import swift.obj.server, swift.obj.updater, swift.proxy.server  # noqa: F401,E401
-    utils.set_swift_dir(etc)
-    sockets = {name: socket.socket(fileno=descriptor) for name, descriptor in listeners.items()}
+def serve(etc, descriptors):
+    """The process that the servers are forked from, so that Swift is imported once; it ends when one of them ends."""
+    import swift.account.server, swift.container.server, swift.container.updater  # noqa: E401
+    import swift.obj.server, swift.obj.updater, swift.proxy.server  # noqa: E401
+    from swift.common.utils import set_swift_dir
+    set_swift_dir(etc)
+    sockets = {name: socket.socket(fileno=descriptor) for name, descriptor in descriptors.items()}
     for name in SERVERS[1:]:
         write_ring(etc, name, sockets[name].getsockname()[1])
-    children = [fork(run_server, etc, name, sockets[name]) for name in SERVERS]
+    servers = [fork(run_server, etc, name, sockets[name]) for name in SERVERS]
     os.wait()
-    for child in children:
+    for server in servers:
         try:
-            os.kill(child, signal.SIGTERM)
+            os.kill(server, signal.SIGTERM)
         except ProcessLookupError:
             pass
     return 1
 
 
+def write_ring(etc, name, port):
+    """One replica on one device.  The port may differ at each start: no object depends on it."""
+    from swift.common.ring import RingData
+    device = {'id': 0, 'region': 1, 'zone': 1, 'weight': 1.0, 'device': 'd1', 'meta': '',
+              'ip': '127.0.0.1', 'port': port, 'replication_ip': '127.0.0.1', 'replication_port': port}
+    RingData([[0] * 2 ** PART_POWER], [device], 32 - PART_POWER).save(os.path.join(etc, name + '.ring.gz'))
+
+
 def fork(function, *args):
-    child = os.fork()
-    if child:
-        return child
+    """The id of a new process that calls the function and ends with it."""
+    process = os.fork()
+    if process:
+        return process
     try:
         function(*args)
     except BaseException:
-        import traceback
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())
     finally:
         sys.stderr.flush()
         os._exit(1)
 
 
-def write_ring(etc, name, port):
-    """One replica, one device.  Only the port differs from start to start, and no data depends on it."""
-    from swift.common.ring import RingData
-    device = {'id': 0, 'region': 1, 'zone': 1, 'ip': '127.0.0.1', 'port': port, 'device': 'd1', 'weight': 1.0, 'meta': '',
-              'replication_ip': '127.0.0.1', 'replication_port': port}
-    RingData([[0] * 2 ** PART_POWER], [device], 32 - PART_POWER).save(os.path.join(etc, name + '.ring.gz'))
-
-
 def run_server(etc, name, sock):
-    """Serve until standard input ends, which it does when the node that started us ends, however it ends."""
+    """Serve until standard input ends.  The node holds its other end, so that it ends with the node, even if that is killed."""
     threading.Thread(target=exit_at_end_of_input, daemon=True).start()
-    stdout = os.dup(1)
-    os.dup2(2, 1)
+    node = os.dup(1)
+    os.dup2(2, 1)  # what Swift may print goes to the log
     import eventlet
     from swift.common import utils, wsgi
     utils.monkey_patch()
     utils.disable_fallocate()
-    if os.environ.get("NOFSYNC"): os.fsync = os.fdatasync = lambda fd: None
     conf = wsgi.appconfig(os.path.join(etc, name + '-server.conf'), name=name + '-server')
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def ready():
         if name in CHORES:
             eventlet.spawn(CHORES[name], conf)
-        os.write(stdout, name.encode() + b'\n')
+        os.write(node, name.encode() + b'\n')
 
     wsgi.run_server(conf, utils.get_logger(conf, name, log_route=name), eventlet.greenio.GreenSocket(sock),
                     global_conf={'log_name': name}, ready_callback=ready)
@@ -401,8 +379,8 @@ def exit_at_end_of_input():
     os._exit(0)
 
 
-def keep_listings_complete(conf, interval=1.0):
-    """Do the work of Swift's object updater: enter in the container what the object server could not, it being too busy."""
+def complete_listings(conf, interval=1):
+    """What Swift's object updater does: enter into listings the objects that a busy container server could not take."""
     import eventlet
     from swift.obj.updater import ObjectUpdater
     updater = ObjectUpdater(dict(conf, objects_per_second='1000'))
@@ -414,8 +392,8 @@ def keep_listings_complete(conf, interval=1.0):
             updater.object_sweep(device)
 
 
-def keep_usage_current(conf, interval=2.0):
-    """Do the work of Swift's container updater: tell the account how many objects and bytes its containers hold."""
+def report_usage(conf, interval=2):
+    """What Swift's container updater does: tell the account how many objects and bytes each container holds."""
     import eventlet
     from swift.container.updater import ContainerUpdater
     updater = ContainerUpdater(conf)
@@ -425,49 +403,55 @@ def keep_usage_current(conf, interval=2.0):
             updater.container_sweep(path)
 
 
-CHORES = {'object': keep_listings_complete, 'container': keep_usage_current}
+CHORES = {'object': complete_listings, 'container': report_usage}
 
 
 def log_to_stderr(conf, name, log_to_console, log_route, fmt, logger, adapted_logger):
-    """Swift's hook for loggers of one's own (`log_custom_handlers`): standard error, which is the log file, not syslog."""
+    """Swift's hook `log_custom_handlers`: its loggers write to the log file, as which we have standard error, not to syslog."""
     import logging
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter('%(asctime)s ' + name + ': %(levelname)s %(message)s'))
+    handler.setFormatter(logging.Formatter('%(asctime)s ' + name + ' %(levelname)s %(message)s'))
     logger.addHandler(handler)
 
 
-# -- filters of the proxy
+# -- filters of the proxy's pipeline
 
-def cache(global_conf, **local_conf):
-    """Instead of memcached: there is only one proxy process, so a dict will do."""
+class Filter(object):
+    """A class rather than a function because Swift sets attributes on every part of its pipeline."""
+
+    def __init__(self, app, call):
+        self._app, self._call = app, call
+
+    def __call__(self, environ, start_response):
+        return self._call(self._app, environ, start_response)
+
+
+def cache(global_conf, **conf):
+    """In place of memcached: with a single proxy process its memory will do."""
     memory = Memory()
 
-    def filter(app):
-        def cached(environ, start_response):
-            environ['swift.cache'] = memory
-            return app(environ, start_response)
-        return Layer(app, cached)
-    return filter
+    def with_cache(app, environ, start_response):
+        environ['swift.cache'] = memory
+        return app(environ, start_response)
+
+    return lambda app: Filter(app, with_cache)
 
 
 class Memory(object):
-    """What of MemcacheRing the proxy uses.  Values go through JSON as they do there, so nobody can change them in place."""
+    """As much of swift.common.memcached.MemcacheRing as the proxy uses.  Values are JSON, as there: nobody shares one."""
 
     def __init__(self):
-        self._values = {}
+        self._entries = {}
 
     def get(self, key, raise_on_error=False):
-        text, expires = self._values.get(key, ('null', 0))
-        if expires and expires < time.time():
-            del self._values[key]
-            return None
-        return json.loads(text)
+        value, end = self._entries.get(key, ('null', 0))
+        return json.loads(value) if not end or time.time() < end else None
 
     def set(self, key, value, serialize=True, time=0, min_compress_len=0, raise_on_error=False):
-        self._values[key] = (json.dumps(value), expiry(time))
+        self._entries[key] = json.dumps(value), end_of(time)
 
     def incr(self, key, delta=1, time=0):
         value = max(0, int(self.get(key) or 0) + int(delta))
@@ -478,95 +462,96 @@ class Memory(object):
         return self.incr(key, -int(delta), time)
 
     def delete(self, key, server_key=None):
-        self._values.pop(key, None)
-
-    def set_multi(self, mapping, server_key, serialize=True, time=0, min_compress_len=0):
-        for key, value in mapping.items():
-            self.set(key, value, time=time)
-
-    def get_multi(self, keys, server_key):
-        return [self.get(key) for key in keys]
+        self._entries.pop(key, None)
 
 
-def expiry(seconds):
-    """Like memcached's: 0 is never, more than 30 days is a time of day."""
-    if not seconds:
-        return 0
-    return seconds if seconds > 30 * 86400 else time.time() + seconds
+def end_of(seconds):
+    """The time at which memcached forgets: 0 is never, more than 30 days is a time of day already."""
+    return seconds if not seconds or seconds > 30 * 86400 else time.time() + seconds
 
 
-def request_log(global_conf, path, delay_ms='0', **local_conf):
-    """First in the pipeline: sees each request of a client once, and none that Swift makes inside."""
-    log = open(path, 'a')
-    delay = float(delay_ms) / 1000
+def request_log(global_conf, path, delay_ms='0', **conf):
+    """First in the pipeline, where each request of a client comes by once, and none of those that Swift makes inside."""
+    log, delay = open(path, 'a'), float(delay_ms) / 1000
 
-    def filter(app):
-        def logged(environ, start_response):
-            if delay:
-                import eventlet
-                eventlet.sleep(delay)
-            if environ.get('HTTP_USER_AGENT') == START_AGENT:
-                return app(environ, start_response)
-            return Exchange(log, environ, delay).run(app, start_response)
-        return Layer(app, logged)
-    return filter
+    def logged(app, environ, start_response):
+        if environ.get('HTTP_USER_AGENT') == START_AGENT:
+            return app(environ, start_response)
+        exchange = Exchange(log, environ)
+        if delay:
+            import eventlet
+            eventlet.sleep(delay)
+        return exchange.answer(app, environ, start_response)
 
-
-class Layer(object):
-    """A filter: Swift sets attributes on each, which a function of ours would have too, but says so in no interface."""
-
-    def __init__(self, app, call):
-        self.app, self.call = app, call
-
-    def __call__(self, environ, start_response):
-        return self.call(environ, start_response)
+    return lambda app: Filter(app, logged)
 
 
 class Exchange(object):
-    """A request and its answer, written to the log before the last byte goes out: who has the answer finds the line."""
+    """A request and its answer.  The line is in the log before the last byte goes out: who has the answer finds the line."""
 
-    def __init__(self, log, environ, delay):
-        self.log, self.environ, self.begun = log, environ, time.time() - delay
-        self.input = environ['wsgi.input'] = CountedInput(environ['wsgi.input'])
-        self.status, self.length, self.sent, self.written = '-', None, 0, False
-        self.target = environ.get('RAW_PATH_INFO') or urllib.parse.quote(environ.get('PATH_INFO', ''))
-        if environ.get('QUERY_STRING'):  # as it came: filters change it
-            self.target += '?' + environ['QUERY_STRING']
-        self.method = environ['REQUEST_METHOD']
+    def __init__(self, log, environ):
+        self._log, self._begun = log, time.time()
+        self._method, self._target = environ['REQUEST_METHOD'], environ['RAW_PATH_INFO']
+        if environ.get('QUERY_STRING'):
+            self._target += '?' + environ['QUERY_STRING']
+        self._input = environ['wsgi.input'] = CountedInput(environ['wsgi.input'])
+        self._status, self._length, self._sent = '-', None, 0
 
-    def run(self, app, start_response):
+    def answer(self, app, environ, start_response):
         def started(status, headers, exc_info=None):
-            self.status = status.split()[0]
-            lengths = [value for name, value in headers if name.lower() == 'content-length']
-            self.length = int(lengths[0]) if lengths else None
+            self._status = status.split()[0]
+            lengths = [int(value) for name, value in headers if name.lower() == 'content-length']
+            self._length = lengths[0] if lengths else None
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 
         try:
-            body = app(self.environ, started)
+            chunks = app(environ, started)
         except BaseException:
-            self.write()
+            self.end()
             raise
-        return self.counted(body)
+        if isinstance(chunks, (list, tuple)):
+            self.count(b''.join(chunks))
+            self.end()
+            return chunks
+        return (SizedBody if hasattr(chunks, '__len__') else Body)(chunks, self)
 
-    def counted(self, body):
-        try:
-            for chunk in body:
-                self.sent += len(chunk)
-                if self.sent == self.length:
-                    self.write()
-                yield chunk
-            self.write()
-        finally:
-            self.write()
-            if hasattr(body, 'close'):
-                body.close()
+    def count(self, chunk):
+        self._sent += len(chunk)
+        if self._sent == self._length:
+            self.end()
 
-    def write(self):
-        if not self.written:
-            self.written = True
-            self.log.write('%s %s %s %d %d %.4f\n' % (self.method, self.target, self.status, self.input.count, self.sent,
-                                                      time.time() - self.begun))
-            self.log.flush()
+    def end(self):
+        """Write the line, unless that was done."""
+        if self._log:
+            self._log.write('%s %s %s %d %d %.4f\n' % (
+                self._method, self._target, self._status, self._input.count, self._sent, time.time() - self._begun))
+            self._log.flush()
+            self._log = None
+
+
+class Body(object):
+    """The body of an answer, counted on its way."""
+
+    def __init__(self, chunks, exchange):
+        self._chunks, self._exchange = chunks, exchange
+
+    def __iter__(self):
+        for chunk in self._chunks:
+            self._exchange.count(chunk)
+            yield chunk
+        self._exchange.end()
+
+    def close(self):
+        self._exchange.end()
+        if hasattr(self._chunks, 'close'):
+            self._chunks.close()
+
+
+class SizedBody(Body):
+    """With a length, if it had one without us: the server frames an answer, and ends a connection, by whether there is one."""
+
+    def __len__(self):
+        return len(self._chunks)
 
 
 class CountedInput(object):
@@ -579,79 +564,86 @@ class CountedInput(object):
     def readline(self, *args):
         return self._counted(self._stream.readline(*args))
 
-    def _counted(self, data):
-        self.count += len(data)
-        return data
-
     def __iter__(self):
         return iter(self.readline, b'')
 
     def __getattr__(self, name):
         return getattr(self._stream, name)
 
+    def _counted(self, data):
+        self.count += len(data)
+        return data
+
 
 # -- the program
 
 def parse_arguments(argv):
-    parser = argparse.ArgumentParser(
-        formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__.rsplit('As a module', 1)[0])
-    parser.add_argument('--data', metavar='DIR', help='keep everything in DIR; without it: a temporary folder, removed at the end')
-    parser.add_argument('--port', type=int, default=0, help='port of the proxy (0, the default: a free one)')
-    parser.add_argument('--user', default='test:tester', help='account:name that may log in (default %(default)s)')
-    parser.add_argument('--key', default='testing', help='its key (default %(default)s)')
-    parser.add_argument('--stdin', action='store_true', help='stop when standard input ends, so: when the parent does')
-    parser.add_argument('--delay-ms', type=float, default=0, metavar='N', help='answer every request N milliseconds later')
-    parser.add_argument('--token-life', type=int, default=86400, metavar='SECONDS', help='a token expires after SECONDS (default a day)')
-    parser.add_argument('--listing-limit', type=int, metavar='N', help='at most N names in a page of a listing (default 10000)')
-    parser.add_argument('--max-deletes', type=int, metavar='N', help='at most N names in a bulk delete (default 10000)')
-    parser.add_argument('--without', action='append', default=[], metavar='FILTER', help='leave a filter out: bulk, slo, tempurl ... (repeatable)')
-    parser.add_argument('--no-bulk', action='append_const', dest='without', const='bulk', help='the same as --without bulk')
-    parser.add_argument('--encryption', action='store_true', help='encrypt objects on disk (with a key known to everybody)')
-    parser.add_argument('--set', action='append', default=[], type=setting, dest='settings', metavar='SECTION:OPTION=VALUE',
-                        help="any setting of Swift's proxy-server.conf or swift.conf, such as swift-constraints:max_file_size=9000000 "
-                             'or filter:slo:max_manifest_segments=3 (repeatable)')
-    options = parser.parse_args(argv)
-    options.settings = dict(options.settings)
-    if options.listing_limit:
-        options.settings['swift-constraints', 'container_listing_limit'] = options.listing_limit
-    if options.max_deletes:
-        options.settings['filter:bulk', 'max_deletes_per_request'] = options.max_deletes
-    return options
+    parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
+    add = parser.add_argument
+    add('--data', metavar='DIR', help='keep everything in DIR; without it, in a temporary folder that is removed at the end')
+    add('--port', type=int, default=0, help='port of the proxy (default: a free one)')
+    add('--user', default='test:tester', help='account:name that may log in (default %(default)s)')
+    add('--key', default='testing', help='its key (default %(default)s)')
+    add('--stdin', action='store_true', help='stop also when standard input ends, that is, with the process that holds it')
+    add('--token-life', type=int, default=86400, metavar='SECONDS', help='how long a token lives (default a day)')
+    add('--delay-ms', type=float, default=0, metavar='N', help='every request waits N milliseconds, as on a network')
+    add('--encryption', action='store_true', help='Swift encrypts objects on disk, with a key that is no secret')
+    add('--without', action='append', default=[], metavar='FILTER', help='leave out bulk, slo, tempurl, ... (repeatable)')
+    add('--no-bulk', action='append_const', dest='without', const='bulk', help='the same as --without bulk')
+    add('--set', action='append', default=[], type=setting, dest='settings', metavar='SECTION:OPTION=VALUE',
+        help="a setting in Swift's proxy-server.conf or swift.conf, such as swift-constraints:max_file_size=9000000, "
+             'filter:slo:max_manifest_segments=3 or DEFAULT:client_timeout=5 (repeatable)')
+    add('--listing-limit', type=int, action=Setting, const=('swift-constraints', 'container_listing_limit'), metavar='N',
+        help='names in a page of a listing (default 10000)')
+    add('--max-deletes', type=int, action=Setting, const=('filter:bulk', 'max_deletes_per_request'), metavar='N',
+        help='names in a bulk delete (default 10000)')
+    return parser.parse_args(argv)
+
+
+class Setting(argparse.Action):
+    """An option that stands for a setting of Swift."""
+
+    def __call__(self, parser, options, value, option_string=None):
+        options.settings = options.settings + [(self.const, value)]
 
 
 def setting(text):
     name, found, value = text.partition('=')
-    section, also_found, option = name.rpartition(':')
-    if not (found and also_found):
+    section, colon, option = name.rpartition(':')
+    if not (found and section and option):
         raise argparse.ArgumentTypeError('%r is not SECTION:OPTION=VALUE' % text)
     return (section, option), value
+
+
+def run(options):
+    with SwiftNode(options.data, options.port, options.user, options.key, options.token_life, options.delay_ms,
+                   options.without, options.encryption, dict(options.settings)) as node:
+        print(json.dumps({'auth_url': node.auth_url, 'user': node.user, 'key': node.key, 'storage_url': node.storage_url,
+                          'log': node.request_log, 'swift_log': node.swift_log, 'pid': os.getpid()}), flush=True)
+        node.wait(0 if options.stdin else None)
+        while os.read(0, 4096):
+            node.wait(0)
 
 
 def main(argv):
     if argv[:1] == ['--serve']:
         return serve(argv[1], json.loads(argv[2]))
-    options = vars(parse_arguments(argv))
-    until_stdin_ends = options.pop('stdin')
-    for name in ('listing_limit', 'max_deletes'):
-        del options[name]
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, stop_once)
+    options = parse_arguments(argv)
+    for number in STOPPING:
+        signal.signal(number, stop)
     try:
-        with SwiftNode(**options) as node:
-            print(json.dumps({'auth_url': node.auth_url, 'user': node.user, 'key': node.key, 'storage_url': node.storage_url,
-                              'log': node.request_log, 'pid': node.pid}), flush=True)
-            while node.wait([0] if until_stdin_ends else []):
-                if not os.read(0, 4096):
-                    return 0
-            node._fail('ended')
+        run(options)
     except (StartError, ValueError) as error:
         print('swift_node: %s' % error, file=sys.stderr)
         return 1
 
 
-def stop_once(number, frame):
-    """Leave through the `with`; a second signal must not cut short what it does at its end."""
-    for other in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def stop(number, frame):
+    """Leave by way of the `with` in `run`, whose end a further signal must not cut short."""
+    for other in STOPPING:
         signal.signal(other, signal.SIG_IGN)
     raise SystemExit(0)
 

@@ -809,25 +809,27 @@ class _Swift(object):
             self._start()
         target = path + ('?' + urlencode(query) if query else '')
 
-        def attempt(renewed=False):
-            if body is not None and body.replayable:
-                body.rewind()
-            token = self._login.token()
-            response = self._send(token, method, target, below_account, headers, body, stream)
-            if response.status == 401:
-                self._login.forget(token)
-                if not _may_repeat(body):
-                    raise _broken(method, path, 401, response.headers, 'the token had run out', passing=False)
-                if renewed or self.settings.auth_token:
-                    raise self._unauthorized()
-                return attempt(renewed=True)
-            if response.status in _PASSING_STATUSES and response.status not in expected:
-                raise _broken(method, path, response.status, response.headers, passing=_may_repeat(body))
-            return response
-
-        response = _retrying(self.settings, attempt)
+        response = _retrying(self.settings, lambda: self._attempt(
+            method, target, below_account, headers, body, expected, stream))
         if not (200 <= response.status < 300 or response.status in expected):
             raise self._refusal(method, path, response)
+        return response
+
+    def _attempt(self, method, target, below_account, headers, body, expected, stream, renewed=False):
+        """One try, or two if the token has run out."""
+        if body is not None and body.replayable:
+            body.rewind()
+        token = self._login.token()
+        response = self._send(token, method, target, below_account, headers, body, stream)
+        if response.status == 401:
+            self._login.forget(token)
+            if not _may_repeat(body):
+                raise _broken(method, target, 401, response.headers, 'the token had run out', passing=False)
+            if renewed or self.settings.auth_token:
+                raise self._unauthorized()
+            return self._attempt(method, target, below_account, headers, body, expected, stream, renewed=True)
+        if response.status in _PASSING_STATUSES and response.status not in expected:
+            raise _broken(method, target, response.status, response.headers, passing=_may_repeat(body))
         return response
 
     def _send(self, token, method, target, below_account, headers, body, stream):
@@ -840,6 +842,7 @@ class _Swift(object):
         started = time.time()
         try:
             raw = connection.request(method, full_path, body if body is not None and body.size else b'', headers)
+            raw.request.body = None  # an idle connection would hold on to the segment that it sent
             response = _Response(raw, functools.partial(self._pool.give_back, connection))
         except BaseException as error:
             self._pool.give_back(connection, False)
@@ -944,7 +947,7 @@ class _Swift(object):
     def put(self, name, body, headers=None, query=None, new=False):
         """Store an object whole; False if `new` was asked for and the name existed.
 
-        :raises BrokenError: also when Swift answers another ETag than that of what was sent; it is removed again
+        :raises BrokenError: also when Swift answers another ETag than that of what was sent
         """
         headers = dict(headers or {})
         if new:
@@ -954,7 +957,8 @@ class _Swift(object):
         response = self._put(name, body, headers, query)
         etag = response.headers.get('Etag', '').strip('"')
         if response.status != 412 and query is None and etag and etag != body.etag:
-            self.delete(name)
+            if not body.replayable:  # else Swift was told the ETag beforehand, and stored nothing else
+                self.delete(name)
             raise _broken('PUT', self.object_path(name), response.status, response.headers,
                           'with ETag %s for bytes of MD5 %s' % (etag, body.etag), passing=False)
         return response.status != 412
@@ -966,9 +970,10 @@ class _Swift(object):
         response = self.request('PUT', path, query, headers, body, expected)
         if response.status == 404:  # an object that is not there can be put: it is the container that is missing
             self.check_container(at_once=True)
-            if not body.replayable:
+            if body.replayable:
+                response = self.request('PUT', path, query, headers, body, expected)
+            if response.status == 404:
                 raise _broken('PUT', path, 404, response.headers, 'the container had gone', passing=False)
-            response = self.request('PUT', path, query, headers, body, expected[1:])
         return response
 
     def delete(self, name):
@@ -997,7 +1002,7 @@ class _Swift(object):
         """Names that are still to be deleted after a bulk request, or None if the server does not do it."""
         body = _Blocks(['\n'.join(self.object_path(name) for name in names).encode('ascii')])
         response = self.request('POST', '', {'bulk-delete': ''}, {
-            'Content-Type': 'text/plain', 'Accept': 'application/json'}, body, expected=range(400, 417))
+            'Content-Type': 'text/plain', 'Accept': 'application/json'}, body, expected=set(range(400, 417)) - {408})
         try:
             answer = json.loads(response.body.decode('utf-8'))
             done = answer['Number Deleted'] + answer['Number Not Found']
@@ -1088,6 +1093,9 @@ class Stream(object):
             raise _error(exceptions.WrongArgumentsError, '%s has no %s' % (self._path, range_header), 416)
         if response.status == 412:
             raise _broken('GET', self._path, 412, response.headers, 'the object was changed meanwhile', passing=False)
+        if range_header and response.status == 200 and response.int_header('Content-Length') != 0:
+            response.close()
+            raise _broken('GET', self._path, 200, response.headers, 'all, and not ' + range_header, passing=False)
         return response
 
     def __iter__(self):
@@ -1346,8 +1354,7 @@ class Storage(driver.Base):
             # It is there already: PUT alone would lose sight of its segments.
             old = self._segments_of(name)
             self._swift.put(name, body, **more)
-            if old and not set(old) & set(self._segments_of(name)):
-                self._swift.delete_all(old)
+            self._abandon(old, name)
 
     # Streams
 
@@ -1374,12 +1381,14 @@ class Storage(driver.Base):
         source = _Chained(first + second, fp)
         del first, second
         parts = self.write_parts(upload, source)
+        segments = self._segment_names(parts)
         try:
-            self._put(path, _manifest(self._swift, self._segment_names(parts), parts),
+            self._put(path, _manifest(self._swift, segments, parts),
                       headers={SEGMENTS_HEADER: '%s %d' % (upload, len(parts))}, query={'multipart-manifest': 'put'})
-        except BaseException:
-            self._give_up(parts, path)
-            raise
+        except BaseException as error:
+            # The answer may be lost and the manifest stored all the same: then this is no failure.
+            if not (self._abandon(segments, self._name(path)) and isinstance(error, exceptions.ConnectionError)):
+                raise
 
     # Large objects in parts
 
@@ -1388,20 +1397,23 @@ class Storage(driver.Base):
 
         Nothing names them until `compose`. If anything fails, what was written of them is deleted.
         """
-        parts = []
+        parts, paths = [], []  # the last path may be that of a segment whose answer was lost
         try:
             while True:
                 blocks = _read_blocks(fp, self._segment_size(first + len(parts)))
                 if not blocks:
                     return parts
-                part = Part(self.part_path(upload_id, first + len(parts)), sum(map(len, blocks)), None)
-                body = _Blocks(blocks)
-                del blocks
-                self._swift.put(self._name(part.path), body)
-                parts.append(part._replace(etag=body.etag))
+                paths.append(self.part_path(upload_id, first + len(parts)))
+                parts.append(self._write_part(paths[-1], blocks))
+                del blocks  # or the next segment would be read while this one is still in memory
         except BaseException:
-            self._give_up(parts, upload_id)
+            self._abandon([self._name(path) for path in paths])
             raise
+
+    def _write_part(self, path, blocks):
+        body = _Blocks(blocks)
+        self._swift.put(self._name(path), body)
+        return Part(path, body.size, body.etag)
 
     @staticmethod
     def part_path(upload_id, number):
@@ -1411,11 +1423,19 @@ class Storage(driver.Base):
     def _segment_size(self, number):
         return min(LARGEST_SEGMENT, self.settings.segment_size * 2 ** (number // SEGMENTS_BEFORE_DOUBLING))
 
-    def _give_up(self, parts, what):
+    def _abandon(self, segments, name=None):
+        """Delete segments, unless the object at `name` consists of them; whether it does.
+
+        Where Swift does not tell they stay: a segment that nothing names costs little, an object with a hole is lost.
+        """
         try:
-            self.remove_parts(parts)
+            named = bool(segments and name and set(segments) & set(self._segments_of(name) or ()))
+            if segments and not named:
+                self._swift.delete_all(segments)
+            return named
         except exceptions.UnspecifiedError as error:
-            logger.warning('%d segments of %s are left behind: %s', len(parts), what, error)
+            logger.warning('%d segments are left behind, from %s on: %s', len(segments), segments[0], error)
+            return False
 
     def compose(self, path, parts, new=False):
         """Commit parts as one object, without moving bytes; one request. False if `new` and the name existed.
@@ -1454,7 +1474,7 @@ class Storage(driver.Base):
         return [self._name(part.path) for part in parts]
 
     def _segments_of(self, name):
-        """Names of the segments of a static large object, in this container; [] for anything else, or nothing.
+        """Names of the segments of a static large object, in this container; [] for anything else, None for nothing.
 
         A dynamic large object (X-Object-Manifest) owns no segments: others may share them.
         """
@@ -1469,7 +1489,7 @@ class Storage(driver.Base):
                                            _newest(True))
             manifest = json.loads(response.body.decode('utf-8'))
         except exceptions.FileNotFoundError:
-            return []
+            return None
         except ValueError:
             raise _error(exceptions.BrokenError, 'Swift does not give the manifest of %s' % name)
         container = '/%s/' % self.settings.container
@@ -1556,7 +1576,8 @@ class Storage(driver.Base):
         name = self._name(path)
         with self._cache.changing([path]):
             segments = self._segments_of(name)
-            if self._swift.delete(name):
+            if segments is not None:
+                self._swift.delete(name)
                 return self._swift.delete_all(segments)
         if not self._remove_below(path):
             raise _not_found(path)
@@ -1569,7 +1590,7 @@ class Storage(driver.Base):
             # `slo_etag` tells a large object; where the server does not list it, only the size gives one away
             large = [_native(entry['name']) for entry in page
                      if 'slo_etag' in entry or entry.get('bytes', 0) > SMALLEST_SEGMENT]
-            segments = [segment for name in large for segment in self._segments_of(name)]
+            segments = [segment for name in large for segment in self._segments_of(name) or ()]
             with self._cache.changing([self._path(name) for name in names]):
                 self._swift.delete_all(names)
             self._swift.delete_all(segments)
@@ -1585,6 +1606,7 @@ class Storage(driver.Base):
         if not self.settings.temp_url_key:
             return None
         if not self._temp_url_key_is_set:
+            self.connect()
             self._set_temp_url_key()
         url = (self.settings.public_url or self._swift.storage_url()).rstrip('/')
         name = '/%s/%s' % (self.settings.container, self._name(path))
