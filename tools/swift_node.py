@@ -16,6 +16,7 @@ SIGTERM, SIGINT or, with --stdin, the end of its standard input, and then stops 
 import argparse
 import base64
 import configparser
+import contextlib
 import fcntl
 import http.client
 import json
@@ -32,6 +33,7 @@ import time
 import urllib.parse
 
 SERVERS = ('proxy', 'object', 'container', 'account')
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PART_POWER = 4  # of the rings; objects written under another would not be found
 START_AGENT = 'swift-node-start'  # User-Agent of our own requests at the start, which are not logged
 
@@ -93,7 +95,7 @@ class SwiftNode(object):
         if unknown:
             raise ValueError('no such filter: %s' % ', '.join(unknown))
         self.user, self.key, self.port = user, key, port
-        self._folder, self._kept = data and os.path.abspath(data), data is not None
+        self._folder, self._kept = None if data is None else os.path.abspath(data), data is not None
         self._pipeline = [name for name in PIPELINE if name not in without and (encryption or name not in ENCRYPTION)]
         self._settings = {('filter:request-log', 'delay_ms'): delay_ms, ('filter:tempauth', 'token_life'): token_life}
         self._settings.update(settings or {})
@@ -109,9 +111,10 @@ class SwiftNode(object):
 
     def start(self):
         try:
-            self._make_folders()
-            self._write_configuration()
-            self._launch()
+            with signals_held():  # one in between would leave a folder or a process that nobody knows of
+                self._make_folders()
+                self._write_configuration()
+                self._launch()
             self._wait_for_servers()
             self.auth_url = 'http://127.0.0.1:%d/auth/v1.0' % self.port
             self.storage_url = self._log_in()
@@ -273,6 +276,15 @@ class SwiftNode(object):
             connection.close()
 
 
+@contextlib.contextmanager
+def signals_held():
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def listen(port):
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -285,7 +297,7 @@ def listen(port):
     return sock
 
 
-def lock(path, seconds=5):
+def lock(path, seconds=3):
     """A descriptor that locks the file.  Servers inherit it, so the lock is free only when the last of them is gone."""
     descriptor, deadline = os.open(path, os.O_RDWR | os.O_CREAT, 0o644), time.monotonic() + seconds
     while True:
@@ -313,14 +325,16 @@ def check_xattrs(folder):
 
 def serve(etc, descriptors):
     """The process that the servers are forked from, so that Swift is imported once; it ends when one of them ends."""
-    import swift.account.server, swift.container.server, swift.container.updater  # noqa: E401
-    import swift.obj.server, swift.obj.updater, swift.proxy.server  # noqa: E401
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)  # held when we were started
     from swift.common.utils import set_swift_dir
-    set_swift_dir(etc)
+    set_swift_dir(etc)  # before the imports below: they take their limits from swift.conf at once
+    import swift.account.server, swift.container.server, swift.container.updater  # noqa: E401, F401
+    import swift.obj.server, swift.obj.updater, swift.proxy.server  # noqa: E401, F401
     sockets = {name: socket.socket(fileno=descriptor) for name, descriptor in descriptors.items()}
     for name in SERVERS[1:]:
         write_ring(etc, name, sockets[name].getsockname()[1])
-    servers = [fork(run_server, etc, name, sockets[name]) for name in SERVERS]
+    lifeline = os.pipe()
+    servers = [fork(run_server, etc, name, sockets, lifeline) for name in SERVERS]
     os.wait()
     for server in servers:
         try:
@@ -352,11 +366,20 @@ def fork(function, *args):
         os._exit(1)
 
 
-def run_server(etc, name, sock):
-    """Serve until standard input ends.  The node holds its other end, so that it ends with the node, even if that is killed."""
-    threading.Thread(target=exit_at_end_of_input, daemon=True).start()
+def run_server(etc, name, sockets, lifeline):
+    """Serve until standard input or the lifeline ends.
+
+    The node holds the other end of the one, the process that forks that of the other: the servers end with either of them,
+    even if it is killed.
+    """
+    os.close(lifeline[1])
+    for descriptor in (0, lifeline[0]):
+        threading.Thread(target=exit_at_end_of, args=(descriptor,), daemon=True).start()
     node = os.dup(1)
     os.dup2(2, 1)  # what Swift may print goes to the log
+    sock = sockets.pop(name)
+    for other in sockets.values():
+        other.close()
     import eventlet
     from swift.common import utils, wsgi
     utils.monkey_patch()
@@ -373,8 +396,8 @@ def run_server(etc, name, sock):
                     global_conf={'log_name': name}, ready_callback=ready)
 
 
-def exit_at_end_of_input():
-    while os.read(0, 4096):
+def exit_at_end_of(descriptor):
+    while os.read(descriptor, 4096):
         pass
     os._exit(0)
 
@@ -636,9 +659,6 @@ def main(argv):
     except (StartError, ValueError) as error:
         print('swift_node: %s' % error, file=sys.stderr)
         return 1
-
-
-STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def stop(number, frame):
