@@ -1,0 +1,25 @@
+# `make test` in a fresh clone needs Python 3.11 and make; everything else is installed into .venv and .tox.
+PYTHON ?= python3.11
+TOX = .venv/bin/tox
+
+.PHONY: help test bench clean
+
+help:
+	@echo 'make test           all tests, for all the Pythons and servers that are here'
+	@echo 'make test ENVS=py27 some of the environments of tox.ini (space-separated)'
+	@echo 'make bench          the driver beside the 0.2.1 release, on a real Swift'
+	@echo 'make clean          remove what these have made'
+
+.venv/made: Makefile
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check 'tox>=4.5,<5' 'virtualenv<20.22' 'setuptools>=65' wheel
+	touch $@
+
+test: .venv/made
+	.venv/bin/python tools/run_tests.py $(ENVS)
+
+bench:
+	$(PYTHON) benchmarks/driver.py $(ARGS)
+
+clean:
+	rm -rf .venv .tox .bench build dist *.egg-info

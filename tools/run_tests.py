@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Run tox over its environments, as many at a time as there are cores, and say plainly what was left out and why.
+
+Run by `make test` with the Python of .venv, where tox is. Arguments are environments of tox.ini; without any, all of
+env_list. What must not be left out is named by REGISTRY_TEST_REQUIRE (`all`: nothing may be).
+"""
+
+import concurrent.futures
+import glob
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TOX = ROOT / '.tox'
+ENVIRONMENTS = 'swift py27 py310 py311 py312 py313 core core3 registry packaging v2 softlayer e2e'.split()
+PYTHON_OF = {'core': '2.7', 'registry': '2.7'}  # the others have theirs in their name, or take 3.11
+# Programs without which an environment has nothing to test with.
+PROGRAMS = {
+    'py27': ['redis-server'], 'registry': ['redis-server', 'swig'],
+    'e2e': ['dockerd', 'docker', 'skopeo', 'podman', 'docker-registry']}
+FIRST = ['swift']  # makes the Swift that others start
+ALONE = ['e2e']  # measures, or needs the machine for itself
+NOT_REQUIRED = ['softlayer']  # needs somebody's credentials
+
+
+def main(wanted):
+    os.environ['PATH'] = os.pathsep.join([os.environ['PATH']] + interpreter_folders() + ['/usr/sbin'])
+    wanted = wanted or [name for name in ENVIRONMENTS if (ROOT / 'tests' / folder_of(name)).exists()]
+    left_out = {name: why for name, why in ((name, why_not(name)) for name in wanted) if why}
+    runnable = [name for name in wanted if name not in left_out]
+    sdist = build_sdist()
+    results = {}
+    for group, workers in ((FIRST, 1), (None, os.cpu_count() or 1), (ALONE, 1)):
+        names = [name for name in runnable if (name in group if group else name not in FIRST + ALONE)]
+        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+            for result in pool.map(lambda name: run(name, sdist), sorted(names, key=by_length)):
+                results[result.name] = result
+    return report(wanted, results, left_out)
+
+
+def folder_of(name):
+    return {'v2': 'v2', 'e2e': 'end_to_end', 'registry': 'registry', 'packaging': 'packaging'}.get(name, 'drivers')
+
+
+def by_length(name):
+    """The long ones first, so that no core is left with one at the end."""
+    return ['registry', 'v2', 'packaging', 'py27'].index(name) if name in ('registry', 'v2', 'packaging', 'py27') else 9
+
+
+def interpreter_folders():
+    """Folders of the Pythons that pyenv has and PATH does not; the oldest patch releases last."""
+    root = os.environ.get('PYENV_ROOT', os.path.expanduser('~/.pyenv'))
+    versions = glob.glob(os.path.join(root, 'versions', '*', 'bin'))
+    return sorted(versions, key=lambda path: [int(n) for n in re.findall(r'\d+', path.split(os.sep)[-2])], reverse=True)
+
+
+def python_for(name):
+    digits = re.fullmatch(r'py(\d)(\d+)', name)
+    return 'python' + ('.'.join(digits.groups()) if digits else PYTHON_OF.get(name, '3.11'))
+
+
+def why_not(name):
+    """Why an environment cannot run here, or None."""
+    python = python_for(name)
+    if not works(python):
+        return f'no {python}'
+    absent = [program for program in PROGRAMS.get(name, ()) if not shutil.which(program)]
+    if absent:
+        return 'no ' + ', '.join(absent)
+    if name == 'softlayer' and not os.environ.get('OS_AUTH_URL'):
+        return 'OS_AUTH_URL, OS_USERNAME, OS_PASSWORD and OS_CONTAINER name no Swift'
+    return None
+
+
+def works(python):
+    """Whether there is such an interpreter; pyenv's shims stand in PATH for Pythons that are not switched on."""
+    for folder in os.environ['PATH'].split(os.pathsep):
+        path = os.path.join(folder, python)
+        if os.access(path, os.X_OK) and subprocess.run(
+                [path, '-c', ''], capture_output=True).returncode == 0:
+            return True
+    return False
+
+
+def build_sdist():
+    """The package as users get it: what every environment installs and tests."""
+    folder = TOX / 'dist'
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run([sys.executable, 'setup.py', '--quiet', 'sdist', '--dist-dir', str(folder)], cwd=ROOT, check=True)
+    return str(next(folder.glob('*.tar.gz')))
+
+
+class Result:
+    def __init__(self, name, status, seconds, summary):
+        self.name, self.status, self.seconds, self.summary = name, status, seconds, summary
+
+
+def run(name, sdist):
+    command = [sys.executable, '-m', 'tox', 'run', '-e', name, '--installpkg', sdist, '--colored', 'no']
+    began = time.monotonic()
+    log = TOX / (name + '.log')
+    with open(log, 'w') as output:
+        status = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                                env=dict(os.environ, REGISTRY_DRIVER=sdist)).returncode
+    text = log.read_text(errors='replace')
+    seconds = time.monotonic() - began
+    print(f'----- {name}: {"passed" if status == 0 else "FAILED"} after {seconds:.0f} seconds', flush=True)
+    print(text if status else '\n'.join(text.splitlines()[-12:]), flush=True)
+    return Result(name, status, seconds, summary_of(text))
+
+
+def summary_of(text):
+    """What the test runner says it did, in its own words."""
+    lines = re.findall(r'^(?:=+ )?(.*\b(?:passed|failed|error)\b.* in [\d.]+.*?)(?: =+)?$|^(Ran \d+ tests in .*)$', text, re.M)
+    return ''.join(lines[-1]) if lines else 'no tests ran'
+
+
+def report(wanted, results, left_out):
+    print('\n===== environments')
+    for name in wanted:
+        if name in results:
+            result = results[name]
+            print(f'{name:10} {"passed" if result.status == 0 else "FAILED":8} {result.seconds:5.0f} s  {result.summary}')
+        else:
+            print(f'{name:10} left out: {left_out[name]}')
+    failed = [name for name, result in results.items() if result.status]
+    failed += [name for name in left_out if is_required(name)]
+    print(f'{len(results) - len([n for n in failed if n in results])} passed, {len(failed)} failed, '
+          f'{len(left_out)} left out' + (': failed are ' + ', '.join(failed) if failed else ''))
+    return 1 if failed or not results else 0
+
+
+def is_required(name):
+    required = os.environ.get('REGISTRY_TEST_REQUIRE', '').split(',')
+    return name not in NOT_REQUIRED and ('all' in required or name in required)
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
