@@ -80,6 +80,7 @@ LONGEST_NAME = 1024  # bytes of UTF-8, Swift's max_object_name_length
 READ_SIZE = 256 * 1024  # what one read of a body asks for, in bytes
 # A body larger than what socket buffers take in may wait for Swift while it is sent, not only when it is answered.
 SENT_AT_ONCE = 64 * 1024
+RENEWED_AHEAD, RENEWAL_PAUSE = 60, 10  # seconds before a token expires, and between tries to get another
 CONTAINER_CHECK_SECONDS = 60  # a 404 makes us look whether the container is still there, at most this often
 SEGMENTS = '_segments'  # where segments live, below the root
 SEGMENTS_HEADER = 'X-Object-Meta-Segments'  # "<upload id> <count>" on each large object that stream_write commits
@@ -89,6 +90,23 @@ SEGMENTS_HEADER = 'X-Object-Meta-Segments'  # "<upload id> <count>" on each larg
 
 
 def _text(value):
+    return value
+
+
+def _url(value):
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in ('http', 'https') and parts.hostname and parts.username is None and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError('should be an http or https URL, with no password in it')
+    return value
+
+
+def _path(value):
+    if not os.path.exists(value):
+        raise ValueError('is not there')
     return value
 
 
@@ -147,7 +165,7 @@ def _setting(key, environment, default, meaning, parse=_text, unit='', secret=Fa
 
 #: Every setting there is: the table that `Settings` reads and that README's table is tested against.
 SETTINGS = (
-    _setting('swift_authurl', 'OS_AUTH_URL ST_AUTH', None, 'where to log in'),
+    _setting('swift_authurl', 'OS_AUTH_URL ST_AUTH', None, 'where to log in', _url),
     _setting('swift_auth_version', 'OS_AUTH_VERSION OS_IDENTITY_API_VERSION ST_AUTH_VERSION', None,
              '1 (SoftLayer, TempAuth), 2 or 3 (Keystone); unset: told from the end of the URL, else 3 with an '
              'application credential, else 2', _auth_version),
@@ -178,12 +196,13 @@ SETTINGS = (
              'endpoint of the catalog: public, internal or admin (v2, v3)',
              lambda value: _one_of('public', 'internal', 'admin')(re.sub('url$', '', value.lower()))),
     _setting('swift_service_type', 'OS_SERVICE_TYPE', 'object-store', 'service type in the catalog (v2, v3)'),
-    _setting('swift_object_storage_url', 'OS_STORAGE_URL', None, 'storage URL, instead of the one the login gives'),
-    _setting('swift_public_url', '', None, 'storage URL to redirect clients to, if theirs is not ours'),
-    _setting('swift_cacert', 'OS_CACERT', None, 'file of CA certificates to trust, instead of the usual ones'),
+    _setting('swift_object_storage_url', 'OS_STORAGE_URL', None, 'storage URL, instead of the one the login gives',
+             _url),
+    _setting('swift_public_url', '', None, 'storage URL to redirect clients to, if theirs is not ours', _url),
+    _setting('swift_cacert', 'OS_CACERT', None, 'file of CA certificates to trust, instead of the usual ones', _path),
     _setting('swift_insecure', 'SWIFTCLIENT_INSECURE', False, 'true: do not verify TLS certificates', _flag),
-    _setting('swift_cert', 'OS_CERT', None, 'file of the client certificate'),
-    _setting('swift_cert_key', 'OS_KEY', None, 'file of the client certificate\'s key'),
+    _setting('swift_cert', 'OS_CERT', None, 'file of the client certificate', _path),
+    _setting('swift_cert_key', 'OS_KEY', None, 'file of the client certificate\'s key', _path),
     _setting('swift_container', 'OS_CONTAINER', None, 'container that holds the registry'),
     _setting('swift_create_container', '', True, 'false: fail when the container is missing', _flag),
     _setting('swift_storage_policy', '', None, 'storage policy of a container that is created'),
@@ -239,13 +258,11 @@ class Settings(object):
     def _complete(self):
         """Fill in what follows from the rest, and name what is missing."""
         self._need(self.container, 'swift_container')
-        if '/' in self.container or len(self.container) > 256:
+        if '/' in self.container or self.container in ('.', '..') or len(self.container) > 256:
             raise _config_error('swift_container (OS_CONTAINER) is no name of a container: %s' % self.container)
         if self.auth_token:
             return self._need(self.object_storage_url, 'swift_object_storage_url')
         self._need(self.authurl, 'swift_authurl')
-        if urlsplit(self.authurl).scheme not in ('http', 'https'):
-            raise _config_error('swift_authurl (OS_AUTH_URL) is no http or https URL: %s' % self.authurl)
         application = self.application_credential_id or self.application_credential_name
         self.auth_version = self.auth_version or _version_of(self.authurl) or (3 if application else 2)
         if application and self.auth_version == 3:
@@ -321,9 +338,11 @@ def _parsed(setting, value, origin):
     if value is None:
         return setting.default
     try:
+        if re.search(r'[\0-\x1f\x7f]|^ | $', value):  # a header cannot hold them: the HTTP libraries would show it all
+            raise ValueError('should have no line break, control character or outer blank')
         return setting.parse(value)
     except ValueError as error:
-        shown = '' if setting.secret else ' %r' % value
+        shown = '' if setting.secret or '@' in value else ' %r' % value
         raise _config_error('%s%s (of %s) %s' % (setting.key, shown, origin, error))
 
 
@@ -379,33 +398,51 @@ class _Pool(object):
 
     def __init__(self, settings):
         self._settings = settings
+        self._dropped = collections.deque()
         self._places = LifoQueue()  # last in, first out: the connection that is surely still open comes first
         for _ in range(settings.pool_size):
             self._places.put(None)
 
     def take(self, url):
+        parts = urlsplit(url)
+        server = '%s://%s' % (parts.scheme, parts.netloc)
+        connection = self._place()
         try:
-            connection = self._places.get(timeout=self._settings.pool_timeout)
-        except Empty:
-            raise _error(exceptions.UnreachableError, 'all %d connections to Swift are in use: raise swift_pool_size '
-                         '(SWIFT_POOL_SIZE)' % self._settings.pool_size)
-        if connection is not None and not url.startswith(connection.url):
-            connection.close()
-            connection = None
-        try:
-            return connection or self._connect(url)
+            if connection is not None and connection.url != server:
+                connection.close()
+                connection = None
+            return connection or _connection(server, self._settings)
         except BaseException:
             self._places.put(None)
             raise
+
+    def _place(self):
+        deadline = time.time() + self._settings.pool_timeout
+        while True:
+            try:
+                self.give_back(self._dropped.popleft(), False)
+            except IndexError:
+                pass
+            left = deadline - time.time()
+            try:
+                return self._places.get(timeout=max(0, min(left, 1)))  # what is dropped meanwhile wakes nobody
+            except Empty:
+                if left <= 1:
+                    raise _error(exceptions.UnreachableError, 'all %d connections to Swift are in use: raise '
+                                 'swift_pool_size (SWIFT_POOL_SIZE)' % self._settings.pool_size)
 
     def give_back(self, connection, reusable):
         if not reusable:
             connection.close()
         self._places.put(connection if reusable else None)
 
-    def _connect(self, url):
-        parts = urlsplit(url)
-        return _connection('%s://%s' % (parts.scheme, parts.netloc), self._settings)
+    def drop(self, connection):
+        """`give_back` for the garbage collector: it may run in a thread that holds the lock of the places just now."""
+        if self._places.mutex.acquire(False):
+            self._places.mutex.release()
+            self.give_back(connection, False)
+        else:
+            self._dropped.append(connection)
 
 
 def _connection(url, settings):
@@ -433,15 +470,15 @@ class _Response(object):
 
     body = None
 
-    def __init__(self, raw, give_back):
+    def __init__(self, raw, pool, connection):
         self.status = raw.status_code
         self.headers = raw.headers
         self._raw = raw
-        self._give_back = give_back
+        self._pool, self._connection = pool, connection
 
     def read(self, size=None):
         """Up to `size` bytes, or all; b'' at the end."""
-        if self._give_back is None:
+        if self._connection is None:
             return b''
         try:
             data = self._raw.raw.read() if size is None else self._raw.raw.read(size)
@@ -454,13 +491,19 @@ class _Response(object):
 
     def close(self):
         """Give the connection back, closed if part of the body is still to come."""
-        if self._give_back is not None:
+        if self._connection is not None:
             self._raw.close()
             self._finish(False)
 
+    def drop(self):
+        """`close`, for the garbage collector."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._pool.drop(connection)
+
     def _finish(self, reusable):
-        give_back, self._give_back = self._give_back, None
-        give_back(reusable and self.headers.get('Connection', '').lower() != 'close')
+        connection, self._connection = self._connection, None
+        self._pool.give_back(connection, reusable and self.headers.get('Connection', '').lower() != 'close')
 
     def read_body(self, bodiless):
         """Take in the whole body; :raises HTTPException: it is shorter than announced, which old requests hide"""
@@ -565,11 +608,14 @@ def _read_blocks(file, size):
 # --- Login ----------------------------------------------------------------------------------------------------
 
 
-_Token = collections.namedtuple('_Token', 'storage_url value expires')  # expires: seconds since the epoch, or None
+_Token = collections.namedtuple('_Token', 'storage_url value expires')  # expires: seconds since the epoch, or infinity
 
 
 class _Login(object):
-    """One token for every connection, renewed a minute before it expires and when Swift refuses it."""
+    """One token for every connection, renewed a minute before it expires and when Swift refuses it.
+
+    A renewal ahead of time is one try now and then, by one thread: all others use the old token on.
+    """
 
     def __init__(self, settings, retrying, sent):
         self._settings = settings
@@ -578,13 +624,21 @@ class _Login(object):
         self._log_in = _login_of(settings)
         self._lock = threading.Lock()
         self._token = None
+        self._renewal = 0  # when to renew it
 
     def token(self):
         with self._lock:
-            token = self._token
-            if token is None or token.expires is not None and token.expires - 60 < time.time():
-                self._token = self._renewed(token)
-            return self._token
+            now, token = time.time(), self._token
+            if token is None or token.expires <= now:
+                return self._keep(self._retrying(self._counted))
+            if now < self._renewal:
+                return token
+            self._renewal = now + RENEWAL_PAUSE
+        try:
+            return self._keep(self._counted())
+        except exceptions.UnspecifiedError as error:
+            logger.warning('%s; the token is used on: it is good for %d seconds', error, token.expires - now)
+            return token
 
     def forget(self, token):
         """Swift refuses this token; if nobody else has said so already, the next one to ask logs in."""
@@ -592,17 +646,12 @@ class _Login(object):
             if self._token is token:
                 self._token = None
 
-    def _renewed(self, old):
-        try:
-            token = self._retrying(self._counted)
-        except (exceptions.UnreachableError, exceptions.BrokenError):
-            if old is None or old.expires < time.time():
-                raise
-            logger.warning('the token could not be renewed yet and is used on: it expires in %d seconds',
-                           old.expires - time.time())
-            return old
+    def _keep(self, token):
         url = self._settings.object_storage_url or token.storage_url
-        return token._replace(storage_url=url.rstrip('/'))
+        # v1 gives the same token again until it expires: asking for it with each request of the last minute is no use
+        self._renewal = max(token.expires - RENEWED_AHEAD, time.time() + RENEWAL_PAUSE)
+        self._token = token._replace(storage_url=url.rstrip('/'))
+        return self._token
 
     def _counted(self):
         started = time.time()
@@ -614,7 +663,7 @@ class _Login(object):
 
 def _login_of(settings):
     if settings.auth_token:
-        return lambda settings: _Token(settings.object_storage_url, settings.auth_token, None)
+        return lambda settings: _Token(settings.object_storage_url, settings.auth_token, float('inf'))
     return _log_in_v1 if settings.auth_version == 1 else _KeystoneLogin(settings)
 
 
@@ -647,7 +696,8 @@ def _v1_token(answer, settings):
         raise _config_error('swift_authurl (OS_AUTH_URL) does not answer as v1 auth does (status %d): check it and '
                             'swift_auth_version (OS_AUTH_VERSION)' % status, status)
     lifetime = headers.get('X-Auth-Token-Expires', '')
-    return _Token(headers['X-Storage-Url'], token, time.time() + int(lifetime) if lifetime.isdigit() else None)
+    return _Token(headers['X-Storage-Url'], token, 
+                  time.time() + int(lifetime) if lifetime.isdigit() else float('inf'))
 
 
 class _KeystoneLogin(object):
@@ -676,6 +726,9 @@ class _KeystoneLogin(object):
             raise _config_error('the catalog has no such Swift: check swift_region_name (OS_REGION_NAME), '
                                 'swift_endpoint_type (OS_ENDPOINT_TYPE) and swift_service_type (OS_SERVICE_TYPE)')
         except self._errors.HttpError as error:
+            raise self._refused(error, settings)
+        except self._errors.InvalidResponse as error:
+            error.http_status = 200
             raise self._refused(error, settings)
         except self._errors.ClientException as error:
             raise _unreachable('swift_authurl (OS_AUTH_URL) %s' % settings.authurl, error, passing=True)
@@ -776,22 +829,25 @@ class _Swift(object):
         self.settings = settings
         self.container_path = '/' + quote(settings.container)
         self._checked = 0
-        self._checking = threading.Lock()
         self._info = None
         self.on_request = None
+        self._process = None
         self._start()
 
     def _start(self):
-        """Begin with no connection and no token; also after a fork, whose child must not use its parent's."""
-        self._process = os.getpid()
-        self._pool = _Pool(self.settings)
-        self._login = _Login(self.settings, functools.partial(_retrying, self.settings), self._sent)
+        """Begin with no connection, token or lock; also after a fork, whose child must not use its parent's."""
+        if self._process != os.getpid():
+            self._checking = threading.Lock()
+            self._pool = _Pool(self.settings)
+            self._login = _Login(self.settings, functools.partial(_retrying, self.settings), self._sent)
+            self._process = os.getpid()  # last: another thread that sees it goes on at once
 
     def _sent(self, method, status, started):
         if self.on_request is not None:
             self.on_request(method, status, time.time() - started)
 
     def storage_url(self):
+        self._start()
         return self._login.token().storage_url
 
     def object_path(self, name):
@@ -805,8 +861,7 @@ class _Swift(object):
         :param stream: leave the body of a 2xx to be read by the caller
         :raises: see the module; a 404 that is not expected is FileNotFoundError, or ConfigError without a container
         """
-        if self._process != os.getpid():
-            self._start()
+        self._start()
         target = path + ('?' + urlencode(query) if query else '')
 
         response = _retrying(self.settings, lambda: self._attempt(
@@ -837,15 +892,16 @@ class _Swift(object):
         headers = dict(headers or (), **{'X-Auth-Token': token.value})
         if body is not None:
             headers['Content-Length'] = str(body.size)
-        connection = self._pool.take(token.storage_url)
+        pool = self._pool
+        connection = pool.take(token.storage_url)
         connection.requests_args['timeout'] = _timeout(self.settings, body.size if body is not None else 0)
         started = time.time()
         try:
             raw = connection.request(method, full_path, body if body is not None and body.size else b'', headers)
             raw.request.body = None  # an idle connection would hold on to the segment that it sent
-            response = _Response(raw, functools.partial(self._pool.give_back, connection))
+            response = _Response(raw, pool, connection)
         except BaseException as error:
-            self._pool.give_back(connection, False)
+            pool.give_back(connection, False)
             self._sent(method, None, started)
             raise self._failure(error, token, method, target, body)
         self._sent(method, response.status, started)
@@ -853,7 +909,8 @@ class _Swift(object):
         if stream and response.status < 300:
             return response
         try:
-            response.read_body(bodiless=method == 'HEAD' or response.status == 204)
+            # of a redirect, requests has read the body already
+            response.read_body(bodiless=method == 'HEAD' or response.status == 204 or response.status // 100 == 3)
         except BaseException as error:
             response.close()
             raise self._failure(error, token, method, target, body)
@@ -896,6 +953,7 @@ class _Swift(object):
 
         :raises ConfigError: it is missing and may not be created
         """
+        self._start()
         with self._checking:
             if not at_once and time.time() - self._checked < CONTAINER_CHECK_SECONDS:
                 return
@@ -1157,7 +1215,7 @@ class Stream(object):
 
     def __del__(self):
         if getattr(self, '_response', None) is not None:
-            self.close()
+            self._response.drop()
 
 
 def _range_header(bytes_range):
@@ -1205,7 +1263,7 @@ class _Cache(object):
         """What `fetch()` returns, from the cache if it is there."""
         if not self._on():
             return fetch()
-        key = lru.cache_key(path)
+        key = self.key(path)
         try:
             with lru.redis_conn.pipeline() as pipe:
                 pipe.watch(key)
@@ -1234,10 +1292,14 @@ class _Cache(object):
     def changing(self, paths):
         return _Change(self, paths)
 
+    @staticmethod
+    def key(path):
+        return lru.cache_key(_as_text(path).strip('/'))
+
     def do(self, command, *arguments):
         if self._on():
             try:
-                getattr(lru.redis_conn, command)(*arguments)
+                return getattr(lru.redis_conn, command)(*arguments)
             except RedisError as error:
                 logger.warning('the LRU cache fails: %s', error)
 
@@ -1254,12 +1316,17 @@ class _Change(object):
 
     def __enter__(self):
         for path in self._paths if self._cache._on() else ():
-            self._cache.do('set', lru.cache_key(path), self._cache.MARK, self._cache.MARK_SECONDS)
+            self._mark(path)
 
     def __exit__(self, *_):
-        if self._cache._on():
-            for path in self._paths:
-                self._cache.do('delete', lru.cache_key(path))
+        for path in self._paths if self._cache._on() else ():
+            if self._cache.do('delete', self._cache.key(path)) == 0:
+                # Another writer has forgotten it already, and to delete nothing is no change for a reader since then.
+                self._mark(path)
+                self._cache.do('delete', self._cache.key(path))
+
+    def _mark(self, path):
+        self._cache.do('set', self._cache.key(path), self._cache.MARK, self._cache.MARK_SECONDS)
 
 
 # --- The driver -----------------------------------------------------------------------------------------------
@@ -1285,6 +1352,8 @@ class Storage(driver.Base):
     def __init__(self, path=None, config=None):
         self.settings = Settings(config)
         self._root = _joined(_as_text(path) if path is not None else self.settings.storage_path)
+        if set(self._root.split('/')) & {'.', '..'}:
+            raise _config_error('storage_path (STORAGE_PATH) must not contain . or ..: %s' % self._root)
         self._swift = _Swift(self.settings)
         self._cache = _Cache()
         self._temp_url_key_is_set = self.settings.temp_url_set_key == 'no'
@@ -1353,8 +1422,10 @@ class Storage(driver.Base):
                 return
             # It is there already: PUT alone would lose sight of its segments.
             old = self._segments_of(name)
-            self._swift.put(name, body, **more)
-            self._abandon(old, name)
+            try:
+                self._swift.put(name, body, **more)
+            finally:  # a lost answer may be that of a success
+                self._abandon(old, name)
 
     # Streams
 
