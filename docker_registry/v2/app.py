@@ -1,0 +1,176 @@
+"""The WSGI application: routes, one writer of errors, one line of log for each request."""
+
+import contextvars
+import itertools
+import json
+import logging
+import re
+import secrets
+import threading
+import time
+
+from docker_registry.core import exceptions
+from werkzeug import Request as WerkzeugRequest
+from werkzeug import Response
+from werkzeug.exceptions import HTTPException
+
+from docker_registry.v2 import config as config_module
+from docker_registry.v2 import endpoints, errors, headers, names
+from docker_registry.v2.blobs import Blobs
+from docker_registry.v2.bodies import Body, Counted
+from docker_registry.v2.concurrency import Together
+from docker_registry.v2.manifests import Manifests
+from docker_registry.v2.referrers import Referrers
+from docker_registry.v2.tags import Tags
+from docker_registry.v2.tokens import Tokens
+from docker_registry.v2.uploads import Uploads
+
+logger = logging.getLogger(__name__)
+access_logger = logging.getLogger('docker_registry.v2.access')
+
+# The repository is whatever stands before the last words that an endpoint has: its names may be words of these, too.
+ROUTES = [(re.compile(pattern), methods) for pattern, methods in (
+    (r'/v2/?', {'GET': endpoints.base}),
+    (r'/v2/_catalog', {'GET': endpoints.list_repositories}),
+    (r'/healthz', {'GET': endpoints.healthz}),
+    (r'/readyz', {'GET': endpoints.readyz}),
+    (r'/v2/(?P<repository>.+)/tags/list', {'GET': endpoints.list_tags}),
+    (r'/v2/(?P<repository>.+)/manifests/(?P<reference>[^/]+)', {
+        'GET': endpoints.get_manifest, 'PUT': endpoints.put_manifest, 'DELETE': endpoints.delete_manifest}),
+    (r'/v2/(?P<repository>.+)/referrers/(?P<digest>[^/]+)', {'GET': endpoints.list_referrers}),
+    (r'/v2/(?P<repository>.+)/blobs/uploads/?', {'POST': endpoints.begin_upload}),
+    (r'/v2/(?P<repository>.+)/blobs/uploads/(?P<token>[^/]+)', {
+        'GET': endpoints.get_upload, 'PATCH': endpoints.append_to_upload, 'PUT': endpoints.finish_upload,
+        'DELETE': endpoints.cancel_upload}),
+    (r'/v2/(?P<repository>.+)/blobs/(?P<digest>[^/]+)', {
+        'HEAD': endpoints.head_blob, 'GET': endpoints.get_blob, 'DELETE': endpoints.delete_blob}),
+)]
+
+_swift_requests = contextvars.ContextVar('swift_requests', default=None)
+
+
+def create_app(config, storage):
+    """The registry as a WSGI application.
+
+    :param config: `config.Config`
+    :param storage: the Swift driver, `docker_registry.core.driver.fetch('swift')(...)`
+    """
+    return Registry(config, storage)
+
+
+class Request(WerkzeugRequest):
+    """A request with its `body`, its `id` for the log and, if it names an upload, a path without the secrets of that."""
+
+    def __init__(self, environ):
+        super().__init__(environ)
+        given = environ.get('HTTP_X_REQUEST_ID', '')
+        self.id = given if re.fullmatch(r'[\w.-]{1,64}', given, re.ASCII) else secrets.token_hex(8)
+        self.swift_requests = itertools.count()
+
+    def attach_body(self):
+        """:raises SizeInvalid:"""
+        self.body = Body(self.environ['wsgi.input'], headers.content_length(self.environ))
+
+    @property
+    def logged_path(self):
+        return re.sub('(/blobs/uploads/).{24,}', r'\1...', self.path)
+
+
+class Registry:
+    """The WSGI application, and what handlers use."""
+
+    def __init__(self, config, storage):
+        together = Together(config.storage_threads)
+        self.config, self.storage = config, storage
+        self.tokens = Tokens(config_module.upload_key(config, storage), config.upload_lifetime)
+        self.blobs = Blobs(storage, together)
+        self.uploads = Uploads(storage, self.blobs)
+        self.tags = Tags(storage, together)
+        self.referrers = Referrers(storage, together, self.tags)
+        self.manifests = Manifests(storage, together, self.blobs, self.tags, self.referrers, config.sparse_manifests,
+                                   config.manifest_cache)
+        storage.on_request = count_swift_request
+
+    def read_token(self, repository, token):
+        """The upload that a URL names; :raises NameInvalid, UploadUnknown:"""
+        return self.tokens.read(names.repository(repository), token, time.time())
+
+    def __call__(self, environ, start_response):
+        started = time.monotonic()
+        request = Request(environ)
+        counter = SwiftRequests()
+        token = _swift_requests.set(counter)
+        try:
+            response = self._answer(request)
+        finally:
+            _swift_requests.reset(token)
+        response.headers['Docker-Distribution-Api-Version'] = 'registry/2.0'
+        response.headers['X-Content-Type-Options'] = 'nosniff'
+        response.headers['X-Request-Id'] = request.id
+
+        def done(count):
+            access_logger.info('%s %s %d %d %.3f swift=%d id=%s', request.method, request.logged_path, response.status_code,
+                               count, time.monotonic() - started, counter.count, request.id)
+
+        return Counted(response(environ, start_response), done)
+
+    def _answer(self, request):
+        try:
+            request.attach_body()
+            return self._dispatch(request)
+        except errors.RegistryError as error:
+            return _error_response(error)
+        except exceptions.UnspecifiedError as error:
+            return _error_response(self._storage_error(request, error))
+        except HTTPException as error:
+            return _error_response(errors.ParameterInvalid(error.description, status=error.code))
+        except Exception:
+            logger.exception('%s %s failed (id %s)', request.method, request.logged_path, request.id)
+            return _error_response(errors.Internal())
+
+    def _dispatch(self, request):
+        for pattern, methods in ROUTES:
+            match = pattern.fullmatch(request.path)
+            if match:
+                method = 'GET' if request.method == 'HEAD' and 'HEAD' not in methods else request.method
+                if method not in methods:
+                    raise errors.MethodNotAllowed(headers={'Allow': ', '.join(sorted(methods))})
+                return methods[method](self, request, **match.groupdict())
+        raise errors.NotFound(detail=request.path[:500])
+
+    def _storage_error(self, request, error):
+        """What the client is told of an error of storage: never that something is not there."""
+        if isinstance(error, exceptions.WrongArgumentsError):  # a name that Swift cannot have
+            return errors.NameInvalid()
+        logger.error('%s %s: %s (id %s)', request.method, request.logged_path, error, request.id)
+        if getattr(error, 'status', None) == 413:
+            return errors.Denied('storage is full: its quota is exceeded')
+        wait = getattr(error, 'retry_after', None) or self.config.retry_after
+        return errors.Unavailable(headers={'Retry-After': str(int(wait))})
+
+
+def _error_response(error):
+    response = Response(json.dumps({'errors': error.entries()}), error.status, content_type='application/json')
+    for name, value in error.headers.items():
+        if name.lower() not in ('content-length', 'content-type'):
+            response.headers[name] = value
+    return response
+
+
+class SwiftRequests:
+    """How many requests to Swift one of ours has taken, whichever thread sent them."""
+
+    def __init__(self):
+        self.count = 0
+        self._lock = threading.Lock()
+
+    def add(self):
+        with self._lock:
+            self.count += 1
+
+
+def count_swift_request(*_):
+    """The storage driver's hook: called for each request it sends, in the context of the one that it is for."""
+    counter = _swift_requests.get()
+    if counter:
+        counter.add()

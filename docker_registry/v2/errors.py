@@ -1,0 +1,116 @@
+"""Every error that a client can see: its code, its status and what it says, declared once.
+
+Handlers and the domain raise them; `app` writes them. Codes:
+https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes
+"""
+
+
+class RegistryError(Exception):
+    """An answer that is an error. `detail` is anything that JSON can say, `headers` go with the answer."""
+
+    code = 'UNSUPPORTED'
+    status = 400
+    message = 'the operation is unsupported'
+
+    def __init__(self, message=None, detail=None, headers=(), status=None):
+        super().__init__(message or self.message)
+        self.message = message or self.message
+        self.detail = detail
+        self.headers = dict(headers)
+        self.status = status or self.status
+
+    def entries(self):
+        """What stands under `errors` in the body."""
+        return [{'code': self.code, 'message': self.message, 'detail': self.detail}]
+
+
+class BlobUnknown(RegistryError):
+    code, status, message = 'BLOB_UNKNOWN', 404, 'blob unknown to registry'
+
+
+class UploadInvalid(RegistryError):
+    code, message = 'BLOB_UPLOAD_INVALID', 'blob upload invalid'
+
+
+class UploadUnknown(RegistryError):
+    code, status, message = 'BLOB_UPLOAD_UNKNOWN', 404, 'blob upload unknown to registry'
+
+
+class RangeInvalid(RegistryError):
+    """A chunk out of order, or a range of a blob that it does not have."""
+
+    code, status, message = 'BLOB_UPLOAD_INVALID', 416, 'requested range not satisfiable'
+
+
+class DigestInvalid(RegistryError):
+    code, message = 'DIGEST_INVALID', 'provided digest did not match uploaded content'
+
+
+class ManifestBlobUnknown(RegistryError):
+    """A manifest names what is not in its repository. One entry for each missing digest."""
+
+    code, status, message = 'MANIFEST_BLOB_UNKNOWN', 404, 'manifest references a manifest or blob unknown to registry'
+
+    def __init__(self, missing):
+        super().__init__(detail=missing)
+
+    def entries(self):
+        return [{'code': self.code, 'message': self.message, 'detail': {'digest': digest}} for digest in self.detail]
+
+
+class ManifestInvalid(RegistryError):
+    code, message = 'MANIFEST_INVALID', 'manifest invalid'
+
+
+class ManifestTooLarge(RegistryError):
+    code, status, message = 'MANIFEST_INVALID', 413, 'manifest larger than this registry accepts'
+
+
+class ManifestUnknown(RegistryError):
+    code, status, message = 'MANIFEST_UNKNOWN', 404, 'manifest unknown to registry'
+
+
+class TagInvalid(RegistryError):
+    code, message = 'MANIFEST_INVALID', 'invalid tag'
+
+
+class TooManyTags(RegistryError):
+    code, status, message = 'UNSUPPORTED', 414, 'too many tags in one request'
+
+
+class NameInvalid(RegistryError):
+    code, message = 'NAME_INVALID', 'invalid repository name'
+
+
+class NameUnknown(RegistryError):
+    code, status, message = 'NAME_UNKNOWN', 404, 'repository name not known to registry'
+
+
+class SizeInvalid(RegistryError):
+    code, message = 'SIZE_INVALID', 'provided length did not match content length'
+
+
+class ParameterInvalid(RegistryError):
+    code, message = 'UNSUPPORTED', 'invalid parameter'
+
+
+class Denied(RegistryError):
+    code, status, message = 'DENIED', 403, 'requested access to the resource is denied'
+
+
+class NotFound(RegistryError):
+    code, status, message = 'UNSUPPORTED', 404, 'no such endpoint'
+
+
+class MethodNotAllowed(RegistryError):
+    code, status, message = 'UNSUPPORTED', 405, 'the method is not supported here'
+
+
+class Unavailable(RegistryError):
+    """Storage could not be asked: never to be taken for "not there". The client should come again."""
+
+    code, status, message = 'UNAVAILABLE', 503, 'storage is unavailable for the moment'
+
+
+class Internal(RegistryError):
+    code, status, message = 'UNKNOWN', 500, 'unknown error'

@@ -1,0 +1,163 @@
+"""Manifests: bytes under their digest, the links that make them revisions of a repository, and what follows from them."""
+
+import collections
+import threading
+from dataclasses import dataclass
+
+from docker_registry.core import exceptions
+from docker_registry.v2 import errors, formats, layout
+from docker_registry.v2.names import Digest
+
+DEFAULT_MEDIA_TYPE = 'application/octet-stream'  # of stored bytes that nothing is known of
+
+
+@dataclass(frozen=True)
+class Manifest:
+    digest: Digest
+    media_type: str
+    content: bytes
+
+
+class Manifests:
+    """The manifests of all repositories on one storage."""
+
+    def __init__(self, storage, together, blobs, tags, referrers, sparse=False, cache_size=0):
+        self._storage = storage
+        self._together = together
+        self._blobs = blobs
+        self._tags = tags
+        self._referrers = referrers
+        self._sparse = sparse
+        self._cache = ContentCache(cache_size)
+
+    # Reading
+
+    def get(self, repository, reference):
+        """The `Manifest` of a digest or a tag; :raises ManifestUnknown:"""
+        digest = reference if isinstance(reference, Digest) else self._tags.resolve(repository, reference)
+        linked, content = self._together.all(lambda: self.exists(repository, digest), lambda: self._content(digest))
+        if not linked or content is None:
+            raise errors.ManifestUnknown(detail=str(reference))
+        return Manifest(digest, self._media_type(repository, digest, content), content)
+
+    def exists(self, repository, digest):
+        """Whether a digest is a revision of this repository. Asked each time: a delete is seen at once, everywhere."""
+        return self._storage.exists(layout.revision_link(repository, digest))
+
+    def _content(self, digest):
+        """The bytes of a digest, or None. They never change, so they may be remembered; their link may not."""
+        content = self._cache.get(digest)
+        if content is None:
+            try:
+                content = self._storage.get_content(layout.blob(digest), newest=False)
+            except exceptions.FileNotFoundError:
+                return None
+            if digest != Digest.of(content, digest.algorithm):  # what a lost segment leaves, for one
+                return None
+            self._cache.put(digest, content)
+        return content
+
+    def _media_type(self, repository, digest, content):
+        try:
+            stated = formats.media_type_of(content)
+        except errors.ManifestInvalid:
+            stated = ''
+        if stated:
+            return stated
+        try:
+            return self._storage.get_content(layout.revision_media_type(repository, digest)).decode()
+        except exceptions.FileNotFoundError:
+            return DEFAULT_MEDIA_TYPE
+
+    # Writing
+
+    def put(self, repository, digest, content, content_type='', tags=()):
+        """Store a manifest and tag it; what it says, as `formats.Parsed`.
+
+        Only a manifest whose bytes and link are there is tagged or listed, and only one whose references are there is
+        linked. The bytes may be stored before those have been looked for: unlinked, nobody sees them.
+
+        :raises ManifestInvalid, ManifestBlobUnknown, DigestInvalid:
+        """
+        parsed = formats.parse(content, content_type)
+        # The first of these runs in this thread, and so may send requests together itself.
+        self._together.all(lambda: self._require_references(repository, parsed), lambda: self._store(digest, content))
+        links = [lambda: self._storage.replace(layout.revision_link(repository, digest), str(digest).encode())]
+        if not parsed.stated:
+            links.append(lambda: self._storage.replace(
+                layout.revision_media_type(repository, digest), parsed.media_type.encode()))
+        links += [lambda tag=tag: self._tags.remember(repository, tag, digest) for tag in tags]
+        self._together.all(*links)
+        visible = [lambda tag=tag: self._tags.point(repository, tag, digest) for tag in tags]
+        if parsed.subject:
+            visible.append(lambda: self._referrers.add(repository, digest, len(content), parsed))
+        self._together.all(*visible)
+        return parsed
+
+    def _require_references(self, repository, parsed):
+        if self._sparse:
+            return
+        missing = self._blobs.missing(repository, parsed.blobs)
+        there = self._together.map(lambda digest: self.exists(repository, digest), parsed.manifests)
+        missing += [digest for digest, exists in zip(parsed.manifests, there) if not exists]
+        if missing:
+            raise errors.ManifestBlobUnknown([str(digest) for digest in missing])
+
+    def _store(self, digest, content):
+        # Not only if it is new: what is there may be damaged, and to look costs as much as to write these few bytes.
+        self._storage.replace(layout.blob(digest), content)
+        self._cache.put(digest, content)
+
+    # Deleting
+
+    def delete(self, repository, digest):
+        """Remove a revision and all that leads to it; :raises ManifestUnknown:
+
+        The link goes last: if this breaks off, the manifest is still whole, and to be deleted again.
+        """
+        if not self.exists(repository, digest):
+            raise errors.ManifestUnknown(detail=str(digest))
+        for tag in self._tags.pointing_to(repository, digest):
+            self._tags.delete(repository, tag)
+        self._forget_referrer(repository, digest)
+        self._remove(layout.revision_media_type(repository, digest), layout.revision_link(repository, digest))
+
+    def _forget_referrer(self, repository, digest):
+        content = self._content(digest)
+        try:
+            subject = formats.parse(content, self._media_type(repository, digest, content)).subject if content else None
+        except errors.RegistryError:
+            return  # CNCF distribution has let it in; it is in no list of ours
+        if subject:
+            self._referrers.remove(repository, subject, digest)
+
+    def _remove(self, *paths):
+        for path in paths:
+            try:
+                self._storage.remove(path)
+            except exceptions.FileNotFoundError:
+                pass
+
+
+class ContentCache:
+    """Bytes by digest, the least recently used forgotten first, `most` bytes in all."""
+
+    def __init__(self, most):
+        self._most, self._size = most, 0
+        self._contents = collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, digest):
+        with self._lock:
+            if digest in self._contents:
+                self._contents.move_to_end(digest)
+            return self._contents.get(digest)
+
+    def put(self, digest, content):
+        with self._lock:
+            if digest in self._contents or len(content) > self._most // 4:
+                return
+            self._contents[digest] = content
+            self._size += len(content)
+            while self._size > self._most:
+                self._size -= len(self._contents.popitem(last=False)[1])

@@ -1,0 +1,92 @@
+"""Referrers: manifests that have another one as their `subject`.
+
+Each is one write-once object, so that two clients that push at once cannot lose one another's.
+"""
+
+import json
+
+from docker_registry.core import exceptions
+from docker_registry.v2 import errors, formats, layout
+
+PAGE = 200  # descriptors in one answer
+
+
+class Referrers:
+    """The referrers in all repositories on one storage."""
+
+    def __init__(self, storage, together, tags):
+        self._storage = storage
+        self._together = together
+        self._tags = tags
+
+    def add(self, repository, digest, size, parsed):
+        """List a manifest, a revision that is there, as a referrer of its subject."""
+        descriptor = json.dumps(_descriptor(digest, size, parsed)).encode()
+        self._storage.replace(layout.referrer(repository, parsed.subject, digest), descriptor)
+
+    def remove(self, repository, subject, digest):
+        try:
+            self._storage.remove(layout.referrer(repository, subject, digest))
+        except exceptions.FileNotFoundError:
+            pass
+
+    def page(self, repository, subject, last=''):
+        """(descriptors of manifests that have the subject, where the next page begins or '')
+
+        The first page also has those that are only in the index which clients keep under the fallback tag: they were
+        pushed to a registry that did not know of referrers.
+        """
+        stats, fallback = self._together.all(
+            lambda: self._storage.list_page(layout.referrers(repository, subject), self._marker(repository, subject, last),
+                                            PAGE, recursive=True),
+            lambda: [] if last else self._in_fallback_tag(repository, subject))
+        listed = {layout.referrer_of(stat.path): stat.path for stat in stats}
+        found = self._together.all(
+            *[lambda path=path: self._listed(path) for path in listed.values()],
+            *[lambda digest=digest: self._read(repository, subject, digest) for digest in fallback if digest not in listed])
+        more = len(stats) == PAGE
+        return [descriptor for descriptor in found if descriptor], _position(stats[-1].path) if more else ''
+
+    @staticmethod
+    def _marker(repository, subject, last):
+        return layout.referrers(repository, subject) + '/' + last if last else None
+
+    def _listed(self, path):
+        """The descriptor at a path, or None: a listing may name what was deleted."""
+        try:
+            return json.loads(self._storage.get_content(path))
+        except exceptions.FileNotFoundError:
+            return None
+
+    def _in_fallback_tag(self, repository, subject):
+        """Digests in the index of the fallback tag, if there is one."""
+        try:
+            index = self._storage.get_content(
+                layout.blob(self._tags.resolve(repository, layout.referrers_tag(subject))), newest=False)
+            return formats.parse(index, formats.OCI_INDEX).manifests
+        except (exceptions.FileNotFoundError, errors.RegistryError):
+            return []
+
+    def _read(self, repository, subject, digest):
+        """The descriptor of a manifest of the repository, made from what it says; None if it is no referrer after all."""
+        try:
+            if not self._storage.exists(layout.revision_link(repository, digest)):
+                return None
+            content = self._storage.get_content(layout.blob(digest), newest=False)
+            parsed = formats.parse(content)
+        except (exceptions.FileNotFoundError, errors.RegistryError):
+            return None
+        return _descriptor(digest, len(content), parsed) if parsed.subject == subject else None
+
+
+def _descriptor(digest, size, parsed):
+    descriptor = {'mediaType': parsed.media_type, 'digest': str(digest), 'size': size}
+    if parsed.artifact_type:
+        descriptor['artifactType'] = parsed.artifact_type
+    if parsed.annotations:
+        descriptor['annotations'] = parsed.annotations
+    return descriptor
+
+
+def _position(path):
+    return '/'.join(path.split('/')[-2:])

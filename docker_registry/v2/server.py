@@ -1,0 +1,227 @@
+"""The registry behind gunicorn: listening socket, TLS, worker processes with threads, one log."""
+
+import logging
+import os
+import re
+import socket
+import ssl
+import threading
+from dataclasses import dataclass, field
+
+from docker_registry.core.exceptions import UnspecifiedError
+from docker_registry.v2.storage_settings import config_error
+from gunicorn.app.base import BaseApplication
+from gunicorn.workers.gthread import ThreadWorker
+
+logger = logging.getLogger(__name__)
+
+CLIENT_TIMEOUT = 120  # seconds in which a client has to send or take something, or it loses its connection
+KEEP_ALIVE = 75  # seconds for which an idle connection stays open
+WORKER_TIMEOUT = 120  # seconds without a sign of life after which a worker is replaced; running requests are no obstacle
+LONGEST_REQUEST_LINE = 8190  # bytes, gunicorn's highest; the URL of an upload has up to 3,500
+MEMORY_FOLDER = '/dev/shm'  # where a worker's sign of life is kept: there also if the root file system is read-only
+
+
+def _number(least, most=10 ** 6):
+    def parse(text):
+        if not re.fullmatch('[0-9]{1,7}', text) or not least <= int(text) <= most:
+            raise ValueError(f'should be a whole number from {least} to {most}')
+        return int(text)
+    return parse
+
+
+def _setting(environment, default, meaning, parse=str):
+    return field(default=default, metadata={'environment': environment, 'meaning': meaning, 'parse': parse})
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """How to serve. The names in the environment are those of the v1 registry, where it had one."""
+
+    host: str = _setting('REGISTRY_HOST', '127.0.0.1', 'address to listen on; 0.0.0.0 is all of IPv4, :: is all')
+    port: int = _setting('REGISTRY_PORT', 5000, 'port to listen on', _number(0, 65535))
+    workers: int = _setting('GUNICORN_WORKERS', 4, 'processes', _number(1, 1000))
+    threads: int = _setting('GUNICORN_THREADS', 16, 'requests that each process serves at a time', _number(1, 1000))
+    tls_certificate: str = _setting('REGISTRY_TLS_CERTIFICATE', '', 'file of the certificate and its chain (PEM): serve '
+                                                                    'HTTPS; re-read when it changes')
+    tls_key: str = _setting('REGISTRY_TLS_KEY', '', "file of the certificate's key (PEM), if it is not in the same file")
+    graceful_timeout: int = _setting('GUNICORN_GRACEFUL_TIMEOUT', 600,
+                                     'seconds that running requests have to finish after SIGTERM', _number(0, 86400))
+
+    @property
+    def url(self):
+        host = f'[{self.host}]' if ':' in self.host else self.host
+        return f'{"https" if self.tls_certificate else "http"}://{host}:{self.port}'
+
+
+# Listening
+
+
+def listening_socket(settings):
+    """A socket bound to the address, which does not listen until gunicorn has it; :raises ConfigError: it cannot be had"""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        # Accepted connections inherit these. Answers go out as head and body, and would wait 40 ms for each other; who has
+        # gone without a word is noticed.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return sock
+    except OSError as error:
+        raise config_error(f'--host, --port (REGISTRY_HOST, REGISTRY_PORT): cannot listen on {settings.host} port '
+                           f'{settings.port}: {error.strerror}')
+
+
+class Certificates:
+    """The TLS context for connections, made anew when the certificate's file changes: who renews it need not restart."""
+
+    def __init__(self, certificate, key):
+        self._files = [certificate] + ([key] if key else [])
+        self._stamp, self._context = None, None
+        self._lock = threading.Lock()
+
+    def check(self):
+        """:raises ConfigError: there is something wrong with the files"""
+        try:
+            self._load()
+        except OSError as error:  # ssl.SSLError is one
+            reason = getattr(error, 'reason', None) or error.strerror or 'not usable'
+            raise config_error(f'--tls-certificate, --tls-key (REGISTRY_TLS_CERTIFICATE, REGISTRY_TLS_KEY): '
+                               f'{" and ".join(self._files)}: {reason}')
+
+    def context(self, *_):
+        """gunicorn's hook `ssl_context`, asked for each connection."""
+        with self._lock:
+            try:
+                if self._changed():
+                    self._load()
+            except OSError as error:
+                logger.error('the new TLS certificate cannot be used, the old one stays: %s', error)
+            return self._context
+
+    def _changed(self):
+        return self._stamp != self._stamp_of_files()
+
+    def _stamp_of_files(self):
+        return [(os.stat(path).st_mtime_ns, os.stat(path).st_ino) for path in self._files]
+
+    def _load(self):
+        self._stamp = self._stamp_of_files()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.sslsocket_class = PatientTLSSocket
+        context.load_cert_chain(*self._files, password=_no_password)
+        self._context = context
+
+
+def _no_password():
+    raise OSError(0, 'the key is protected with a password, which nobody is there to type')
+
+
+# Connections
+
+
+class Patient:
+    """A socket that waits for its client, and not for ever: a thread would be lost to each that went silent."""
+
+    def setblocking(self, flag):
+        self.settimeout(CLIENT_TIMEOUT if flag else 0)
+
+
+class PatientSocket(Patient, socket.socket):
+    pass
+
+
+class PatientTLSSocket(Patient, ssl.SSLSocket):
+    pass
+
+
+class Worker(ThreadWorker):
+    """gunicorn's worker process with threads. Its heartbeat is the main thread's: a request may take any time."""
+
+    def handle(self, conn):
+        if not conn.initialized and not isinstance(conn.sock, Patient):
+            conn.sock = PatientSocket(fileno=conn.sock.detach())
+        return super().handle(conn)
+
+
+# Logging
+
+
+class Terse(logging.Filter):
+    """Has gunicorn say in a line, and as no warning, what clients do wrong: to be too slow, or to speak TLS to plain HTTP."""
+
+    def filter(self, record):
+        if record.exc_info and isinstance(record.exc_info[1], TimeoutError):
+            record.msg, record.args, record.exc_info = 'a client was silent for %d seconds', (CLIENT_TIMEOUT,), None
+        elif not record.getMessage().startswith('Invalid request from'):
+            return True
+        record.levelno, record.levelname = logging.INFO, 'INFO'
+        return True
+
+
+def logging_config(level):
+    """All goes to standard output, a line each, for `logging.config.dictConfig`; requests are logged by the application."""
+    quieter = {'level': 'DEBUG' if level == 'DEBUG' else 'WARNING'}
+    return {
+        'version': 1, 'disable_existing_loggers': False,
+        'formatters': {'line': {'format': '%(asctime)s %(levelname)s [%(process)d] %(message)s'}},
+        'filters': {'terse': {'()': Terse}},
+        'handlers': {'stdout': {'class': 'logging.StreamHandler', 'stream': 'ext://sys.stdout', 'formatter': 'line'}},
+        'root': {'level': level, 'handlers': ['stdout']},
+        'loggers': {'gunicorn.error': dict(quieter, handlers=[], propagate=True, filters=['terse']),
+                    'gunicorn.access': {'handlers': [], 'propagate': False}, 'urllib3': {'level': 'WARNING'}}}
+
+
+# The server
+
+
+class Server(BaseApplication):
+    """gunicorn around one application, which was made before the workers are forked.
+
+    :param sock: from `listening_socket`; becomes gunicorn's
+    :param storage: the driver, which has not logged in: each worker does before it serves
+    """
+
+    def __init__(self, app, storage, settings, sock, certificates, log_config):
+        self._app, self._storage = app, storage
+        self._settings, self._certificates, self._log_config = settings, certificates, log_config
+        self._bound = f'fd://{sock.fileno()}'
+        sock.detach()
+        super().__init__()
+
+    def load(self):
+        return self._app
+
+    def load_config(self):
+        settings, options = self._settings, {
+            'bind': self._bound, 'worker_class': Worker, 'preload_app': True,
+            'workers': self._settings.workers, 'threads': self._settings.threads,
+            'timeout': WORKER_TIMEOUT, 'graceful_timeout': self._settings.graceful_timeout, 'keepalive': KEEP_ALIVE,
+            'limit_request_line': LONGEST_REQUEST_LINE,
+            'worker_tmp_dir': MEMORY_FOLDER if os.access(MEMORY_FOLDER, os.W_OK) else None,
+            'control_socket_disable': True,
+            # Nobody's word is taken for who or where the client is: what the registry answers does not depend on it.
+            'forwarded_allow_ips': '', 'secure_scheme_headers': {}, 'forwarder_headers': '',
+            'logconfig_dict': self._log_config,
+            'when_ready': self._when_ready, 'post_worker_init': self._begin_worker}
+        if settings.tls_certificate:
+            options.update(certfile=settings.tls_certificate, keyfile=settings.tls_key or settings.tls_certificate,
+                           ssl_context=self._certificates.context)
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def _when_ready(self, server):
+        address = server.LISTENERS[0].getsockname()
+        logger.info('listening on %s port %d (%s), with %d processes of %d threads', address[0], address[1],
+                    'https' if self._settings.tls_certificate else 'http', self._settings.workers, self._settings.threads)
+
+    def _begin_worker(self, worker):
+        """Log in, so that the first client need not wait for it. A worker begins also while Swift is down."""
+        try:
+            self._storage.connect()
+        except UnspecifiedError as error:
+            logger.error('%s', error)

@@ -1,0 +1,114 @@
+"""What tests of the registry v2 API do: places in Swift, registries on them, and requests to those."""
+import hashlib
+import json
+import uuid
+from wsgiref.validate import validator
+
+from docker_registry.core import driver
+from docker_registry.v2 import app as app_module
+from docker_registry.v2 import config as config_module
+from docker_registry.v2 import formats
+from werkzeug.test import Client
+
+
+class Place:
+    """A container of one test, with as many registries on it as the test wants."""
+
+    def __init__(self, server, **settings):
+        self.server = server
+        self.container = 'v2-%s' % uuid.uuid4().hex[:12]
+        self._settings = dict({
+            'swift_authurl': server.auth_url, 'swift_auth_version': 1, 'swift_user': server.user,
+            'swift_password': server.key, 'swift_container': self.container, 'swift_segment_size': '1MiB',
+            'swift_retry_max_wait': 0, 'swift_pool_size': 20, 'swift_read_timeout': 20}, **settings)
+
+    def storage(self, **more):
+        storage = driver.fetch('swift')(path='files', config=dict(self._settings, **more))
+        storage.connect()
+        return storage
+
+    def registry(self, **settings):
+        """A further registry, as another instance would be."""
+        return Registry(self.storage(), config_module.Config(**settings))
+
+    @property
+    def objects(self):
+        """Of the fake Swift: {path: Object}."""
+        return {name[len('files/'):]: found for name, found in
+                self.server.container(self.container).items()}
+
+
+class Registry:
+    """A client of one registry. Each answer is a werkzeug `TestResponse`, whose WSGI conduct was validated."""
+
+    def __init__(self, storage, config):
+        self.storage = storage
+        self.app = app_module.create_app(config, storage)
+        self._client = Client(validator(self.app))
+        self.swift_requests = []  # (method, status) of each request to Swift
+        count = storage.on_request
+
+        def on_request(method, status, seconds):
+            self.swift_requests.append((method, status))
+            count(method, status, seconds)
+        storage.on_request = on_request
+
+    def __call__(self, method, path, body=b'', chunked=False, **more):
+        """`chunked`: without a length, as a server hands over a chunked body."""
+        more.setdefault('headers', {})
+        if chunked:
+            more['environ_overrides'] = dict(more.get('environ_overrides', {}), **{
+                'wsgi.input_terminated': True, 'HTTP_TRANSFER_ENCODING': 'chunked'})
+        with self._client.open(path, method=method, data=body, **more) as response:
+            response.get_data()
+            return response
+
+    def push_blob(self, repository, content, digest=None):
+        digest = digest or digest_of(content)
+        answer = self('POST', f'/v2/{repository}/blobs/uploads/?digest={digest}', content)
+        assert answer.status_code == 201, answer.data
+        return digest
+
+    def push_manifest(self, repository, reference, manifest, media_type=formats.OCI_IMAGE):
+        content = manifest if isinstance(manifest, bytes) else as_json(manifest)
+        answer = self('PUT', f'/v2/{repository}/manifests/{reference}', content, headers={'Content-Type': media_type})
+        assert answer.status_code == 201, answer.data
+        return answer.headers['Docker-Content-Digest']
+
+    def push_image(self, repository, tag, *layers, **more):
+        """An image of layers, and its manifest's digest."""
+        config = b'{}'
+        for content in (config,) + layers:
+            self.push_blob(repository, content)
+        return self.push_manifest(repository, tag, image(config, *layers, **more))
+
+    def upload(self, repository, query=''):
+        answer = self('POST', f'/v2/{repository}/blobs/uploads/{query}')
+        assert answer.status_code == 202, answer.data
+        return answer.headers['Location']
+
+
+def digest_of(content, algorithm='sha256'):
+    return '%s:%s' % (algorithm, hashlib.new(algorithm, content).hexdigest())
+
+
+def as_json(document):
+    return json.dumps(document).encode()
+
+
+def descriptor(content, media_type, **more):
+    return dict({'mediaType': media_type, 'digest': digest_of(content), 'size': len(content)}, **more)
+
+
+def image(config, *layers, **more):
+    return dict({'schemaVersion': 2, 'mediaType': formats.OCI_IMAGE,
+                 'config': descriptor(config, 'application/vnd.oci.image.config.v1+json'),
+                 'layers': [descriptor(layer, 'application/vnd.oci.image.layer.v1.tar+gzip') for layer in layers]}, **more)
+
+
+def code_of(answer):
+    """The code of an error, whose body is as the spec wants it."""
+    assert answer.content_type == 'application/json', answer
+    error, = answer.json['errors']
+    assert set(error) == {'code', 'message', 'detail'}
+    return error['code']

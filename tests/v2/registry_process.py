@@ -1,0 +1,108 @@
+"""`registry-swift` as a process of its own, with real sockets."""
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+
+COMMAND = [sys.executable, '-m', 'docker_registry.v2']
+DEADLINE = 30  # seconds for what takes a second or two on an idle machine
+
+
+def environment(server, **more):
+    """Variables with which a registry finds a Swift with v1 auth, in a container of its own; None leaves one out."""
+    variables = dict({name: value for name, value in os.environ.items() if not name.startswith(('OS_', 'REGISTRY_', 'GUNICORN_'))})
+    variables.update(OS_AUTH_URL=server.auth_url, OS_AUTH_VERSION='1', OS_USERNAME=server.user, OS_PASSWORD=server.key,
+                     OS_CONTAINER='process-' + uuid.uuid4().hex[:12], SWIFT_SEGMENT_SIZE='1MiB', GUNICORN_WORKERS='1')
+    variables.update(more)
+    return {name: str(value) for name, value in variables.items() if value is not None}
+
+
+def run(*arguments, environ):
+    """A `registry-swift` that ends by itself: (status, standard output, standard error)."""
+    done = subprocess.run([*COMMAND, *arguments], env=environ, capture_output=True, text=True, timeout=DEADLINE)
+    return done.returncode, done.stdout, done.stderr
+
+
+def until(condition):
+    """What `condition()` returns, once that is true."""
+    deadline = time.monotonic() + DEADLINE
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, 'it did not come about'
+        time.sleep(0.02)
+
+
+class Serving:
+    """`registry-swift serve` on a free port, with its log in a file."""
+
+    def __init__(self, folder, environ, *arguments, command=None):
+        command = [sys.executable, *command] if command else COMMAND
+        self._opened = []
+        self.log_path = str(folder / ('log-' + uuid.uuid4().hex[:8]))
+        with open(self.log_path, 'w') as log:
+            self.process = subprocess.Popen([*command, 'serve', '--port', '0', *arguments], env=environ, stdout=log, stderr=log)
+        self.port = int(until(self._listening)[1])
+
+    def _listening(self):
+        assert self.process.poll() is None, self.log
+        return re.search(r'listening on \S+ port (\d+)', self.log)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        for opened in self._opened:
+            opened.close()
+        self.end(signal.SIGINT)
+
+    @property
+    def log(self):
+        with open(self.log_path) as log:
+            return log.read()
+
+    @property
+    def workers(self):
+        """Process ids."""
+        with open('/proc/%d/task/%d/children' % (self.process.pid, self.process.pid)) as children:
+            return [int(word) for word in children.read().split()]
+
+    def end(self, number=signal.SIGTERM):
+        """The exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(DEADLINE)
+
+    def connection(self):
+        """An `http.client` connection, closed with the server at the latest."""
+        self._opened.append(http.client.HTTPConnection('127.0.0.1', self.port, timeout=DEADLINE))
+        return self._opened[-1]
+
+    def raw(self, *pieces):
+        """A socket on which these bytes were sent, closed with the server at the latest."""
+        self._opened.append(socket.create_connection(('127.0.0.1', self.port), DEADLINE))
+        for piece in pieces:
+            self._opened[-1].sendall(piece.encode() if isinstance(piece, str) else piece)
+        return self._opened[-1]
+
+    def request(self, method, path, body=None, connection=None, **headers):
+        """(status, headers, body); `body` is sent in chunks if it is an iterator."""
+        used = connection or self.connection()
+        try:
+            used.request(method, path, body, {name.replace('_', '-'): value for name, value in headers.items()},
+                         encode_chunked=hasattr(body, '__next__'))
+            answer = used.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            if connection is None:
+                used.close()
+
+    def begin_upload(self, repository='a'):
+        """The path of a new upload."""
+        return self.request('POST', f'/v2/{repository}/blobs/uploads/')[1]['Location']

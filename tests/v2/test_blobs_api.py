@@ -1,0 +1,149 @@
+"""Blobs over HTTP: end-2, end-10."""
+import pytest
+from registry_client import code_of, digest_of
+
+CONTENT = bytes(range(256)) * 8  # 2048 bytes
+
+
+def test_a_blob_comes_back(registry):
+    digest = registry.push_blob('a/b', CONTENT)
+
+    answer = registry('GET', f'/v2/a/b/blobs/{digest}')
+
+    assert (answer.status_code, answer.data) == (200, CONTENT)
+    assert answer.headers['Docker-Content-Digest'] == digest
+    assert answer.headers['Content-Length'] == '2048'
+    assert answer.headers['Accept-Ranges'] == 'bytes'
+    assert answer.headers['Content-Type'] == 'application/octet-stream'
+
+
+def test_head_tells_size_and_digest(registry):
+    digest = registry.push_blob('a', CONTENT)
+
+    answer = registry('HEAD', f'/v2/a/blobs/{digest}')
+
+    assert (answer.status_code, answer.data) == (200, b'')
+    assert answer.headers['Content-Length'] == '2048'
+    assert answer.headers['Docker-Content-Digest'] == digest
+
+
+@pytest.mark.parametrize('content', [b'', b'{}'])
+@pytest.mark.parametrize('algorithm', ['sha256', 'sha512'])
+def test_well_known_blobs(registry, content, algorithm):
+    digest = registry.push_blob('a', content, digest_of(content, algorithm))
+
+    assert registry('HEAD', f'/v2/a/blobs/{digest}').headers['Content-Length'] == str(len(content))
+    assert registry('GET', f'/v2/a/blobs/{digest}').data == content
+
+
+@pytest.mark.parametrize('wanted, first, end', [
+    ('bytes=500-1499', 500, 1500), ('bytes=500-', 500, 2048), ('bytes=-500', 1548, 2048), ('bytes=2000-5000', 2000, 2048),
+    ('bytes=0-0', 0, 1), ('bytes=-5000', 0, 2048)])
+def test_a_range(registry, wanted, first, end):
+    digest = registry.push_blob('a', CONTENT)
+
+    answer = registry('GET', f'/v2/a/blobs/{digest}', headers={'Range': wanted})
+
+    assert (answer.status_code, answer.data) == (206, CONTENT[first:end])
+    assert answer.headers['Content-Range'] == f'bytes {first}-{end - 1}/2048'
+    assert answer.headers['Content-Length'] == str(end - first)
+
+
+@pytest.mark.parametrize('wanted', ['bytes=500-0', 'bytes=5000-10000', 'bytes=2048-', 'bytes=-0', 'bytes=x'])
+def test_a_range_that_the_blob_does_not_have(registry, wanted):
+    digest = registry.push_blob('a', CONTENT)
+
+    assert registry('GET', f'/v2/a/blobs/{digest}', headers={'Range': wanted}).status_code == 416
+
+
+@pytest.mark.parametrize('wanted', ['bytes=0-0', 'bytes=0-', 'bytes=-1'])
+def test_an_empty_blob_has_no_range(registry, wanted):
+    digest = registry.push_blob('a', b'')
+
+    assert registry('GET', f'/v2/a/blobs/{digest}', headers={'Range': wanted}).status_code == 416
+
+
+@pytest.mark.parametrize('fields', [
+    {'Range': 'bytes=0-1,5-6'}, {'Range': 'lines=1-2'}, {'Range': 'bytes=0-1', 'If-Range': '"another"'}])
+def test_a_range_that_is_answered_with_the_whole(registry, fields):
+    digest = registry.push_blob('a', CONTENT)
+
+    answer = registry('GET', f'/v2/a/blobs/{digest}', headers=fields)
+
+    assert (answer.status_code, answer.data) == (200, CONTENT)
+
+
+def test_a_blob_that_the_client_has_is_not_sent_again(registry):
+    digest = registry.push_blob('a', CONTENT)
+
+    answer = registry('GET', f'/v2/a/blobs/{digest}', headers={'If-None-Match': f'"{digest}"'})
+
+    assert (answer.status_code, answer.data) == (304, b'')
+
+
+@pytest.mark.parametrize('method', ['HEAD', 'GET', 'DELETE'])
+def test_an_unknown_blob(registry, method):
+    answer = registry(method, '/v2/a/blobs/' + digest_of(CONTENT))
+
+    assert answer.status_code == 404
+    assert method == 'HEAD' or code_of(answer) == 'BLOB_UNKNOWN'
+
+
+@pytest.mark.parametrize('method', ['HEAD', 'GET'])
+def test_a_blob_of_another_repository_is_unknown(registry, method):
+    digest = registry.push_blob('a', CONTENT)
+
+    assert registry(method, f'/v2/b/blobs/{digest}').status_code == 404
+
+
+def test_a_deleted_blob_is_gone_at_once_from_its_repository_only(place, registry):
+    digest = registry.push_blob('a', CONTENT)
+    registry.push_blob('b', CONTENT)
+    another = place.registry()
+    assert another('HEAD', f'/v2/a/blobs/{digest}').status_code == 200
+
+    assert registry('DELETE', f'/v2/a/blobs/{digest}').status_code == 202
+
+    for instance in (registry, another):
+        assert instance('HEAD', f'/v2/a/blobs/{digest}').status_code == 404
+        assert instance('GET', f'/v2/a/blobs/{digest}').status_code == 404
+        assert instance('GET', f'/v2/b/blobs/{digest}').data == CONTENT
+
+
+def test_a_deleted_blob_can_be_pushed_again(registry):
+    digest = registry.push_blob('a', CONTENT)
+    registry('DELETE', f'/v2/a/blobs/{digest}')
+
+    registry.push_blob('a', CONTENT)
+
+    assert registry('GET', f'/v2/a/blobs/{digest}').data == CONTENT
+
+
+def test_a_dynamic_large_object_of_cncf_distribution_is_served(fake_place, fake_registry):
+    digest = fake_registry.push_blob('a', CONTENT)
+    name = f'files/docker/registry/v2/blobs/sha256/{digest[7:9]}/{digest[7:]}/data'
+    fake_place.server.put(fake_place.container, 'segments/x/0', CONTENT[:1000])
+    fake_place.server.put(fake_place.container, 'segments/x/1', CONTENT[1000:])
+    as_dynamic(fake_place, name, 'segments/x/')
+
+    assert fake_registry('HEAD', f'/v2/a/blobs/{digest}').headers['Content-Length'] == '2048'
+    assert fake_registry('GET', f'/v2/a/blobs/{digest}').data == CONTENT
+
+
+def test_a_blob_that_has_lost_its_segments_is_absent_until_it_is_pushed_again(fake_place, fake_registry):
+    digest = fake_registry.push_blob('a', CONTENT)
+    as_dynamic(fake_place, f'files/docker/registry/v2/blobs/sha256/{digest[7:9]}/{digest[7:]}/data', 'segments/lost/')
+
+    assert fake_registry('HEAD', f'/v2/a/blobs/{digest}').status_code == 404
+    assert fake_registry('GET', f'/v2/a/blobs/{digest}').status_code == 404
+    location = fake_registry.upload('a')
+    location = fake_registry('PATCH', location, CONTENT).headers['Location']
+    assert fake_registry('PUT', f'{location}?digest={digest}').status_code == 201
+    assert fake_registry('GET', f'/v2/a/blobs/{digest}').data == CONTENT
+
+
+def as_dynamic(place, name, segments):
+    """Make of an object what CNCF distribution's driver makes of each blob: a manifest that points to a listing."""
+    del place.server.container(place.container)[name]
+    place.server.put(place.container, name, b'')
+    place.server.container(place.container)[name].headers['X-Object-Manifest'] = f'{place.container}/{segments}'

@@ -1,0 +1,59 @@
+"""Strings from outside: what is taken for a name, a digest, a tag, a range."""
+import pytest
+from docker_registry.v2 import errors, headers, names
+
+DIGITS = 'a' * 64
+
+
+@pytest.mark.parametrize('text', ['a', 'library/ubuntu', 'a.b', 'a_b', 'a__b',
+                         'a---b', '0/1/2', 'blobs/uploads', 'a' * 255])
+def test_a_repository_name_comes_back(text):
+    assert names.repository(text) == text
+
+
+@pytest.mark.parametrize('text', [
+    '', 'A', 'a/', '/a', 'a//b', 'a/../b', '.', '..', 'a.', '-a', 'a___b', 'a..b', '_layers', 'a/_manifests', 'a b', 'a\n',
+    'ä', 'a\0', 'a' * 256, '٣'])
+def test_what_is_no_repository_name(text):
+    with pytest.raises(errors.NameInvalid):
+        names.repository(text)
+
+
+@pytest.mark.parametrize('text', ['sha256:' + DIGITS, 'sha512:' + DIGITS * 2])
+def test_a_digest_comes_back(text):
+    assert str(names.digest(text)) == text
+
+
+@pytest.mark.parametrize('text', [
+    None, '', 'sha256', 'sha256:', DIGITS, 'sha256:' + DIGITS[1:], 'sha256:' + DIGITS + 'a', 'sha256:' + DIGITS.upper(),
+    'md5:' + 'a' * 32, 'sha256:' + 'g' * 64, 'sha512:' + DIGITS, 'SHA256:' + DIGITS, ':' + DIGITS,
+    'sha256:../' + DIGITS[3:], 'sha256:' + DIGITS + '\n', 'sha256:' + '٣' * 64])
+def test_what_is_no_digest(text):
+    with pytest.raises(errors.DigestInvalid):
+        names.digest(text)
+
+
+@pytest.mark.parametrize('text', ['', '.a', '-a', 'a/b', 'a b', 'a' * 129, 'a\n', 'ä'])
+def test_what_is_no_tag(text):
+    with pytest.raises(errors.TagInvalid):
+        names.tag(text)
+
+
+@pytest.mark.parametrize('text, bytes_range', [
+    ('bytes=0-0', (0, 0)), ('bytes=5-9', (5, 9)), ('bytes=5-', (5, None)), ('bytes=-5', (None, 5)),
+    ('Bytes = 5 - 9', (5, 9)), (None, None), ('', None), ('bytes=0-1,5-6', None), ('items=0-5', None)])
+def test_a_range(text, bytes_range):
+    assert headers.bytes_range(text) == bytes_range
+
+
+@pytest.mark.parametrize('text', [
+    'bytes=500-0', 'bytes=-', 'bytes=-0', 'bytes=a-b', 'bytes', 'bytes=1', 'bytes=1-2-3', 'bytes=' + '9' * 20 + '-'])
+def test_a_range_that_means_no_bytes(text):
+    with pytest.raises(errors.RangeInvalid):
+        headers.bytes_range(text)
+
+
+@pytest.mark.parametrize('text', ['5-4', 'a-b', '-5', '5-', 'bytes', '0', '0-' + '9' * 20])
+def test_what_is_no_content_range(text):
+    with pytest.raises(errors.RangeInvalid):
+        headers.content_range(text)

@@ -1,0 +1,281 @@
+"""Tags, referrers and the catalog over HTTP: end-8, end-12, and Docker's `_catalog`."""
+import re
+
+import pytest
+from docker_registry.v2 import catalog, formats, referrers, tags
+from hypothesis import given, settings
+from hypothesis import strategies
+from registry_client import as_json, code_of, descriptor, digest_of, image
+
+# In Swift's listing, `v1` comes after all that begins with `v1-` or `v1.`.
+TAGS = ['0', 'V1', 'a', 'latest', 'v', 'v1', 'v1-rc', 'v1-rc.2', 'v1.0', 'v1.0-rc', 'v10', 'v1_0', 'v2']
+
+
+@pytest.fixture(params=[3, 1000])
+def small_pages(request, monkeypatch):
+    for module, name in ((tags, 'PAGE'), (referrers, 'PAGE'), (catalog, 'LISTED')):
+        monkeypatch.setattr(module, name, request.param)
+
+
+def push_tags(registry, repository, names):
+    registry.push_blob(repository, b'{}')
+    content = as_json(image(b'{}'))
+    query = '&'.join(f'tag={name}' for name in names)
+    assert registry('PUT', f'/v2/{repository}/manifests/{digest_of(content)}?{query}', content,
+                    headers={'Content-Type': formats.OCI_IMAGE}).status_code == 201
+
+
+def pages(registry, path, key):
+    """All that a client finds which follows the links."""
+    found = []
+    while path:
+        answer = registry('GET', path)
+        assert answer.status_code == 200
+        found.append(answer.json[key])
+        link = answer.headers.get('Link')
+        assert link is None or re.fullmatch('<(.*)>; rel="next"', link)
+        path = link and link[1:link.index('>')]
+    return found
+
+
+def test_all_tags_in_ascii_order(registry, small_pages):
+    push_tags(registry, 'a/b', TAGS)
+
+    answer = registry('GET', '/v2/a/b/tags/list')
+
+    assert answer.json == {'name': 'a/b', 'tags': TAGS}
+    assert 'Link' not in answer.headers
+
+
+@pytest.mark.parametrize('count', [1, 2, 5, 12, 13, 14])
+def test_pages_of_tags_are_full_and_leave_nothing_out(registry, small_pages, count):
+    push_tags(registry, 'a', TAGS)
+
+    found = pages(registry, f'/v2/a/tags/list?n={count}', 'tags')
+
+    assert found == [TAGS[start:start + count] for start in range(0, len(TAGS), count)]
+
+
+@pytest.mark.parametrize('last', TAGS + ['v1-', 'w', 'V'])
+def test_tags_after_another(registry, small_pages, last):
+    push_tags(registry, 'a', TAGS)
+
+    assert registry('GET', f'/v2/a/tags/list?last={last}').json['tags'] == [tag for tag in TAGS if tag > last]
+    assert registry('GET', f'/v2/a/tags/list?n=2&last={last}').json['tags'] == [tag for tag in TAGS if tag > last][:2]
+
+
+class Listing:
+    """A storage that has nothing but tags, and lists them as Swift does."""
+
+    def __init__(self, names):
+        self._paths = sorted(f'docker/registry/v2/repositories/a/_manifests/tags/{name}/' for name in names)
+
+    def list_page(self, path, marker=None, limit=None, recursive=False):
+        after = [found for found in self._paths if not marker or found > marker and not marker.startswith(found)]
+        return [type('Stat', (), {'path': found.rstrip('/')}) for found in after[:limit]]
+
+    def exists(self, path):
+        return path[:-len('current/link')] in self._paths
+
+
+@settings(deadline=None)
+@given(strategies.sets(strategies.text('a-.0', min_size=1, max_size=4).filter(lambda name: name[0] not in '-.'), min_size=1),
+       strategies.integers(1, 4))
+def test_pages_of_any_tags(names, count):
+    from docker_registry.v2.concurrency import Together
+    listing, found, last, more = tags.Tags(Listing(names), Together(1)), [], '', True
+    while more:
+        page, more = listing.page('a', count, last)
+        assert len(page) == count or not more
+        found, last = found + page, page[-1]
+
+    assert found == sorted(names)
+
+
+def test_no_tags_are_asked_for(registry):
+    push_tags(registry, 'a', TAGS)
+
+    answer = registry('GET', '/v2/a/tags/list?n=0')
+
+    assert answer.json['tags'] == []
+    assert 'Link' not in answer.headers
+
+
+@pytest.mark.parametrize('query', ['n=x', 'n=-1', 'n=' + '9' * 30, 'last=.x', 'last=a/b', 'n=%00'])
+def test_a_bad_page_of_tags(registry, query):
+    push_tags(registry, 'a', ['v1'])
+
+    assert registry('GET', f'/v2/a/tags/list?{query}').status_code == 400
+
+
+def test_tags_of_an_unknown_repository(registry):
+    push_tags(registry, 'a/b', ['v1'])
+
+    answer = registry('GET', '/v2/a/tags/list')
+
+    assert (answer.status_code, code_of(answer)) == (404, 'NAME_UNKNOWN')
+
+
+def test_a_repository_without_tags(registry):
+    registry.push_blob('a', b'{}')
+
+    assert registry('GET', '/v2/a/tags/list').json == {'name': 'a', 'tags': []}
+
+
+# In the order of the listing: what is nested below a digit comes before the repository itself.
+REPOSITORIES = ['a/0', 'a', 'a-b', 'a/b', 'a/b/c/d', 'b/tags/list']
+
+
+@pytest.mark.parametrize('count', ['', '?n=1', '?n=2', '?n=5', '?n=6', '?n=7'])
+def test_the_catalog(registry, small_pages, count):
+    for name in REPOSITORIES:
+        registry.push_image(name, 'v1', b'layer')
+        registry.push_blob(name, b'another')
+
+    found = pages(registry, '/v2/_catalog' + count, 'repositories')
+
+    assert sorted(sum(found, [])) == sorted(REPOSITORIES)
+    assert {len(page) for page in found[:-1]} <= {int(count[3:] or 0)}
+
+
+def test_an_empty_catalog(registry):
+    assert registry('GET', '/v2/_catalog').json == {'repositories': []}
+    assert registry('GET', '/v2/_catalog?n=0').json == {'repositories': []}
+
+
+def test_a_page_of_the_catalog_costs_no_more_than_its_repositories(fake_registry, small_pages):
+    for number in range(12):
+        push_tags(fake_registry, f'r{number:02}', TAGS)
+    del fake_registry.swift_requests[:]
+
+    assert len(fake_registry('GET', '/v2/_catalog?n=4').json['repositories']) == 4
+
+    assert len(fake_registry.swift_requests) <= 5
+
+
+# Referrers
+
+SBOM, SIGNATURE = 'application/vnd.example.sbom', 'application/vnd.example.signature'
+
+
+@pytest.fixture
+def subject(registry):
+    registry.push_image('a', 'v1', b'layer')
+    return descriptor(as_json(image(b'{}', b'layer')), formats.OCI_IMAGE)
+
+
+def referring(subject, **more):
+    return image(b'{}', subject=subject, **more)
+
+
+def listed(registry, subject, query=''):
+    answer = registry('GET', f'/v2/a/referrers/{subject["digest"]}{query}')
+    assert (answer.status_code, answer.content_type) == (200, formats.OCI_INDEX)
+    assert (answer.json['schemaVersion'], answer.json['mediaType']) == (2, formats.OCI_INDEX)
+    return answer.json['manifests']
+
+
+def test_referrers_with_type_and_annotations(registry, subject):
+    sbom = referring(subject, artifactType=SBOM, annotations={'key': 'value'})
+    plain = referring(subject)
+
+    for manifest in (sbom, plain):
+        registry.push_manifest('a', digest_of(as_json(manifest)), manifest)
+
+    assert sorted(listed(registry, subject), key=str) == sorted([
+        descriptor(as_json(sbom), formats.OCI_IMAGE, artifactType=SBOM, annotations={'key': 'value'}),
+        descriptor(as_json(plain), formats.OCI_IMAGE, artifactType='application/vnd.oci.image.config.v1+json')], key=str)
+
+
+def test_an_index_that_refers(registry, subject):
+    index = {'schemaVersion': 2, 'mediaType': formats.OCI_INDEX, 'manifests': [], 'subject': subject}
+
+    registry.push_manifest('a', 'v2', index, formats.OCI_INDEX)
+
+    assert listed(registry, subject) == [descriptor(as_json(index), formats.OCI_INDEX)]
+
+
+def test_the_subject_is_acknowledged(registry, subject):
+    content = as_json(referring(subject))
+
+    answer = registry('PUT', '/v2/a/manifests/v2', content, headers={'Content-Type': formats.OCI_IMAGE})
+
+    assert answer.headers['OCI-Subject'] == subject['digest']
+
+
+def test_referrers_of_one_type(registry, subject):
+    for artifact_type in (SBOM, SIGNATURE):
+        manifest = referring(subject, artifactType=artifact_type)
+        registry.push_manifest('a', digest_of(as_json(manifest)), manifest)
+
+    answer = registry('GET', f'/v2/a/referrers/{subject["digest"]}?artifactType={SBOM}')
+
+    assert [found['artifactType'] for found in answer.json['manifests']] == [SBOM]
+    assert answer.headers['OCI-Filters-Applied'] == 'artifactType'
+
+
+def test_referrers_of_what_is_not_there(registry):
+    assert listed(registry, {'digest': digest_of(b'missing')}) == []
+
+
+def test_a_referrer_may_come_before_its_subject(registry):
+    subject = descriptor(b'missing', formats.OCI_IMAGE)
+    registry.push_blob('a', b'{}')
+
+    registry.push_manifest('a', 'v1', referring(subject))
+
+    assert len(listed(registry, subject)) == 1
+
+
+@pytest.mark.parametrize('digest', ['x', 'sha256:x', 'v1'])
+def test_referrers_of_no_digest(registry, digest):
+    answer = registry('GET', f'/v2/a/referrers/{digest}')
+
+    assert (answer.status_code, code_of(answer)) == (400, 'DIGEST_INVALID')
+
+
+@pytest.mark.parametrize('media_type', [formats.OCI_IMAGE, 'application/vnd.example+json'])
+def test_a_deleted_referrer_is_listed_no_more(registry, subject, media_type):
+    manifest = referring(subject) if media_type == formats.OCI_IMAGE else {'subject': subject}
+    digest = registry.push_manifest('a', digest_of(as_json(manifest)), manifest, media_type)
+    assert len(listed(registry, subject)) == 1
+
+    registry('DELETE', f'/v2/a/manifests/{digest}')
+
+    assert listed(registry, subject) == []
+
+
+def test_a_deleted_referrer_that_the_listing_still_shows(fake_place, fake_registry):
+    subject = descriptor(b'missing', formats.OCI_IMAGE)
+    fake_registry.push_blob('a', b'{}')
+    digest = fake_registry.push_manifest('a', 'v1', referring(subject))
+    fake_place.server.lag_listing(fake_place.container)
+
+    fake_registry('DELETE', f'/v2/a/manifests/{digest}')
+
+    assert listed(fake_registry, subject) == []
+
+
+def test_those_of_the_fallback_tag_are_among_them(place, registry, subject):
+    """As clients keep them for registries without the API; and as CNCF distribution leaves them to us."""
+    manifest, stranger = referring(subject, artifactType=SBOM), image(b'{}', b'layer', annotations={'no': 'subject'})
+    for other in (manifest, stranger):
+        registry.push_manifest('a', digest_of(as_json(other)), other)
+    registry.storage.remove('docker/registry/v2/repositories/a/_referrers')
+    index = {'schemaVersion': 2, 'mediaType': formats.OCI_INDEX, 'manifests': [
+        descriptor(as_json(other), formats.OCI_IMAGE) for other in (manifest, stranger)]}
+    registry.push_manifest('a', subject['digest'].replace(':', '-'), index, formats.OCI_INDEX)
+
+    assert [found['digest'] for found in listed(registry, subject)] == [digest_of(as_json(manifest))]
+
+
+def test_pages_of_referrers(registry, subject, small_pages):
+    wanted = set()
+    for number in range(7):
+        manifest = referring(subject, annotations={'number': str(number)})
+        wanted.add(registry.push_manifest('a', digest_of(as_json(manifest)), manifest))
+
+    found = sum(pages(registry, f'/v2/a/referrers/{subject["digest"]}', 'manifests'), [])
+
+    assert len(found) == 7
+    assert {entry['digest'] for entry in found} == wanted

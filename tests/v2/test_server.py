@@ -1,0 +1,348 @@
+"""`registry-swift serve`: real processes and real sockets."""
+import hashlib
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+from registry_client import digest_of
+from registry_process import DEADLINE, Serving, environment, until
+
+BLOB = os.urandom(3 * 1024 ** 2 + 17)
+
+
+@pytest.fixture
+def serving(real_swift, tmp_path):
+    with Serving(tmp_path, environment(real_swift)) as server:
+        yield server
+
+
+def chunks(content, size=300000):
+    return iter([content[at:at + size] for at in range(0, len(content), size)])
+
+
+def head(method, path, *fields):
+    return '\r\n'.join([f'{method} {path} HTTP/1.1', 'Host: registry', *fields, '', ''])
+
+
+def status_of(client):
+    """Of the next answer, of which no more is read than its head."""
+    with client.makefile('rb', 0) as file:
+        line = file.readline()
+        assert line, 'the connection was closed without an answer'
+        while file.readline() not in (b'\r\n', b''):
+            pass
+    return int(line.split()[1])
+
+
+# Requests
+
+
+def test_the_api_is_served(serving):
+    status, headers, body = serving.request('GET', '/v2/')
+
+    assert (status, body) == (200, b'{}')
+    assert headers['Docker-Distribution-Api-Version'] == 'registry/2.0'
+
+
+def test_a_chunked_upload_with_a_chunked_empty_end(serving):
+    connection, digest = serving.connection(), digest_of(BLOB)
+    _, headers, _ = serving.request('POST', '/v2/a/blobs/uploads/', connection=connection)
+    status, headers, _ = serving.request('PATCH', headers['Location'], chunks(BLOB), connection)
+    assert (status, headers['Range']) == (202, f'0-{len(BLOB) - 1}')
+
+    status, _, _ = serving.request('PUT', f'{headers["Location"]}?digest={digest}', iter([]), connection)
+
+    assert status == 201
+    assert serving.request('GET', f'/v2/a/blobs/{digest}', connection=connection)[2] == BLOB
+
+
+def test_a_chunked_upload_in_one_put(serving):
+    digest = digest_of(BLOB)
+    status, _, _ = serving.request('PUT', f'{serving.begin_upload()}?digest={digest}', chunks(BLOB))
+
+    assert status == 201
+    assert serving.request('GET', f'/v2/a/blobs/{digest}')[2] == BLOB
+
+
+@pytest.mark.parametrize('framing', ['Transfer-Encoding: chunked', 'Content-Length: 3000000'])
+def test_a_body_cut_in_the_middle_adds_nothing(serving, framing):
+    upload = serving.begin_upload()
+    half = b'x' * 1500000
+    client = serving.raw(head('PATCH', upload, framing), b'%x\r\n' % 3000000 if 'chunked' in framing else b'', half)
+    client.close()
+    until(lambda: 'PATCH /v2/a/blobs/uploads/... 400' in serving.log)
+
+    assert serving.request('GET', upload)[1]['Range'] == '0-0'
+    status, headers, _ = serving.request('PATCH', upload, BLOB)  # the upload goes on as if nothing had been
+    assert serving.request('PUT', f'{headers["Location"]}?digest={digest_of(BLOB)}')[0] == 201
+
+
+def test_a_client_that_waits_for_100_continue_gets_it(serving):
+    client = serving.raw(head('PATCH', serving.begin_upload(), 'Content-Length: 5', 'Expect: 100-continue'))
+    assert status_of(client) == 100
+    client.sendall(b'bytes')
+
+    assert status_of(client) == 202
+
+
+def test_the_longest_url_of_an_upload_is_accepted(serving):
+    assert serving.request('GET', '/v2/a/blobs/uploads/' + 'x' * 8000)[0] == 404
+
+
+def test_answers_of_a_kept_connection_do_not_wait_for_acknowledgements(serving):
+    """Nagle's algorithm would hold the body back until the client has acknowledged the head, which takes it 40 ms."""
+    digest = digest_of(b'small')
+    serving.request('POST', f'/v2/a/blobs/uploads/?digest={digest}', b'small')
+    connection, seconds = serving.connection(), []
+    for _ in range(50):
+        started = time.monotonic()
+        assert serving.request('GET', '/v2/', connection=connection)[2] == b'{}'
+        seconds.append(time.monotonic() - started)
+
+    assert sorted(seconds)[10] < 0.02
+
+
+def test_connections_are_kept(serving):
+    connection = serving.connection()
+    serving.request('GET', '/v2/', connection=connection)
+    before = connection.sock.getsockname()
+    time.sleep(2.5)  # longer than gunicorn keeps them by itself
+    serving.request('GET', '/v2/', connection=connection)
+
+    assert connection.sock.getsockname() == before
+
+
+def test_each_request_is_logged_once(serving):
+    serving.request('GET', '/v2/', X_Request_Id='once')
+
+    until(lambda: 'id=once' in serving.log)
+    assert serving.log.count('GET /v2/') == 1
+
+
+def test_what_is_no_http_is_answered_400_and_logged_without_a_traceback(serving):
+    client = serving.raw(b'\x16\x03\x01\x02\x00 no\n\n')
+
+    assert status_of(client) == 400
+    assert 'INFO' in until(lambda: [line for line in serving.log.splitlines() if 'Invalid request' in line])[0]
+    assert 'Traceback' not in serving.log
+
+
+def test_more_requests_than_threads_are_all_answered(real_swift, tmp_path):
+    with Serving(tmp_path, environment(real_swift), '--threads', '2') as server:
+        statuses = []
+        threads = [threading.Thread(target=lambda: statuses.append(server.request('GET', '/readyz')[0])) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert statuses == [200] * 12
+
+
+def test_idle_connections_take_no_threads(real_swift, tmp_path):
+    with Serving(tmp_path, environment(real_swift), '--threads', '2') as server:
+        idle = [server.connection() for _ in range(8)]
+        for connection in idle:
+            server.request('GET', '/v2/', connection=connection)
+
+        assert server.request('GET', '/v2/')[0] == 200
+
+
+# Processes
+
+
+def test_workers_have_logged_in_before_the_first_request(fake, tmp_path):
+    with Serving(tmp_path, environment(fake, GUNICORN_WORKERS=2)) as server:
+        until(lambda: len([request for request in fake.requests if request.path.endswith('/auth/v1.0')]) >= 3)
+        until(lambda: len([request for request in fake.requests if request.method == 'HEAD']) >= 3)
+        fake.clear_requests()
+        server.request('POST', f'/v2/a/blobs/uploads/?digest={digest_of(b"small")}', b'small')
+
+        assert {request.method for request in fake.requests} == {'PUT'}
+
+
+def test_sigterm_lets_a_running_upload_finish(serving):
+    digest = digest_of(BLOB)
+    upload = serving.begin_upload()
+    client = serving.raw(head('PUT', f'{upload}?digest={digest}', f'Content-Length: {len(BLOB)}'), BLOB[:2000000])
+    until(lambda: os.listdir('/proc/%d/task' % serving.workers[0])[2:])  # a thread is at it
+    serving.process.send_signal(signal.SIGTERM)
+    until(lambda: refused(serving))
+    client.sendall(BLOB[2000000:])
+
+    assert status_of(client) == 201
+    assert serving.process.wait(DEADLINE) == 0
+
+
+def refused(server):
+    try:
+        socket.create_connection(('127.0.0.1', server.port), 1).close()
+    except ConnectionRefusedError:
+        return True
+
+
+def test_sigterm_cuts_what_takes_too_long(real_swift, tmp_path):
+    with Serving(tmp_path, environment(real_swift), '--graceful-timeout', '1') as server:
+        client = server.raw(head('PATCH', server.begin_upload(), 'Content-Length: 100'), b'never more')
+
+        assert server.end(signal.SIGTERM) == 0
+    
+
+def test_sigint_ends_all_at_once(serving):
+    workers = serving.workers
+    client = serving.raw(head('PATCH', serving.begin_upload(), 'Content-Length: 100'), b'never more')
+
+    assert serving.end(signal.SIGINT) == 0
+    assert not [pid for pid in workers if os.path.exists('/proc/%d' % pid)]
+
+
+def test_another_worker_takes_the_place_of_a_killed_one(serving):
+    upload = serving.begin_upload()
+    status, headers, _ = serving.request('PATCH', upload, BLOB[:2000000])
+    killed = until(lambda: serving.workers)
+    os.kill(killed[0], signal.SIGKILL)
+    until(lambda: serving.workers and serving.workers != killed)
+
+    status, headers, _ = serving.request('PATCH', headers['Location'], BLOB[2000000:])
+    assert status == 202
+    assert serving.request('PUT', f'{headers["Location"]}?digest={digest_of(BLOB)}')[0] == 201
+
+
+def test_a_worker_starts_while_swift_is_down(fake, tmp_path):
+    with Serving(tmp_path, environment(fake, SWIFT_RETRIES=0)) as server:
+        until(lambda: server.request('GET', '/readyz')[0] == 200)
+        fake.refuse_connections()
+        killed = server.workers
+        os.kill(killed[0], signal.SIGKILL)
+
+        assert until(lambda: answer_of(server, '/readyz')) == 503
+        assert answer_of(server, '/healthz') == 200
+        fake.accept_connections()
+        until(lambda: server.request('GET', '/readyz')[0] == 200)
+
+
+def answer_of(server, path):
+    try:
+        return server.request('GET', path)[0]
+    except OSError:
+        return None  # of the worker that is being killed
+
+
+def test_it_runs_without_any_folder_to_write_to(real_swift, tmp_path):
+    environ = environment(real_swift, TMPDIR='/nowhere', HOME='/nowhere', PYTHONDONTWRITEBYTECODE=1)
+    with Serving(tmp_path, environ) as server:
+        assert server.request('GET', '/readyz')[0] == 200
+
+
+def test_a_silent_client_loses_its_connection(real_swift, tmp_path):
+    code = 'import sys; from docker_registry.v2 import cli, server; server.CLIENT_TIMEOUT = 1; sys.exit(cli.main(sys.argv[1:]))'
+    with Serving(tmp_path, environment(real_swift), command=['-c', code]) as server:
+        upload = server.begin_upload()
+        for begun in ('GET /v2/ HTTP/1.1\r\nHost:', head('PATCH', upload, 'Content-Length: 100') + 'a few bytes'):
+            client = server.raw(begun)
+            while client.recv(1000):
+                pass
+            client.close()
+
+        assert 'a client was silent' in server.log
+        assert 'Traceback' not in server.log
+
+
+# TLS
+
+
+@pytest.fixture(scope='module')
+def certificate(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('tls')
+    make_certificate(folder)
+    return folder
+
+
+def make_certificate(folder, *options):
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
+                    '-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', folder / 'key.pem',
+                    '-out', folder / 'certificate.pem', *options], check=True, capture_output=True)
+
+
+def tls_options(folder):
+    return '--tls-certificate', str(folder / 'certificate.pem'), '--tls-key', str(folder / 'key.pem')
+
+
+def tls_connection(server, folder, **limits):
+    context = ssl.create_default_context(cafile=folder / 'certificate.pem')
+    for name, version in limits.items():
+        setattr(context, name, version)
+    context.set_ciphers('DEFAULT:@SECLEVEL=0')  # else OpenSSL refuses by itself to speak old versions
+    return context.wrap_socket(server.raw(), server_hostname='127.0.0.1')
+
+
+def test_tls(real_swift, tmp_path, certificate):
+    with Serving(tmp_path, environment(real_swift), *tls_options(certificate)) as server:
+        with tls_connection(server, certificate) as client:
+            for _ in range(2):  # on one connection
+                client.sendall(head('POST', f'/v2/a/blobs/uploads/?digest={digest_of(BLOB)}',
+                                    f'Content-Length: {len(BLOB)}').encode())
+                client.sendall(BLOB)
+                assert status_of(client) == 201
+        with tls_connection(server, certificate) as client:
+            client.sendall(head('GET', f'/v2/a/blobs/{digest_of(BLOB)}', 'Connection: close').encode())
+            answer = b''.join(iter(lambda: client.recv(1 << 20), b''))
+
+    assert answer.partition(b'\r\n\r\n')[2] == BLOB
+
+
+@pytest.mark.parametrize('version, accepted', [('TLSv1_1', False), ('TLSv1_2', True), ('TLSv1_3', True)])
+@pytest.mark.filterwarnings('ignore::DeprecationWarning')
+def test_tls_is_1_2_or_newer(real_swift, tmp_path, certificate, version, accepted):
+    version = ssl.TLSVersion[version]
+    with Serving(tmp_path, environment(real_swift), *tls_options(certificate)) as server:
+        if accepted:
+            tls_connection(server, certificate, maximum_version=version, minimum_version=version).close()
+        else:
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                tls_connection(server, certificate, minimum_version=version, maximum_version=version)
+        with tls_connection(server, certificate) as client:
+            client.sendall(head('GET', '/v2/').encode())
+            assert status_of(client) == 200
+
+
+def test_a_renewed_certificate_is_used_without_a_restart(real_swift, tmp_path):
+    make_certificate(tmp_path)
+    with Serving(tmp_path, environment(real_swift), *tls_options(tmp_path)) as server:
+        with tls_connection(server, tmp_path) as client:
+            before = client.getpeercert(True)
+        make_certificate(tmp_path)
+        with tls_connection(server, tmp_path) as client:
+            assert client.getpeercert(True) != before
+
+
+def test_a_renewed_certificate_that_is_broken_is_not_used(real_swift, tmp_path):
+    make_certificate(tmp_path)
+    with Serving(tmp_path, environment(real_swift), *tls_options(tmp_path)) as server:
+        trusted = (tmp_path / 'certificate.pem').read_text()
+        (tmp_path / 'certificate.pem').write_text('half a certif')
+        context = ssl.create_default_context(cadata=trusted)
+        with context.wrap_socket(server.raw(), server_hostname='127.0.0.1') as client:
+            client.sendall(head('GET', '/v2/').encode())
+            assert status_of(client) == 200
+        assert 'certificate cannot be used' in server.log
+
+
+def test_memory_does_not_grow_with_the_upload(real_swift, tmp_path):
+    """A worker stays far below 150 MB, whatever comes in."""
+    with Serving(tmp_path, environment(real_swift, SWIFT_SEGMENT_SIZE='32MiB')) as server:
+        block, hasher = os.urandom(1024 ** 2), hashlib.sha256()
+        for _ in range(200):
+            hasher.update(block)
+        upload = server.begin_upload()
+        status, headers, _ = server.request('PATCH', upload, iter([block] * 200))
+        assert server.request('PUT', f'{headers["Location"]}?digest=sha256:{hasher.hexdigest()}')[0] == 201
+        with open('/proc/%d/status' % server.workers[0]) as facts:
+            peak = next(int(line.split()[1]) for line in facts if line.startswith('VmHWM'))
+
+    assert peak < 130 * 1024

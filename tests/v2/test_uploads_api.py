@@ -1,0 +1,286 @@
+"""Uploads over HTTP: end-4, end-5, end-6, end-11, end-13, end-14."""
+import io
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies
+from registry_client import code_of, digest_of
+
+CONTENT = random.Random(1).randbytes(3 * 1024 * 1024 + 17)  # more than three segments
+SMALL = b'a small blob'
+
+
+def digest_query(location, digest):
+    return f'{location}{"&" if "?" in location else "?"}digest={digest}'
+
+
+@pytest.mark.parametrize('content', [b'', SMALL, CONTENT], ids=['empty', 'small', 'large'])
+@pytest.mark.parametrize('algorithm', ['sha256', 'sha512'])
+class TestEachWay:
+    """Every way to push a blob, with digests of either algorithm that only the last request tells."""
+
+    @pytest.fixture(autouse=True)
+    def _pushed(self, registry, content, algorithm):
+        self.digest = digest_of(content, algorithm)
+        yield
+        assert self.answer.status_code == 201, self.answer.data
+        assert self.answer.headers['Docker-Content-Digest'] == self.digest
+        assert registry('GET', self.answer.headers['Location']).data == content
+
+    def test_in_one_post(self, registry, content):
+        self.answer = registry('POST', f'/v2/a/blobs/uploads/?digest={self.digest}', content)
+
+    def test_in_one_post_without_a_length(self, registry, content):
+        self.answer = registry('POST', f'/v2/a/blobs/uploads/?digest={self.digest}', content, chunked=True)
+
+    def test_post_and_put(self, registry, content):
+        self.answer = registry('PUT', digest_query(registry.upload('a'), self.digest), content)
+
+    def test_post_and_put_without_a_length(self, registry, content):
+        self.answer = registry('PUT', digest_query(registry.upload('a'), self.digest), content, chunked=True)
+
+    def test_streamed(self, registry, content):
+        location = registry('PATCH', registry.upload('a'), content, chunked=True).headers['Location']
+        self.answer = registry('PUT', digest_query(location, self.digest), chunked=True)
+
+    def test_announced_algorithm(self, registry, content, algorithm):
+        location = registry('PATCH', registry.upload('a', f'?digest-algorithm={algorithm}'), content).headers['Location']
+        self.answer = registry('PUT', digest_query(location, self.digest))
+
+    @pytest.mark.parametrize('last', ['PATCH', 'PUT'])
+    def test_in_chunks_through_two_instances(self, place, registry, content, last):
+        instances = [registry, place.registry()]
+        location, step, start = registry.upload('a'), len(content) // 3 + 1, 0
+        while start < len(content):
+            chunk = content[start:start + step]
+            fields = {'Content-Range': f'{start}-{start + len(chunk) - 1}'}
+            instances.reverse()
+            if last == 'PUT' and start + step >= len(content):
+                self.answer = instances[0]('PUT', digest_query(location, self.digest), chunk, headers=fields)
+                return
+            answer = instances[0]('PATCH', location, chunk, headers=fields)
+            assert answer.status_code == 202
+            assert answer.headers['Range'] == f'0-{start + len(chunk) - 1}'
+            location, start = answer.headers['Location'], start + step
+        self.answer = instances[0]('PUT', digest_query(location, self.digest))
+
+
+@pytest.mark.parametrize('content', [SMALL, CONTENT], ids=['small', 'large'])
+class TestWrongDigest:
+
+    @pytest.fixture(autouse=True)
+    def _refused(self, registry, content):
+        self.digest = digest_of(content + b'oh no')
+        yield
+        assert (self.answer.status_code, code_of(self.answer)) == (400, 'DIGEST_INVALID')
+        assert registry('HEAD', f'/v2/a/blobs/{self.digest}').status_code == 404
+
+    def test_in_one_post(self, registry, content):
+        self.answer = registry('POST', f'/v2/a/blobs/uploads/?digest={self.digest}', content)
+
+    def test_post_and_put(self, registry, content):
+        self.answer = registry('PUT', digest_query(registry.upload('a'), self.digest), content)
+
+    def test_streamed(self, registry, content):
+        location = registry('PATCH', registry.upload('a'), content, chunked=True).headers['Location']
+        self.answer = registry('PUT', digest_query(location, self.digest))
+        right = registry('PUT', digest_query(location, digest_of(content)))
+        assert right.status_code == 201, 'the upload lives on'
+
+    def test_of_a_blob_that_is_there(self, registry, content):
+        registry.push_blob('a', content)
+        self.answer = registry('POST', f'/v2/b/blobs/uploads/?digest={digest_of(content)}', content[:-1] + b'!')
+        assert registry('HEAD', f'/v2/b/blobs/{digest_of(content)}').status_code == 404
+        assert registry('GET', f'/v2/a/blobs/{digest_of(content)}').data == content
+
+
+@pytest.mark.parametrize('method', ['PATCH', 'PUT'])
+def test_a_chunk_out_of_order(registry, method):
+    location = registry('PATCH', registry.upload('a'), SMALL[:5]).headers['Location']
+    target = digest_query(location, digest_of(SMALL)) if method == 'PUT' else location
+
+    answer = registry(method, target, SMALL[7:], headers={'Content-Range': '7-11'})
+
+    assert answer.status_code == 416
+    assert answer.headers['Range'] == '0-4'
+    status = registry('GET', location)
+    assert (status.status_code, status.headers['Range']) == (204, '0-4')
+    location = registry('PATCH', status.headers['Location'], SMALL[5:],
+                        headers={'Content-Range': '5-11'}).headers['Location']
+    assert registry('PUT', digest_query(location, digest_of(SMALL))).status_code == 201
+
+
+@pytest.mark.parametrize('fields, chunked, status', [
+    ({'Content-Range': '0-5'}, False, 400), ({'Content-Range': '0-5'}, True, 400), ({'Content-Range': '0-500'}, True, 400),
+    ({'Content-Range': 'nonsense'}, False, 416), ({'Content-Range': '5-0'}, False, 416)])
+def test_a_chunk_that_is_not_as_long_as_its_range(registry, fields, chunked, status):
+    location = registry.upload('a')
+
+    assert registry('PATCH', location, SMALL, headers=fields, chunked=chunked).status_code == status
+    assert registry('GET', location).headers['Range'] == '0-0'
+
+
+def test_a_new_upload_has_an_identity_and_takes_chunks_of_a_size(registry):
+    answer = registry('POST', '/v2/a/blobs/uploads/')
+
+    assert answer.headers['Docker-Upload-UUID']
+    assert answer.headers['Range'] == '0-0'
+    assert int(answer.headers['OCI-Chunk-Min-Length']) > 0
+
+
+@pytest.mark.parametrize('content', [SMALL, CONTENT], ids=['small', 'large'])
+@pytest.mark.parametrize('method', ['PATCH', 'PUT', 'POST'])
+def test_a_body_cut_short_adds_nothing(registry, place, content, method):
+    """The server says that there is more to come, and then nothing comes."""
+    location = registry('PATCH', registry.upload('a'), b'12345').headers['Location']
+    digest = digest_of(content)
+    target = {'PATCH': location, 'PUT': digest_query(registry.upload('a'), digest),
+              'POST': f'/v2/a/blobs/uploads/?digest={digest}'}[method]
+
+    answer = registry(method, target, content, environ_overrides={'CONTENT_LENGTH': str(len(content) + 1)})
+
+    assert (answer.status_code, code_of(answer)) == (400, 'SIZE_INVALID')
+    assert registry('GET', location).headers['Range'] == '0-4'
+    assert registry('HEAD', f'/v2/a/blobs/{digest}').status_code == 404
+
+
+@pytest.mark.parametrize('method', ['PATCH', 'PUT', 'POST'])
+@pytest.mark.parametrize('error', [OSError('reset'), ValueError('invalid chunk size')])
+def test_a_chunked_body_cut_short_adds_nothing(registry, method, error):
+    class Cut(io.RawIOBase):
+        blocks = [CONTENT[:2000000]]
+
+        def read(self, size):
+            if not self.blocks:
+                raise error
+            return self.blocks.pop()[:size]
+
+    location = registry.upload('a')
+    target = {'PATCH': location, 'PUT': digest_query(location, digest_of(CONTENT)),
+              'POST': f'/v2/a/blobs/uploads/?digest={digest_of(CONTENT)}'}[method]
+
+    answer = registry(method, target, chunked=True, environ_overrides={'wsgi.input': Cut()})
+
+    assert (answer.status_code, code_of(answer)) == (400, 'SIZE_INVALID')
+    assert registry('GET', location).headers['Range'] == '0-0'
+
+
+def test_a_chunk_sent_again_does_not_touch_a_committed_blob(registry):
+    location = registry.upload('a')
+    after = registry('PATCH', location, CONTENT).headers['Location']
+    assert registry('PUT', digest_query(after, digest_of(CONTENT))).status_code == 201
+
+    registry('PATCH', location, CONTENT[::-1])
+
+    assert registry('GET', '/v2/a/blobs/' + digest_of(CONTENT)).data == CONTENT
+
+
+def test_a_commit_may_be_repeated(registry):
+    location = registry('PATCH', registry.upload('a'), CONTENT).headers['Location']
+
+    for _ in range(2):
+        assert registry('PUT', digest_query(location, digest_of(CONTENT))).status_code == 201
+    assert registry('GET', '/v2/a/blobs/' + digest_of(CONTENT)).data == CONTENT
+
+
+def test_a_cancelled_upload_does_not_take_a_committed_blob_with_it(registry):
+    """As a client does that has lost the answer to its PUT."""
+    location = registry('PATCH', registry.upload('a'), CONTENT).headers['Location']
+    registry('PUT', digest_query(location, digest_of(CONTENT)))
+
+    assert registry('DELETE', location).status_code == 204
+
+    assert registry('GET', '/v2/a/blobs/' + digest_of(CONTENT)).data == CONTENT
+
+
+@pytest.mark.parametrize('method', ['GET', 'PATCH', 'PUT', 'DELETE'])
+@pytest.mark.parametrize('forged', ['x', 'A' * 200, '%00', '~', 'é'])
+def test_an_unknown_upload(registry, method, forged):
+    answer = registry(method, f'/v2/a/blobs/uploads/{forged}?digest={digest_of(b"")}')
+
+    assert (answer.status_code, code_of(answer)) == (404, 'BLOB_UPLOAD_UNKNOWN')
+
+
+def test_an_upload_of_another_repository_is_unknown(registry):
+    location = registry.upload('a')
+
+    assert registry('GET', location.replace('/v2/a/', '/v2/b/')).status_code == 404
+
+
+@pytest.mark.parametrize('query', ['?digest=sha256:bad', '?digest=', '', '?digest=md5:' + 'a' * 32])
+def test_a_commit_with_no_digest(registry, query):
+    answer = registry('PUT', registry.upload('a') + query, SMALL)
+
+    assert (answer.status_code, code_of(answer)) == (400, 'DIGEST_INVALID')
+
+
+def test_an_unknown_algorithm(registry):
+    assert registry('POST', '/v2/a/blobs/uploads/?digest-algorithm=md5').status_code == 400
+
+
+class TestMount:
+
+    @pytest.mark.parametrize('source', ['&from=a', ''])
+    def test_of_a_blob_that_is_there(self, registry, source):
+        digest = registry.push_blob('a', SMALL)
+
+        answer = registry('POST', f'/v2/b/blobs/uploads/?mount={digest}{source}')
+
+        assert (answer.status_code, answer.headers['Docker-Content-Digest']) == (201, digest)
+        assert registry('GET', answer.headers['Location']).data == SMALL
+
+    @pytest.mark.parametrize('source', ['&from=a', '&from=c', ''])
+    def test_of_a_missing_blob_begins_an_upload(self, registry, source):
+        answer = registry('POST', f'/v2/b/blobs/uploads/?mount={digest_of(SMALL)}{source}')
+
+        assert answer.status_code == 202
+        assert registry('PUT', digest_query(answer.headers['Location'], digest_of(SMALL)), SMALL).status_code == 201
+
+    def test_from_a_repository_that_has_it_not(self, registry):
+        digest = registry.push_blob('a', SMALL)
+
+        assert registry('POST', f'/v2/b/blobs/uploads/?mount={digest}&from=c').status_code == 202
+        assert registry('HEAD', f'/v2/b/blobs/{digest}').status_code == 404
+
+
+def test_many_small_chunks(registry, place):
+    """The location stays short, and the blob is one that Swift reads without a pause."""
+    content, location = random.Random(2).randbytes(120 * 9000), registry.upload('a')
+    for start in range(0, len(content), 9000):
+        location = registry('PATCH', location, content[start:start + 9000]).headers['Location']
+        assert len(location) < 4096
+
+    assert place.registry()('PUT', digest_query(location, digest_of(content))).status_code == 201
+
+    assert registry('GET', '/v2/a/blobs/' + digest_of(content)).data == content
+
+
+@pytest.fixture(scope='module')
+def module_registry():
+    import fake_swift
+    from registry_client import Place
+    with fake_swift.FakeSwift() as server:
+        place = Place(server)
+        yield [place.registry(), place.registry()]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=strategies.data())
+def test_any_split_of_a_blob_gives_the_same_blob(module_registry, data):
+    size = data.draw(strategies.sampled_from([1, 3000, 9000, 70000, 2 * 1024 * 1024 + 3]), 'size')
+    content = random.Random(size).randbytes(size) if data.draw(strategies.booleans(), 'random') else b'\0' * size
+    cuts = sorted(data.draw(strategies.lists(strategies.integers(0, size), max_size=6), 'cuts'))
+    algorithm = data.draw(strategies.sampled_from(['sha256', 'sha512']), 'algorithm')
+    with_put = data.draw(strategies.booleans(), 'the last one in the PUT')
+    chunks = [content[start:end] for start, end in zip([0] + cuts, cuts + [size])]
+    last = chunks.pop() if with_put else b''
+    location = module_registry[0].upload('a')
+    for chunk in chunks:
+        instance = data.draw(strategies.sampled_from(module_registry), 'instance')
+        location = instance('PATCH', location, chunk, chunked=data.draw(strategies.booleans())).headers['Location']
+
+    answer = module_registry[0]('PUT', digest_query(location, digest_of(content, algorithm)), last)
+
+    assert answer.status_code == 201, answer.data
+    assert module_registry[1]('GET', answer.headers['Location']).data == content
