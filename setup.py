@@ -42,11 +42,12 @@ PYTHON_3 = [
     'python-swiftclient>=3.6,<5',
 ]
 
-# The registry v2 API, Python 3 only.
+# The registry v2 API, Python 3 only.  gunicorn before 27 leaves a TLS greeting on a plain port unanswered: skopeo tries that
+# first, and waits 10 seconds.
 REGISTRY = [
-    'Flask>=3.0,<4',
-    'gunicorn>=22,<27',
+    'gunicorn>=27,<28',
     'PyYAML>=6,<7',
+    'Werkzeug>=3,<4',
 ]
 
 # docker_registry and docker_registry.drivers belong to docker-registry-core; neither has an __init__.py here or there.  Python 3
@@ -55,7 +56,9 @@ NAMESPACES = ['docker_registry', 'docker_registry.drivers']
 if sys.version_info[0] == 2:
     LAYOUT = {'packages': NAMESPACES, 'namespace_packages': NAMESPACES}
 else:
-    LAYOUT = {'packages': NAMESPACES + ['docker_registry.' + name for name in find_packages('docker_registry')]}
+    LAYOUT = {
+        'packages': NAMESPACES + ['docker_registry.' + name for name in find_packages('docker_registry')],
+        'entry_points': {'console_scripts': ['registry-swift = docker_registry.v2.cli:main']}}
 
 setup(
     name='docker-registry-driver-swift',
@@ -81,7 +84,7 @@ setup(
         ':python_version == "2.7"': PYTHON_2,
         ':python_version != "2.7"': PYTHON_3,
         # Keystone v2 and v3 on 2.7.  Not by default: keystoneauth1 wants requests>=2.14, the v1 registry pins 2.3.0.
-        'keystone': ['keystoneauth1>=3.4,<6'],
+        'keystone': ['keystoneauth1>=3.4,<4'],
         'registry': REGISTRY,
     },
     zip_safe=False,

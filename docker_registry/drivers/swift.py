@@ -54,6 +54,11 @@ except ImportError:  # Python 2
     from urlparse import urlsplit
 
 try:
+    from contextvars import copy_context
+except ImportError:  # Python 2
+    copy_context = None
+
+try:
     # redis comes with docker-registry-core, and the one that core pins cannot be imported on Python 3.12+.
     from docker_registry.core import lru
     from redis.exceptions import RedisError, WatchError
@@ -74,7 +79,7 @@ MiB = 1024 * 1024
 # rate_limit_under_size).
 SMALLEST_SEGMENT, LARGEST_SEGMENT = MiB, 5 * 1024 * MiB
 # A manifest names at most 1000 segments (max_manifest_segments, the same page). After each quarter of them the
-# segments double, so that 32 MiB to begin with reach 120 GB.
+# segments double, so that 16 MiB to begin with reach 60 GiB.
 SEGMENTS_BEFORE_DOUBLING = 250
 LONGEST_NAME = 1024  # bytes of UTF-8, Swift's max_object_name_length
 READ_SIZE = 256 * 1024  # what one read of a body asks for, in bytes
@@ -140,7 +145,7 @@ def _number(least, kind=int):
 def _size(value):
     match = re.match(r'(\d+)\s*([kmg]?)(i?b)?$', value.lower())
     if not match:
-        raise ValueError('should be a size such as 33554432 or 32MiB')
+        raise ValueError('should be a size such as 16777216 or 16MiB')
     size = int(match.group(1)) * 1024 ** ' kmg'.index(match.group(2) or ' ')
     if not SMALLEST_SEGMENT <= size <= LARGEST_SEGMENT:
         raise ValueError('should lie between 1 MiB and 5 GiB')
@@ -207,8 +212,8 @@ SETTINGS = (
     _setting('swift_create_container', '', True, 'false: fail when the container is missing', _flag),
     _setting('swift_storage_policy', '', None, 'storage policy of a container that is created'),
     _setting('storage_path', 'STORAGE_PATH', '', 'root: what the name of each object begins with'),
-    _setting('swift_segment_size', '', 32 * MiB,
-             'objects above this are stored as static large objects of such segments; a writer holds one in memory',
+    _setting('swift_segment_size', '', 16 * MiB,
+             'objects above this are stored as static large objects of such segments; a writer holds two in memory',
              _size, 'bytes'),
     _setting('swift_connect_timeout', '', 10.0, 'to wait for a connection', _number(0.001, float), 'seconds'),
     _setting('swift_read_timeout', '', 120.0, "to wait for an answer; above Swift's rate limit pause of 60",
@@ -535,10 +540,7 @@ class _Blocks(object):
         self._blocks = list(blocks)
         self._next = 0
         self.size = sum(len(block) for block in self._blocks)
-        digest = _md5()
-        for block in self._blocks:
-            digest.update(block)
-        self.etag = digest.hexdigest()
+        self._digest, self._hashed = _md5(), 0
 
     def __len__(self):
         return self.size
@@ -550,10 +552,22 @@ class _Blocks(object):
         """The next block whole: http.client asks for 8 or 16 KiB at a time, and each costs a system call."""
         block = b''.join(self._blocks[self._next:self._next + 1])
         self._next += 1
+        self._hash(self._next)
         return block
 
     def rewind(self):
         self._next = 0
+
+    @property
+    def etag(self):
+        """The MD5 of all of it. What was sent is hashed already, in the time that the network takes."""
+        self._hash(len(self._blocks))
+        return self._digest.hexdigest()
+
+    def _hash(self, upto):
+        for block in self._blocks[self._hashed:upto]:
+            self._digest.update(block)
+            self._hashed += 1
 
 
 class _Flow(object):
@@ -693,8 +707,8 @@ def _v1_token(answer, settings):
     if status in _PASSING_STATUSES:
         raise _broken('login', settings.authurl, status, headers)
     if not 200 <= status < 300 or not token or not headers.get('X-Storage-Url'):
-        raise _config_error('swift_authurl (OS_AUTH_URL) does not answer as v1 auth does (status %d): check it and '
-                            'swift_auth_version (OS_AUTH_VERSION)' % status, status)
+        raise _config_error('swift_authurl (OS_AUTH_URL) %s does not answer as v1 auth does (status %d): check it and '
+                            'swift_auth_version (OS_AUTH_VERSION)' % (settings.authurl, status), status)
     lifetime = headers.get('X-Auth-Token-Expires', '')
     return _Token(headers['X-Storage-Url'], token, 
                   time.time() + int(lifetime) if lifetime.isdigit() else float('inf'))
@@ -705,12 +719,12 @@ class _KeystoneLogin(object):
 
     def __init__(self, settings):
         try:
-            from keystoneauth1 import exceptions as errors, session
-        except ImportError as error:
+            from keystoneauth1 import exceptions as errors, identity, session
+        except (ImportError, SyntaxError) as error:  # 5.0 can be installed on Python 2, and not be imported
             raise _config_error('swift_auth_version (OS_AUTH_VERSION) %d needs keystoneauth1 (%s): '
                                 "pip install 'docker-registry-driver-swift[keystone]'" % (settings.auth_version, error))
         self._errors = errors
-        self._plugin = _keystone_plugin(settings)
+        self._plugin = _keystone_plugin(settings, identity.v2, identity.v3)
         self._session = session.Session(
             verify=False if settings.insecure else settings.cacert or True, timeout=settings.read_timeout,
             cert=(settings.cert, settings.cert_key) if settings.cert and settings.cert_key else settings.cert)
@@ -744,13 +758,13 @@ class _KeystoneLogin(object):
                 what = 'check swift_application_credential_id and _secret (OS_APPLICATION_CREDENTIAL_ID, _SECRET)'
             return _config_error('Keystone refuses the credentials (status %d): %s' % (error.http_status, what),
                                  error.http_status)
-        return _config_error('swift_authurl (OS_AUTH_URL) does not answer as Keystone v%d does (status %d): check it '
-                             'and swift_auth_version (OS_AUTH_VERSION)' % (settings.auth_version, error.http_status),
-                             error.http_status)
+        return _config_error(
+            'swift_authurl (OS_AUTH_URL) %s does not answer as Keystone v%d does (status %d): check it and '
+            'swift_auth_version (OS_AUTH_VERSION)' % (settings.authurl, settings.auth_version, error.http_status),
+            error.http_status)
 
 
-def _keystone_plugin(settings):
-    from keystoneauth1.identity import v2, v3
+def _keystone_plugin(settings, v2, v3):
     url = settings.authurl if _version_of(settings.authurl) else '%s/v%s' % (
         settings.authurl.rstrip('/'), {2: '2.0', 3: '3'}[settings.auth_version])
     if settings.auth_version == 2:
@@ -1002,20 +1016,22 @@ class _Swift(object):
         """Headers of an object; :raises FileNotFoundError:"""
         return self.request('HEAD', self.object_path(name), query, _newest(newest))
 
-    def put(self, name, body, headers=None, query=None, new=False):
+    def put(self, name, body, headers=None, query=None, new=False, etag_first=True):
         """Store an object whole; False if `new` was asked for and the name existed.
 
+        :param etag_first: tell Swift the ETag, so that it stores nothing else; hashing comes before sending then
         :raises BrokenError: also when Swift answers another ETag than that of what was sent
         """
+        etag_first = etag_first and query is None and body.replayable
         headers = dict(headers or {})
         if new:
             headers['If-None-Match'] = '*'
-        if isinstance(body, _Blocks) and query is None:
+        if etag_first:
             headers['ETag'] = body.etag
         response = self._put(name, body, headers, query)
         etag = response.headers.get('Etag', '').strip('"')
         if response.status != 412 and query is None and etag and etag != body.etag:
-            if not body.replayable:  # else Swift was told the ETag beforehand, and stored nothing else
+            if not etag_first:
                 self.delete(name)
             raise _broken('PUT', self.object_path(name), response.status, response.headers,
                           'with ETag %s for bytes of MD5 %s' % (etag, body.etag), passing=False)
@@ -1356,6 +1372,7 @@ class Storage(driver.Base):
             raise _config_error('storage_path (STORAGE_PATH) must not contain . or ..: %s' % self._root)
         self._swift = _Swift(self.settings)
         self._cache = _Cache()
+        self._plain = _Names()
         self._temp_url_key_is_set = self.settings.temp_url_set_key == 'no'
 
     @property
@@ -1418,14 +1435,22 @@ class Storage(driver.Base):
         """Store an object and, if it takes the place of a large one, delete the segments of that."""
         name = self._name(path)
         with self._cache.changing([path]):
-            if self._swift.put(name, body, new=True, **more):
-                return
-            # It is there already: PUT alone would lose sight of its segments.
-            old = self._segments_of(name)
-            try:
-                self._swift.put(name, body, **more)
-            finally:  # a lost answer may be that of a success
-                self._abandon(old, name)
+            # Where this process stored a plain object last, it takes for granted that there is one still: a large one
+            # that another has put there meanwhile leaves its segments behind, which costs little.
+            if self._plain.discard(name) and not more:
+                self._swift.put(name, body)
+            elif not self._swift.put(name, body, new=True, **more):
+                self._put_over(name, body, more)
+            if not more:
+                self._plain.add(name)
+
+    def _put_over(self, name, body, more):
+        """Store an object where there is one already: PUT alone would lose sight of its segments."""
+        old = self._segments_of(name)
+        try:
+            self._swift.put(name, body, **more)
+        finally:  # a lost answer may be that of a success
+            self._abandon(old, name)
 
     # Streams
 
@@ -1439,7 +1464,7 @@ class Storage(driver.Base):
         return Stream(self._swift, self._name(path), bytes_range, self._is_newest(path, newest))
 
     def stream_write(self, path, fp):
-        """Store all that `fp.read` gives, in the place of what was there; one segment of it is in memory at a time.
+        """Store all that `fp.read` gives, in the place of what was there; two segments of it are in memory at a time.
 
         Up to the segment size it is one object, above it a static large object. If anything fails, the path is as it
         was, and the segments are deleted.
@@ -1469,21 +1494,29 @@ class Storage(driver.Base):
         Nothing names them until `compose`. If anything fails, what was written of them is deleted.
         """
         parts, paths = [], []  # the last path may be that of a segment whose answer was lost
+        sending = None
         try:
             while True:
-                blocks = _read_blocks(fp, self._segment_size(first + len(parts)))
+                size = self._segment_size(first + len(paths))
+                blocks = _read_blocks(fp, size)
+                if sending is not None:
+                    parts.append(sending.result())
                 if not blocks:
                     return parts
-                paths.append(self.part_path(upload_id, first + len(parts)))
-                parts.append(self._write_part(paths[-1], blocks))
-                del blocks  # or the next segment would be read while this one is still in memory
+                paths.append(self.part_path(upload_id, first + len(paths)))
+                # A full segment is sent while the next is read: a push takes as long as its slower side, not as both.
+                start = _Background if sum(map(len, blocks)) == size else _Foreground
+                sending = start(self._write_part, paths[-1], blocks)
+                del blocks  # or three segments would be in memory, and not two
         except BaseException:
+            if sending is not None:
+                sending.wait()
             self._abandon([self._name(path) for path in paths])
             raise
 
     def _write_part(self, path, blocks):
         body = _Blocks(blocks)
-        self._swift.put(self._name(path), body)
+        self._swift.put(self._name(path), body, etag_first=False)
         return Part(path, body.size, body.etag)
 
     @staticmethod
@@ -1519,6 +1552,7 @@ class Storage(driver.Base):
         with self._cache.changing([path]):
             if not parts:
                 return self._swift.put(self._name(path), _Blocks(), new=new)
+            self._plain.discard(self._name(path))
             body = _manifest(self._swift, self._segment_names(parts), parts)
             try:
                 return self._swift.put(self._name(path), body, query={'multipart-manifest': 'put'}, new=new)
@@ -1602,13 +1636,13 @@ class Storage(driver.Base):
         found = False
         waiting = []
         for page in self._swift.list_all(prefix, delimiter='/'):
-            for stat in self._stats(page, prefix):
+            for child, _ in self._entries(page, prefix):
                 # `a` and `a/` are one child; what sorts between them begins with `a` as well
-                waiting = [name for name in waiting if stat.path.startswith(name)]
-                if stat.path not in waiting:
-                    waiting.append(stat.path)
+                waiting = [name for name in waiting if child.startswith(name)]
+                if child not in waiting:
+                    waiting.append(child)
                     found = True
-                    yield stat.path
+                    yield child
         if not found:
             raise _not_found(path)
 
@@ -1626,14 +1660,18 @@ class Storage(driver.Base):
             for stat in self._stats(page, prefix):
                 yield stat
 
-    def _stats(self, page, prefix):
+    def _entries(self, page, prefix):
+        """(path, Swift's dict) of each entry but the marker that other clients leave for a folder, and our segments."""
         for entry in page:
             name = _native(entry.get('name') or entry.get('subdir'))
-            path = (name[len(self._root) + 1:] if self._root else name).rstrip('/')
-            # not the marker that other clients leave for a folder, and not our segments
+            path = self._path(name).rstrip('/')
             if name != prefix and not (path + '/').startswith(SEGMENTS + '/'):
-                yield Stat(path, entry.get('bytes'), entry.get('hash'), _listed_time(entry.get('last_modified')),
-                           entry.get('content_type'))
+                yield path, entry
+
+    def _stats(self, page, prefix):
+        for path, entry in self._entries(page, prefix):
+            yield Stat(path, entry.get('bytes'), entry.get('hash'), _listed_time(entry.get('last_modified')),
+                       entry.get('content_type'))
 
     # Removing
 
@@ -1743,6 +1781,66 @@ class Storage(driver.Base):
             written_once = path.startswith(self.images + '/') and not path.endswith(('/_inprogress', '/_checksum'))
             newest = {'always': True, 'never': False, 'mutable': not written_once}[self.settings.newest]
         return newest
+
+
+class _Names(object):
+    """The names of up to 10,000 objects; the longest unused is forgotten first."""
+
+    MOST = 10000
+
+    def __init__(self):
+        self._names = collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    def discard(self, name):
+        """Forget a name; whether it was known."""
+        with self._lock:
+            return self._names.pop(name, False)
+
+    def add(self, name):
+        with self._lock:
+            self._names[name] = True
+            if len(self._names) > self.MOST:
+                self._names.popitem(last=False)
+
+
+class _Foreground(object):
+    """A call and its result."""
+
+    def __init__(self, call, *arguments):
+        self._value = call(*arguments)
+
+    def wait(self):
+        pass
+
+    def result(self):
+        return self._value
+
+
+class _Background(object):
+    """A call in a thread of its own (a greenlet, where threads are), and its result or its error."""
+
+    def __init__(self, call, *arguments):
+        self._value = self._error = None
+        run = copy_context().run if copy_context else lambda call, *arguments: call(*arguments)
+        self._thread = threading.Thread(target=self._run, args=(run, call) + arguments)
+        self._thread.daemon = True
+        self._thread.start()
+
+    def _run(self, run, call, *arguments):
+        try:
+            self._value = run(call, *arguments)
+        except BaseException as error:
+            self._error = error
+
+    def wait(self):
+        self._thread.join()
+
+    def result(self):
+        self.wait()
+        if self._error is not None:
+            raise self._error
+        return self._value
 
 
 class _Chained(object):

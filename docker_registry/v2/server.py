@@ -65,9 +65,8 @@ def listening_socket(settings):
         sock = socket.socket(family, socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
-        # Accepted connections inherit these. Answers go out as head and body, and would wait 40 ms for each other; who has
-        # gone without a word is noticed.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Accepted connections inherit it, as they do TCP_NODELAY, which gunicorn sets: an answer goes out as head and body,
+        # and the one would wait 40 ms for the other.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return sock
     except OSError as error:
@@ -92,7 +91,7 @@ class Certificates:
             raise config_error(f'--tls-certificate, --tls-key (REGISTRY_TLS_CERTIFICATE, REGISTRY_TLS_KEY): '
                                f'{" and ".join(self._files)}: {reason}')
 
-    def context(self, *_):
+    def context(self, gunicorn_config, default):
         """gunicorn's hook `ssl_context`, asked for each connection."""
         with self._lock:
             try:
@@ -146,6 +145,17 @@ class Worker(ThreadWorker):
         if not conn.initialized and not isinstance(conn.sock, Patient):
             conn.sock = PatientSocket(fileno=conn.sock.detach())
         return super().handle(conn)
+
+    def set_accept_enabled(self, enabled):
+        """Once it is to end, who comes is refused, and so tries elsewhere: gunicorn's own would let them wait in line."""
+        super().set_accept_enabled(enabled)
+        if not self.alive:
+            for listener in self.sockets:
+                listener.close()
+
+    def handle_quit(self, sig, frame):
+        """At once: gunicorn's own would wait for the threads, and for ever if the signal comes while it starts one."""
+        os._exit(0)
 
 
 # Logging

@@ -156,6 +156,13 @@ def test_idle_connections_take_no_threads(real_swift, tmp_path):
 # Processes
 
 
+def begun(server, method, path, length):
+    """A connection with a request that a thread is at: it waits for the body."""
+    client = server.raw(head(method, path, f'Content-Length: {length}', 'Expect: 100-continue'))
+    assert status_of(client) == 100
+    return client
+
+
 def test_workers_have_logged_in_before_the_first_request(fake, tmp_path):
     with Serving(tmp_path, environment(fake, GUNICORN_WORKERS=2)) as server:
         until(lambda: len([request for request in fake.requests if request.path.endswith('/auth/v1.0')]) >= 3)
@@ -169,8 +176,8 @@ def test_workers_have_logged_in_before_the_first_request(fake, tmp_path):
 def test_sigterm_lets_a_running_upload_finish(serving):
     digest = digest_of(BLOB)
     upload = serving.begin_upload()
-    client = serving.raw(head('PUT', f'{upload}?digest={digest}', f'Content-Length: {len(BLOB)}'), BLOB[:2000000])
-    until(lambda: os.listdir('/proc/%d/task' % serving.workers[0])[2:])  # a thread is at it
+    client = begun(serving, 'PUT', f'{upload}?digest={digest}', len(BLOB))
+    client.sendall(BLOB[:2000000])
     serving.process.send_signal(signal.SIGTERM)
     until(lambda: refused(serving))
     client.sendall(BLOB[2000000:])
@@ -188,14 +195,14 @@ def refused(server):
 
 def test_sigterm_cuts_what_takes_too_long(real_swift, tmp_path):
     with Serving(tmp_path, environment(real_swift), '--graceful-timeout', '1') as server:
-        client = server.raw(head('PATCH', server.begin_upload(), 'Content-Length: 100'), b'never more')
+        begun(server, 'PATCH', server.begin_upload(), 100)
 
         assert server.end(signal.SIGTERM) == 0
     
 
 def test_sigint_ends_all_at_once(serving):
     workers = serving.workers
-    client = serving.raw(head('PATCH', serving.begin_upload(), 'Content-Length: 100'), b'never more')
+    begun(serving, 'PATCH', serving.begin_upload(), 100)
 
     assert serving.end(signal.SIGINT) == 0
     assert not [pid for pid in workers if os.path.exists('/proc/%d' % pid)]
@@ -243,8 +250,8 @@ def test_a_silent_client_loses_its_connection(real_swift, tmp_path):
     code = 'import sys; from docker_registry.v2 import cli, server; server.CLIENT_TIMEOUT = 1; sys.exit(cli.main(sys.argv[1:]))'
     with Serving(tmp_path, environment(real_swift), command=['-c', code]) as server:
         upload = server.begin_upload()
-        for begun in ('GET /v2/ HTTP/1.1\r\nHost:', head('PATCH', upload, 'Content-Length: 100') + 'a few bytes'):
-            client = server.raw(begun)
+        for start in ('GET /v2/ HTTP/1.1\r\nHost:', head('PATCH', upload, 'Content-Length: 100') + 'a few bytes'):
+            client = server.raw(start)
             while client.recv(1000):
                 pass
             client.close()

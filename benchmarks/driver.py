@@ -1,0 +1,268 @@
+#!/usr/bin/env python3
+"""Our Swift driver beside the released 0.2.1: both on Python 2.7, on one real Swift, in one run, in turns.
+
+Prints one table; README.rst beside this file says how to read it.  Makes the virtualenvs it needs on first use.
+"""
+
+import argparse
+import collections
+import contextlib
+import hashlib
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+
+import environments
+import report
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'tests'))
+import swift_process  # noqa: E402
+
+OPERATIONS = ('get', 'put new', 'put over', 'exists', 'exists not', 'list', 'stream')
+CALLERS = (1, 16)
+LAYER = 'images/ffffffffffffffffffffffffffffffffffffffffffffffffffffffff%08x/layer'
+PATIENCE = 300  # seconds that a worker may take to answer
+
+#: One measurement of one driver, or of curl.  rate: calls or MB, per second; requests: seen at Swift's proxy, for each call;
+#: bad: calls that failed, hung or gave a wrong answer; peak: bytes of memory; cpu: seconds of its process, for each call.
+Measured = collections.namedtuple('Measured', 'rate requests bad peak cpu error', defaults=(None, 0, None, None, None))
+
+
+class Account(object):
+    """The Swift account of the run, spoken to without either driver."""
+
+    def __init__(self, swift):
+        self.swift = swift
+        login = urllib.request.Request(swift.auth_url, headers={'X-Auth-User': swift.user, 'X-Auth-Key': swift.key})
+        with urllib.request.urlopen(login) as answer:
+            self._token = answer.headers['X-Auth-Token']
+
+    def url(self, container, name=''):
+        return '%s/%s/%s' % (self.swift.storage_url, container, name)
+
+    def request(self, method, url):
+        request = urllib.request.Request(url.rstrip('/'), method=method, headers={'X-Auth-Token': self._token})
+        with urllib.request.urlopen(request) as answer:
+            return answer.read()
+
+    def md5s(self, container):
+        """The MD5 of each object, of the container's listing."""
+        found, marker = {}, ''
+        while True:
+            page = json.loads(self.request('GET', self.url(container) + '?format=json&marker=' + marker))
+            if not page:
+                return found
+            found.update((entry['name'], entry['hash']) for entry in page)
+            marker = page[-1]['name']
+
+    def curl(self, *arguments):
+        """Seconds that curl says it took."""
+        done = subprocess.run(['curl', '-sSf', '-o', os.devnull, '-w', '%{time_total}', '-H', 'X-Auth-Token: ' + self._token]
+                              + list(arguments), stdout=subprocess.PIPE, check=True)
+        return float(done.stdout)
+
+    def md5_of(self, url):
+        digest = hashlib.md5()
+        with urllib.request.urlopen(urllib.request.Request(url, headers={'X-Auth-Token': self._token})) as answer:
+            for block in iter(lambda: answer.read(1 << 20), b''):
+                digest.update(block)
+        return digest.hexdigest()
+
+
+class Peer(object):
+    """One of the drivers: where it is installed, its container, and a worker process that is started again as needed."""
+
+    def __init__(self, name, python, account):
+        self.name, self._python, self.account = name, python, account
+        self.container = 'bench-' + name
+        account.request('PUT', account.url(self.container))
+        self._worker = None
+
+    def ask(self, do, **arguments):
+        if self._worker is None:
+            self._start()
+        self._worker.stdin.write(json.dumps(dict(arguments, do=do)).encode() + b'\n')
+        self._worker.stdin.flush()
+        if not select.select([self._worker.stdout], [], [], PATIENCE)[0]:
+            raise RuntimeError('%s does not answer to %s %s' % (self.name, do, arguments))
+        answer = self._worker.stdout.readline()
+        if not answer:
+            raise RuntimeError('%s ended in %s %s: see %s' % (self.name, do, arguments, self._log()))
+        return json.loads(answer)
+
+    def _start(self):
+        swift = self.account.swift
+        config = {'swift_authurl': swift.auth_url, 'swift_auth_version': 1, 'swift_user': swift.user, 'swift_password': swift.key,
+                  'swift_container': self.container, 'storage_path': '/registry'}
+        own = {name: value for name, value in os.environ.items() if not name.startswith(('OS_', 'ST_', 'SWIFT', 'STORAGE', 'PYTHON'))}
+        with open(self._log(), 'ab') as log:
+            self._worker = subprocess.Popen([self._python, os.path.join(HERE, 'driver_worker.py'), json.dumps(config)],
+                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=own)
+
+    def _log(self):
+        return os.path.join(environments.FOLDER, self.name + '.log')
+
+    def stop(self):
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker.stdin.close()
+            self._worker.stdout.close()
+            self._worker.wait()
+            self._worker = None
+
+    # Measurements
+
+    def small(self, operation, callers, seconds):
+        """Only right answers count for the rate; whatever else came of a call is among the bad."""
+        self.ask('open')
+        swift = self.account.swift
+        swift.mark()
+        counts = self.ask('small', name=operation, callers=callers, seconds=seconds)
+        requests = len(swift.requests())
+        calls = counts['right'] + counts['wrong'] + counts['failed']
+        lost = self._lost(counts['wrote']) if counts['wrote'] else 0
+        if counts['stuck']:  # its threads go on calling
+            self.stop()
+        return Measured((counts['right'] - lost) / counts['seconds'], requests / calls if calls and callers == 1 else None,
+                        counts['wrong'] + counts['failed'] + counts['stuck'] + lost,
+                        cpu=counts['cpu'] / calls if calls else None, error=counts['error'])
+
+    def _lost(self, wrote):
+        """How many paths do not hold what was put there."""
+        md5s = self.account.md5s(self.container)
+        return sum(md5s.get('registry/' + path) != md5 for path, md5 in wrote.items())
+
+    def write(self, path, file):
+        return self._stream(os.path.getsize(file), 'write', path=path, file=file)
+
+    def read(self, path, size):
+        return self._stream(size, 'read', path=path)
+
+    def _stream(self, size, do, **arguments):
+        """In a process of its own, for the sake of its peak memory."""
+        self.stop()
+        self.ask('open')
+        self.account.swift.mark()
+        answer = self.ask(do, **arguments)
+        requests = len(self.account.swift.requests())
+        self.stop()
+        bad = int(do == 'read' and answer['bytes'] != size)
+        return Measured(size / 1e6 / answer['seconds'], requests, bad, answer['peak'], answer['cpu'])
+
+    def object_url(self, path):
+        return self.account.url(self.container, 'registry/' + path)
+
+
+class Bench(object):
+    """All measurements of a run: `results[what, callers, who]` is a list of `Measured`, one a round."""
+
+    def __init__(self, ours, released, options):
+        self.ours, self.released, self.options = ours, released, options
+        self.results = collections.defaultdict(list)
+        self.has_curl = shutil.which('curl') is not None
+
+    def run(self, file):
+        for peer in (self.ours, self.released):
+            peer.ask('open')
+            peer.ask('prepare')
+        for number in range(self.options.rounds):
+            peers = [self.ours, self.released][::-1 if number % 2 else 1]  # nobody is always the first
+            for callers in CALLERS:
+                for operation in OPERATIONS:
+                    for peer in peers:
+                        self._add(operation, callers, peer.name, peer.small(operation, callers, self.options.seconds))
+            self._streams(number, peers, file)
+
+    def _add(self, what, callers, who, measured):
+        self.results[what, callers, who].append(measured)
+        print('%-14s %2d  %-6s %9.1f/s%s' % (what, callers, who, measured.rate, '  %d bad' % measured.bad if measured.bad else ''),
+              file=sys.stderr)
+
+    def _streams(self, number, peers, file):
+        path, size = LAYER % number, os.path.getsize(file)
+        for peer in peers:
+            self._add('stream_write', 1, peer.name, peer.write(path, file))
+        plain = self.ours.account.url(self.ours.container, 'curl')
+        self._curl('stream_write', 'curl', size, '-T', file, plain)
+        for peer in peers:
+            self._add('stream_read', 1, peer.name, peer.read(path, size))
+            self._curl('stream_read', 'curl of ' + peer.name, size, peer.object_url(path))
+        for peer in peers:
+            if number == 0 and peer.account.md5_of(peer.object_url(path)) != self.options.md5:
+                self.results['stream_write', 1, peer.name][-1] = self.results['stream_write', 1, peer.name][-1]._replace(bad=1)
+            peer.ask('open')
+            peer.ask('remove', path=path)
+
+    def _curl(self, what, who, size, *arguments):
+        if self.has_curl:
+            self._add(what, 1, who, Measured(size / 1e6 / self.ours.account.curl(*arguments)))
+
+
+def make_object(size):
+    """(path, MD5) of a file of random bytes, as a layer is: compressed."""
+    path, digest = os.path.join(environments.FOLDER, 'object'), hashlib.md5()
+    with open(path, 'wb') as file:
+        while size:
+            block = os.urandom(min(size, 1 << 20))
+            file.write(block)
+            digest.update(block)
+            size -= len(block)
+    return path, digest.hexdigest()
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--rounds', type=int, default=3, help='how often each is measured, in turns (default %(default)s)')
+    parser.add_argument('--size', type=int, default=300, metavar='MB', help='of the large object (default %(default)s)')
+    parser.add_argument('--seconds', type=float, default=0.8, help='that each small operation is repeated for, each time (default %(default)s)')
+    parser.add_argument('--quick', action='store_true', help='one short round: shows that all of it works, and no more')
+    parser.add_argument('--json', action='store_true', help='print what was measured in each round instead of the table')
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.size, options.seconds = 1, 80, 0.2
+    return options
+
+
+@contextlib.contextmanager
+def running(options):
+    """A `Bench` with both drivers and their Swift, which are stopped afterwards."""
+    pythons = environments.swift(), environments.ours(), environments.released()
+    swift = swift_process.start(pythons[0])
+    peers = []
+    try:
+        account = Account(swift)
+        peers += [Peer(name, python, account) for name, python in zip(report.DRIVERS, pythons[1:])]
+        yield Bench(*peers, options)
+    finally:
+        for peer in peers:
+            peer.stop()
+        swift.stop()
+
+
+def main():
+    options = parse_arguments()
+    begun, load = time.monotonic(), os.getloadavg()[0]
+    try:
+        with running(options) as bench:
+            file, options.md5 = make_object(options.size * 10 ** 6)
+            begun = time.monotonic()
+            bench.run(file)
+    except environments.Missing as error:
+        sys.exit('benchmarks: %s' % error)
+    if options.json:
+        print(json.dumps([dict(zip(('what', 'callers', 'who'), key), rounds=[measured._asdict() for measured in all_measured])
+                          for key, all_measured in bench.results.items()], indent=1))
+    else:
+        report.show(bench.results, options, time.monotonic() - begun, load)
+    bad = sum(measured.bad for key, rounds in bench.results.items() if key[2] == report.OURS for measured in rounds)
+    return '%d calls of our driver went wrong' % bad if bad else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
