@@ -63,6 +63,8 @@ def main():
             print(f'make run: {error}', file=sys.stderr)
             return 1
     finally:
+        if stop.asked:
+            print('Stopping: what is running may finish. Ctrl-C again does not wait for it.', flush=True)
         for process in reversed(running):
             process.stop(stop)
     return 0
@@ -75,7 +77,7 @@ def parse_arguments():
     add('--port', type=int, default=os.environ.get('REGISTRY_PORT') or 5000, help='default: REGISTRY_PORT, or 5000')
     add('--data', default=CHECKOUT / 'swift-data', help='where Swift keeps its objects (default: swift-data in the checkout)')
     add('--venv', default=CHECKOUT / '.venv-run', help='the virtualenv (default: .venv-run in the checkout)')
-    add('--bin', help='a folder that has python with swift, and registry-swift: install nothing')
+    add('--bin', help='a folder with a python that has swift and the registry: install nothing')
     return parser.parse_args()
 
 
@@ -159,11 +161,11 @@ class Process:
         if self.popen.stdin:
             self.popen.stdin.close()
         self.popen.terminate()
-        hurried = False
+        hurry = time.monotonic() + 0.5
         while self.popen.poll() is None:
-            if stop.asked > 1 and not hurried:
+            if stop.asked > 1 and time.monotonic() > hurry:  # again and again: gunicorn loses one that comes with the first
                 self.popen.send_signal(signal.SIGINT)
-                hurried = True
+                hurry += 0.5
             time.sleep(0.05)
 
 
@@ -192,7 +194,8 @@ def start(options, running):
     if not os.environ.get('OS_AUTH_URL'):
         variables.setdefault('OS_CONTAINER', 'docker-registry')
         variables.update(start_swift(programs, options.data, running))
-    running.append(Process('the registry', [programs / 'registry-swift', 'serve'], env=variables))
+    # not as `registry-swift`: old pips make that a script which cannot stand in a folder with a space in its name
+    running.append(Process('the registry', [programs / 'python', '-m', 'docker_registry.v2', 'serve'], env=variables))
 
 
 def start_swift(programs, data, running):

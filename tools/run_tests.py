@@ -130,8 +130,10 @@ def report(wanted, results, left_out):
             print(f'{name:10} left out: {left_out[name]}')
     failed = [name for name, result in results.items() if result.status]
     failed += [name for name in left_out if is_required(name)]
-    print(f'{len(results) - len([n for n in failed if n in results])} passed, {len(failed)} failed, '
-          f'{len(left_out)} left out' + (': failed are ' + ', '.join(failed) if failed else ''))
+    if failed:
+        print('failed: ' + ' '.join(failed))
+    passed = [name for name in results if name not in failed]
+    print(f'{len(passed)} passed, {len(failed)} failed, {len([name for name in left_out if name not in failed])} skipped')
     return 1 if failed or not results else 0
 
 

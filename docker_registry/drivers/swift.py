@@ -78,9 +78,9 @@ MiB = 1024 * 1024
 # reading of segments below 1 MiB (https://docs.openstack.org/swift/latest/middleware.html#static-large-objects,
 # rate_limit_under_size).
 SMALLEST_SEGMENT, LARGEST_SEGMENT = MiB, 5 * 1024 * MiB
-# A manifest names at most 1000 segments (max_manifest_segments, the same page). After each quarter of them the
-# segments double, so that 16 MiB to begin with reach 60 GiB.
-SEGMENTS_BEFORE_DOUBLING = 250
+# A manifest names at most 1000 segments (max_manifest_segments, the same page). The first 400 are as large as the
+# settings say, and then they double with each 100: 16 MiB make 6 GiB in as little memory as any, and 200 GiB at most.
+SEGMENTS_BEFORE_GROWING, SEGMENTS_BEFORE_DOUBLING = 400, 100
 LONGEST_NAME = 1024  # bytes of UTF-8, Swift's max_object_name_length
 READ_SIZE = 256 * 1024  # what one read of a body asks for, in bytes
 # A body larger than what socket buffers take in may wait for Swift while it is sent, not only when it is answered.
@@ -710,7 +710,7 @@ def _v1_token(answer, settings):
         raise _config_error('swift_authurl (OS_AUTH_URL) %s does not answer as v1 auth does (status %d): check it and '
                             'swift_auth_version (OS_AUTH_VERSION)' % (settings.authurl, status), status)
     lifetime = headers.get('X-Auth-Token-Expires', '')
-    return _Token(headers['X-Storage-Url'], token, 
+    return _Token(headers['X-Storage-Url'], token,
                   time.time() + int(lifetime) if lifetime.isdigit() else float('inf'))
 
 
@@ -1525,7 +1525,8 @@ class Storage(driver.Base):
         return '%s/%s/%08d' % (SEGMENTS, upload_id, number)
 
     def _segment_size(self, number):
-        return min(LARGEST_SEGMENT, self.settings.segment_size * 2 ** (number // SEGMENTS_BEFORE_DOUBLING))
+        doubled = max(0, 1 + (number - SEGMENTS_BEFORE_GROWING) // SEGMENTS_BEFORE_DOUBLING)
+        return min(LARGEST_SEGMENT, self.settings.segment_size * 2 ** doubled)
 
     def _abandon(self, segments, name=None):
         """Delete segments, unless the object at `name` consists of them; whether it does.

@@ -34,6 +34,7 @@ class Check:
         self._storage = None
         self._folder = f'{FOLDER}/{uuid.uuid4().hex}'
         self._parts = []
+        self._has_written = False
 
     @property
     def _small(self):
@@ -67,6 +68,7 @@ class Check:
 
     def put(self):
         """Also whether `If-None-Match: *` is understood, which spares the registry requests."""
+        self._has_written = True
         self._storage.put_new(self._small, CONTENT)
         if self._storage.put_new(self._small, CONTENT):
             return 'If-None-Match is ignored: layers that are pushed again leave their old segments behind'
@@ -120,17 +122,22 @@ class Check:
         return context
 
     def delete(self):
+        self._remove_large()
+        self._storage.remove(self._small)
         for path in (self._small, self._large):
-            self._storage.remove(path)
             if self._storage.exists(path, newest=True):
                 raise CheckFailed(f'{path} is still there after it was deleted')
+        self._has_written = False
+
+    def _remove_large(self):
+        """By the names that we know: not every Swift gives back which segments an object has."""
+        self._storage.replace(self._large, b'')
+        self._storage.remove(self._large)
+        self._storage.remove_parts(self._parts)
 
     def clean_up(self):
-        """Whatever is left of a check that failed."""
-        if self._storage is None:
-            return
-        for remove in (lambda: self._storage.remove(self._small), lambda: self._storage.remove(self._large),
-                       lambda: self._storage.remove_parts(self._parts)):
+        """What is left of a check that failed or was interrupted, as far as Swift lets us."""
+        for remove in (lambda: self._storage.remove(self._small), self._remove_large) if self._has_written else ():
             try:
                 remove()
             except exceptions.UnspecifiedError:
@@ -146,21 +153,23 @@ def main(config, as_json=False):
     """Run all steps and print a line for each; the exit status."""
     check = Check(config)
     say = say_json if as_json else say_text
-    failed = False
-    try:
-        with storage_settings.quiet():
-            for name in Check.STEPS:
-                if failed:
-                    say(name, 'skipped', 0, '')
-                    continue
-                started = time.monotonic()
-                outcome, remark = attempt(getattr(check, name))
-                failed = outcome != 'ok'
-                say(name, outcome, time.monotonic() - started, remark)
-    finally:
-        with storage_settings.quiet():
+    with storage_settings.quiet():
+        try:
+            outcomes = set(run(check, say))
+        finally:
             check.clean_up()
-    return 1 if failed else 0
+    return 0 if outcomes == {'ok'} else 1
+
+
+def run(check, say):
+    """The outcomes of the steps, as they come; nothing is tried after a failure."""
+    failed = False
+    for name in Check.STEPS:
+        started = time.monotonic()
+        outcome, remark = ('skipped', '') if failed else attempt(getattr(check, name))
+        failed = failed or outcome == 'failed'
+        say(name, outcome, time.monotonic() - started, remark)
+        yield outcome
 
 
 def attempt(step):

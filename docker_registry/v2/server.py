@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 CLIENT_TIMEOUT = 120  # seconds in which a client has to send or take something, or it loses its connection
 KEEP_ALIVE = 75  # seconds for which an idle connection stays open
 WORKER_TIMEOUT = 120  # seconds without a sign of life after which a worker is replaced; running requests are no obstacle
+LOGIN_SECONDS = 3  # for which a worker waits for Swift before it serves
 LONGEST_REQUEST_LINE = 8190  # bytes, gunicorn's highest; the URL of an upload has up to 3,500
 MEMORY_FOLDER = '/dev/shm'  # where a worker's sign of life is kept: there also if the root file system is read-only
 
@@ -230,7 +231,12 @@ class Server(BaseApplication):
                     'https' if self._settings.tls_certificate else 'http', self._settings.workers, self._settings.threads)
 
     def _begin_worker(self, worker):
-        """Log in, so that the first client need not wait for it. A worker begins also while Swift is down."""
+        """Log in, so that the first client need not wait for it; but serve also while Swift is down."""
+        login = threading.Thread(target=self._log_in, daemon=True)
+        login.start()
+        login.join(LOGIN_SECONDS)
+
+    def _log_in(self):
         try:
             self._storage.connect()
         except UnspecifiedError as error:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from docker_registry.core import exceptions
-from docker_registry.drivers.swift import SETTINGS, Settings
+from docker_registry.drivers.swift import SETTINGS, Settings, Storage
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'tools'))
 import settings_table  # noqa: E402
@@ -189,6 +189,76 @@ def test_version_2_takes_tenant_and_user_in_one_as_the_swift_command_does():
     read = settings(swift_authurl='https://keystone.example.com/v2.0', swift_user='tenant:user')
 
     assert (read.tenant_name, read.user) == ('tenant', 'user')
+
+
+@pytest.mark.parametrize('value', ['sEcReT\n', 'sEc\rReT', 'sEcReT\0', ' sEcReT', 'sEcReT '])
+@pytest.mark.parametrize('key', [setting.key for setting in SETTINGS if setting.secret] + ['swift_user', 'swift_container'])
+def test_what_no_header_can_hold_is_refused_unseen(key, value):
+    text = refused(**{key: value, 'swift_object_storage_url': 'https://swift.example.com/v1/A'})
+
+    assert key in text and (key in ('swift_user', 'swift_container') or 'sEc' not in text)
+
+
+@pytest.mark.parametrize('url', ['https://me:sEcReT@swift.example.com/auth/v1.0', 'https://sEcReT@swift.example.com/auth/v1.0',
+                                 'http://[::1/auth', 'http:///auth', 'http://', '//swift.example.com', 'http://swift:port/'])
+@pytest.mark.parametrize('key', ['swift_authurl', 'swift_object_storage_url', 'swift_public_url'])
+def test_a_url_that_is_none_or_holds_a_password_is_refused_unseen(key, url):
+    text = refused(**{key: url})
+
+    assert key in text and 'sEcReT' not in text
+
+
+@pytest.mark.parametrize('url', ['http://[::1]:8080/auth/v1.0', 'https://swift.example.com:443/auth/v1.0', 'HTTPS://SWIFT/v1'])
+def test_a_url_may_have_a_port_and_an_address(url):
+    assert settings(swift_authurl=url).authurl == url
+
+
+@pytest.mark.parametrize('name', ['.', '..', 'a/b', 'x' * 257])
+def test_a_container_that_cannot_be_is_refused(name):
+    assert 'swift_container' in refused(swift_container=name)
+
+
+@pytest.mark.parametrize('root', ['.', '..', './registry', '/registry/../x', 'a/./b'])
+def test_a_root_that_http_would_resolve_to_another_is_refused(root):
+    for more in (dict(path=root), dict()):
+        with pytest.raises(exceptions.ConfigError) as caught:
+            Storage(config=dict(V1, storage_path=root), **more)
+        assert 'storage_path' in str(caught.value)
+
+
+#: The flavor `swift` of config_sample.yml, the same in docker-registry 0.7.3 and 0.9.1
+SAMPLE = {'storage': 'swift', 'storage_path': '_env:STORAGE_PATH:/registry', 'swift_authurl': '_env:OS_AUTH_URL',
+          'swift_container': '_env:OS_CONTAINER', 'swift_user': '_env:OS_USERNAME', 'swift_password': '_env:OS_PASSWORD',
+          'swift_tenant_name': '_env:OS_TENANT_NAME', 'swift_region_name': '_env:OS_REGION_NAME', 'loglevel': 'info'}
+
+
+def sample_0_7(environ):
+    """docker-registry 0.7's: variables are put in when it is loaded, and what is not set is left out."""
+    resolved = {}
+    for key, value in SAMPLE.items():
+        _, name, default = (value.split(':', 2) + [None])[:3] if value.startswith('_env:') else (None, None, value)
+        value = environ.get(name, default)
+        if value or value == '':
+            resolved[key] = value
+    return Dictlike(resolved)
+
+
+def sample_0_9(environ):
+    """docker-registry 0.8's and newer: variables are put in when an attribute is read, and made into what YAML takes them for."""
+    class Config(Attributes):
+        def __getattr__(self, key):
+            raise AssertionError('%s was read through YAML' % key)
+    return Config(dict(SAMPLE))
+
+
+@pytest.mark.parametrize('sample', [sample_0_7, sample_0_9])
+def test_the_stock_configuration_and_the_walk_throughs_environment_will_do(sample):
+    environ = {'OS_AUTH_URL': 'https://dal05.objectstorage.service.networklayer.com/auth/v1.0', 'OS_AUTH_VERSION': '1',
+               'OS_USERNAME': 'SLOS1234-1:SL1234', 'OS_PASSWORD': '0123', 'OS_CONTAINER': '0777', 'OS_TENANT_NAME': '1e5'}
+    read = Settings(sample(environ), environ)
+
+    assert (read.auth_version, read.user, read.password, read.container, read.tenant_name, read.storage_path) == (
+        1, 'SLOS1234-1:SL1234', '0123', '0777', '1e5', '/registry')
 
 
 def test_readme_has_the_table_of_all_settings():

@@ -28,9 +28,9 @@ def run(*arguments, environ):
     return done.returncode, done.stdout, done.stderr
 
 
-def until(condition):
+def until(condition, seconds=DEADLINE):
     """What `condition()` returns, once that is true."""
-    deadline = time.monotonic() + DEADLINE
+    deadline = time.monotonic() + seconds
     while True:
         found = condition()
         if found:

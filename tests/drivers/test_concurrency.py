@@ -1,0 +1,342 @@
+# -*- coding: utf-8 -*-
+"""One driver under threads, greenlets and forks: bounded connections, never shared, never lost."""
+import gc
+import io
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from docker_registry.core import exceptions
+
+from docker_registry.drivers import swift as driver_module
+import fake_swift
+from fake_swift import on, status
+
+SEGMENT = 1024 * 1024
+
+
+def stored(request):
+    return request.kind != 'auth'
+
+
+def in_threads(count, work, *arguments):
+    """Run work(number) in so many threads; their results, or the first error of any."""
+    results, failures = [None] * count, []
+
+    def run(number):
+        try:
+            results[number] = work(number, *arguments)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.daemon = True
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not [thread for thread in threads if thread.is_alive()], 'threads hang'
+    if failures:
+        raise failures[0]
+    return results
+
+
+@pytest.fixture
+def busiest(fake):
+    """The most connections that were at work at the fake at any time, logins aside."""
+    lock, working, most = threading.Lock(), [], []
+
+    def count(exchange):
+        with lock:
+            working.append(exchange)
+            most.append(len(working))
+        try:
+            exchange.stall(0.01)
+            fake_swift.serve(exchange)
+        finally:
+            with lock:
+                working.remove(exchange)
+
+    fake.fault(on(where=stored), count, times=None)
+    return lambda: max(most)
+
+
+class TestPool(object):
+
+    def test_no_more_connections_are_made_than_allowed(self, fake, fake_storage, busiest, free_connections):
+        storage = fake_storage(swift_pool_size=3)
+        in_threads(12, lambda number: [storage.put_content('some/%d' % number, b'x'), storage.get_content('some/%d' % number),
+                                       storage.exists('other'), list(storage.list_directory('some'))])
+
+        assert busiest() == 3
+        assert fake.connections_made <= 3 + 1  # and the login's
+        assert free_connections(storage) == 3
+
+    @pytest.mark.parametrize('operation', [
+        lambda storage: storage.stream_write('large', io.BytesIO(b'x' * (2 * SEGMENT + 1))),
+        lambda storage: storage.remove('there'), lambda storage: storage.compose('c', storage.write_parts('p', io.BytesIO(b'x'))),
+        lambda storage: b''.join(storage.stream_read('there/large')), lambda storage: list(storage.walk()),
+        lambda storage: pytest.raises(exceptions.FileNotFoundError, storage.get_content, 'nothing')])
+    def test_one_connection_is_enough_for_any_operation(self, fake, fake_storage, operation):
+        storage = fake_storage(swift_pool_size=1, swift_pool_timeout=0.1)
+        storage.stream_write('there/large', io.BytesIO(b'x' * (2 * SEGMENT)))
+        fake.fault(on('GET', kind='object'), fake_swift.cut_response(1000))
+
+        operation(storage)
+
+    def test_none_that_is_free_in_time_is_said(self, fake, fake_storage):
+        storage = fake_storage(swift_pool_size=2, swift_pool_timeout=0.05)
+        fake.put('registry', 'large', b'x' * SEGMENT)
+        held = [storage.stream_read('large') for _ in range(2)]
+
+        with pytest.raises(exceptions.UnreachableError) as raised:
+            storage.exists('large')
+        assert 'swift_pool_size' in str(raised.value) and '2' in str(raised.value)
+        assert len([request for request in fake.requests if request.method == 'HEAD']) == 0
+        del held
+
+    def test_whoever_waits_gets_the_next_that_is_free(self, fake, fake_storage):
+        storage = fake_storage(swift_pool_size=1, swift_pool_timeout=20)
+        fake.put('registry', 'large', b'x' * SEGMENT)
+        stream = storage.stream_read('large')
+        waiter = threading.Thread(target=storage.exists, args=('large',))
+        waiter.start()
+        stream.close()
+        waiter.join(10)
+
+        assert not waiter.is_alive()
+
+    def test_connections_are_kept_open(self, fake, fake_storage):
+        storage = fake_storage()
+        for _ in range(20):
+            storage.exists('nothing')
+
+        assert fake.connections_made <= 2
+
+    def test_a_stream_that_the_garbage_collector_finds_at_a_bad_moment_blocks_nobody(self, fake, fake_storage, free_connections):
+        storage = fake_storage(swift_pool_size=1, swift_pool_timeout=5)
+        fake.put('registry', 'large', b'x' * SEGMENT)
+
+        def collect():
+            stream = storage.stream_read('large')
+            with storage._swift._pool._places.mutex:
+                del stream
+                gc.collect()
+        in_threads(1, lambda number: collect())
+
+        assert storage.exists('large')
+        assert free_connections(storage) == 1
+
+    def test_another_server_gets_no_connection_of_the_one_before(self, fake, fake_storage):
+        pool = fake_storage(swift_pool_size=1)._swift._pool
+        connection = pool.take('http://swift.example.com/v1/AUTH_x')
+        pool.give_back(connection, True)
+        assert pool.take('http://swift.example.com/v1/AUTH_y') is connection
+        pool.give_back(connection, True)
+
+        assert pool.take('http://swift.example.com.org/v1/AUTH_x').url == 'http://swift.example.com.org'
+
+    @pytest.mark.parametrize('kind', [KeyboardInterrupt, SystemExit, GeneratorExit])
+    def test_an_interruption_loses_no_connection(self, fake, fake_storage, free_connections, monkeypatch, kind):
+        storage = fake_storage()
+        fake.put('registry', 'large', b'x' * SEGMENT)
+        stream = storage.stream_read('large')
+
+        def interrupted(*_, **more):
+            raise kind()
+        stream._response._raw.raw.read = interrupted
+        with pytest.raises(kind):
+            next(stream)
+        monkeypatch.setattr(driver_module.swiftclient.HTTPConnection, 'request', interrupted)
+        with pytest.raises(kind):
+            storage.exists('large')
+
+        assert free_connections(storage) == storage.settings.pool_size
+
+
+class TestThreads(object):
+
+    def test_the_container_is_created_once(self, fake, fake_storage):
+        storage = fake_storage()
+        in_threads(8, lambda number: storage.put_content('c/%d' % number, b'x'))
+
+        assert len([request for request in fake.requests if request.method == 'PUT' and request.kind == 'container']) == 1
+        assert len(fake.container('registry')) == 8
+
+    def test_streams_in_both_directions_keep_their_bytes(self, fake, fake_storage, free_connections):
+        storage = fake_storage(swift_pool_size=4)
+        contents = [os.urandom(1000) * 1500 for _ in range(8)]
+        for turn in range(0, 60, 7):
+            fake.fault(on('GET', kind='object'), fake_swift.cut_response(100000 + turn), after=turn)
+
+        def work(number):
+            storage.stream_write('t/%d' % number, io.BytesIO(contents[number]))
+            return b''.join(storage.stream_read('t/%d' % number))
+        assert in_threads(8, work) == contents
+        assert free_connections(storage) == 4
+
+    def test_a_slow_reader_keeps_nobody_waiting(self, fake, fake_storage):
+        storage = fake_storage(swift_pool_size=2)
+        fake.put('registry', 'large', b'x' * 5 * SEGMENT)
+        stream = storage.stream_read('large')
+        next(stream)
+        started = time.time()
+        for _ in range(50):
+            assert storage.exists('large')
+
+        assert time.time() - started < 10
+        assert len(b''.join(stream)) < 5 * SEGMENT
+
+    def test_one_put_new_of_many_wins(self, fake, fake_storage):
+        storage = fake_storage()
+        storage.connect()
+
+        assert sorted(in_threads(6, lambda number: storage.put_new('one', b'%d' % number))) == [False] * 5 + [True]
+
+    def test_writers_and_removers_of_one_path_leave_no_object_with_a_hole(self, fake, fake_storage):
+        storage = fake_storage(swift_pool_size=8)
+        storage.connect()
+
+        def work(number):
+            for turn in range(4):
+                if number % 2:
+                    storage.stream_write('contested', io.BytesIO(b'%d%d' % (number, turn) * (SEGMENT // 2 + 1)))
+                else:
+                    try:
+                        storage.remove('contested')
+                    except exceptions.FileNotFoundError:
+                        pass
+        in_threads(6, work)
+
+        item = fake.container('registry').get('contested')
+        if item is not None:
+            pieces = [piece for piece, _ in fake.large.pieces(fake.accounts['AUTH_test'], item)]
+            assert None not in pieces and len(set(b''.join(pieces)[:2] for _ in pieces)) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='no fork on this system')
+class TestFork(object):
+
+    @staticmethod
+    def child(work):
+        """What work() makes of a forked child: None, or the text of its error."""
+        reading, writing = os.pipe()
+        process = os.fork()
+        if not process:
+            try:
+                work()
+                os.write(writing, b'done')
+            except BaseException as error:
+                os.write(writing, repr(error).encode('utf-8'))
+            finally:
+                os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading, 'rb') as file:
+            said = file.read()
+        os.waitpid(process, 0)
+        assert said == b'done'
+
+    def test_a_child_shares_no_connection_with_its_parent(self, fake, fake_storage):
+        storage = fake_storage()
+        for name in ('one', 'two'):
+            fake.put('registry', name, name.encode('ascii') * SEGMENT)
+        stream = storage.stream_read('one')
+        got = next(stream)
+
+        def work():
+            for _ in range(3):
+                assert b''.join(storage.stream_read('two')) == b'two' * SEGMENT
+            assert storage.exists('one')
+        made = fake.connections_made
+        self.child(work)
+        assert fake.connections_made > made
+        assert got + b''.join(stream) == b'one' * SEGMENT
+        assert storage.get_size('two') == 3 * SEGMENT
+
+    @pytest.mark.parametrize('operation', [
+        lambda storage: storage.connect(), lambda storage: storage.exists('one'),
+        lambda storage: storage.content_redirect_url('one'), lambda storage: storage.put_stream('new', io.BytesIO(b'abc'), 3)],
+        ids=['connect', 'exists', 'content_redirect_url', 'put_stream'])
+    def test_a_child_is_not_held_up_by_what_its_parent_was_doing(self, fake, fake_storage, operation):
+        storage = fake_storage(swift_temp_url_key='k', swift_pool_size=1, swift_pool_timeout=5)
+        fake.put('registry', 'one', b'1')
+        storage.exists('one')
+        swift = storage._swift
+        with swift._checking, swift._login._lock, swift._pool._places.mutex:
+            self.child(lambda: in_threads(1, lambda number: operation(storage)))
+
+    def test_threads_of_a_child_that_start_at_once_share_nothing_of_the_parent(self, fake, fake_storage):
+        storage = fake_storage()
+        fake.put('registry', 'one', b'x' * 1000)
+        storage.exists('one')
+        parents = storage._swift._pool
+
+        def work():
+            seen = in_threads(8, lambda number: [storage.get_content('one'), storage._swift._pool][1])
+            assert not [pool for pool in seen if pool is parents]
+        self.child(work)
+
+
+GEVENT = '''
+import gevent.monkey
+gevent.monkey.patch_all()
+import io, os, sys
+import gevent
+sys.path.insert(0, %(tests)r)
+from docker_registry.drivers import swift
+from docker_registry.core import exceptions
+storage = swift.Storage(config=%(config)r)
+contents = [os.urandom(1000) * 1500 for _ in range(12)]
+running, most = [0], [0]
+
+def work(number):
+    running[0] += 1
+    most[0] = max(most[0], running[0])
+    storage.stream_write('g/%%d' %% number, io.BytesIO(contents[number]))
+    stream = storage.stream_read('g/%%d' %% number)
+    got = b''
+    for block in stream:
+        got += block
+        assert storage.get_size('g/%%d' %% number) == len(contents[number])
+        gevent.sleep(0)
+    running[0] -= 1
+    assert got == contents[number], number
+    return number
+
+jobs = [gevent.spawn(work, number) for number in range(12)]
+gevent.joinall(jobs, timeout=40)
+assert [job.value for job in jobs] == list(range(12)), [repr(job.exception) for job in jobs]
+assert most[0] == 12, 'one after the other'
+assert storage._swift._pool._places.qsize() == 24
+
+# greenlets that are killed, as gunicorn does with a client that went, lose no connection
+def slow():
+    for block in storage.stream_read('g/1'):
+        gevent.sleep(0.01)
+for _ in range(3):
+    jobs = [gevent.spawn(slow) for _ in range(8)]
+    gevent.sleep(0.02)
+    gevent.killall(jobs)
+with gevent.Timeout(0.02, False):
+    slow()
+del jobs
+import gc; gc.collect()
+assert storage._swift._pool._places.qsize() == 24, storage._swift._pool._places.qsize()
+storage.remove('g')
+print('done')
+'''
+
+
+def test_greenlets_share_one_driver(fake):
+    pytest.importorskip('gevent')
+    config = {'swift_authurl': fake.auth_url, 'swift_auth_version': 1, 'swift_user': fake.user, 'swift_password': fake.key,
+              'swift_container': 'registry', 'swift_segment_size': '1MiB', 'swift_pool_size': 24}
+    program = GEVENT % {'tests': os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'config': config}
+    process = subprocess.Popen([sys.executable, '-c', program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, problems = process.communicate()
+
+    assert out.strip() == b'done', problems.decode('utf-8', 'replace')

@@ -1,0 +1,219 @@
+# -*- coding: utf-8 -*-
+"""Large objects and many of them: in bounded memory, without files, and leaving nothing behind."""
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from docker_registry.drivers import swift as driver_module
+import fake_swift
+from fake_swift import on, status
+
+MiB = 1024 * 1024
+MOST = 100 * MiB  # resident, of everything: Python and all libraries are in it
+
+PROGRAM = '''
+import hashlib, json, resource, sys, time
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no file can grow by a byte
+from docker_registry.drivers import swift
+
+config, size, block_size = json.loads(sys.argv[1])
+
+
+class Source(object):
+    """So many bytes, no two MiB alike, a little at a time."""
+
+    def __init__(self):
+        self.left, self.number, self.digest = size, 0, hashlib.sha256()
+
+    def read(self, most=-1):
+        block = (b'%020d' % self.number * (block_size // 20 + 1))[:min(self.left, block_size, most)]
+        self.left -= len(block)
+        self.number += 1
+        self.digest.update(block)
+        return block
+
+
+def peak():
+    """Bytes of memory at most so far; what getrusage says begins with that of the process that forked this one."""
+    with open('/proc/self/status') as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith('VmHWM'))
+
+result = {'imported': peak()}
+storage = swift.Storage(config=config)
+source, started = Source(), time.time()
+storage.stream_write('images/large/layer', source)
+result.update(written=peak(), write_seconds=time.time() - started, size=storage.get_size('images/large/layer'))
+digest, started = hashlib.sha256(), time.time()
+for block in storage.stream_read('images/large/layer'):
+    digest.update(block)
+result.update(read=peak(), read_seconds=time.time() - started, same=digest.digest() == source.digest.digest())
+print(json.dumps(result))
+'''
+
+
+def written_and_read(config, size, block_size=100000):
+    """What PROGRAM measures, in a process of its own."""
+    process = subprocess.Popen([sys.executable, '-c', PROGRAM, json.dumps([config, size, block_size])],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, problems = process.communicate()
+    assert process.returncode == 0, problems.decode('utf-8', 'replace')
+    result = json.loads(out.decode('ascii'))
+    sys.stdout.write('%d MiB: %s\n' % (size // MiB, json.dumps(result, sort_keys=True)))
+    return result
+
+
+def config_for(server, **more):
+    return dict({'swift_authurl': server.auth_url, 'swift_auth_version': 1, 'swift_user': server.user,
+                 'swift_password': server.key, 'swift_container': 'registry', 'storage_path': 'root'}, **more)
+
+
+def in_time(seconds, call, *arguments):
+    started = time.time()
+    call(*arguments)
+    assert time.time() - started < seconds
+
+
+@pytest.mark.skipif(not os.path.exists('/proc/self/status'), reason='this system does not tell the memory of a process')
+class TestLargeObjects(object):
+
+    @pytest.fixture
+    def frugal(self):
+        """A fake that holds equal segments once."""
+        held = {}
+
+        def hold(exchange):
+            exchange.read_body()
+            body = exchange.request.body
+            exchange.request.body = held.setdefault(hashlib.md5(body).digest(), body)
+            exchange.send(exchange.perform())
+        with fake_swift.FakeSwift() as fake:
+            fake.fault(on('PUT', kind='object'), hold, times=None)
+            yield fake
+
+    def test_300_mib_go_in_and_out_in_bounded_memory_and_without_a_file(self, frugal):
+        result = written_and_read(config_for(frugal), 300 * MiB + 1)
+
+        assert result['same'] and result['size'] == 300 * MiB + 1
+        assert max(result['written'], result['read']) < MOST
+
+    def test_removing_a_large_object_leaves_no_segment(self, frugal):
+        written_and_read(config_for(frugal, swift_segment_size='1MiB'), 40 * MiB + 1)
+        assert len(frugal.container('registry')) == 42
+        driver_module.Storage(config=config_for(frugal)).remove('images/large/layer')
+
+        assert sorted(frugal.container('registry')) == []
+
+    def test_1000_segments_reach_200_gib(self, frugal):
+        storage = driver_module.Storage(config=config_for(frugal))
+        sizes = [storage._segment_size(number) for number in range(1000)]
+
+        assert sum(sizes) > 200 * 1024 * MiB
+        assert sum(sizes[:385]) > 6 * 1024 * MiB and max(sizes[:385]) == sizes[0]
+
+    def test_segments_grow_so_that_a_manifest_can_name_them_all(self, frugal, monkeypatch):
+        monkeypatch.setattr(driver_module, 'SEGMENTS_BEFORE_GROWING', 4)
+        monkeypatch.setattr(driver_module, 'SEGMENTS_BEFORE_DOUBLING', 2)
+        storage = driver_module.Storage(config=config_for(frugal, swift_segment_size='1MiB'))
+
+        class Zeros(object):
+            left = 17 * MiB
+
+            def read(self, size):
+                size = min(size, self.left)
+                self.left -= size
+                return b'\0' * size
+        parts = storage.write_parts('cafe', Zeros())
+
+        assert [part.size // MiB for part in parts] == [1, 1, 1, 1, 2, 2, 4, 4, 1]
+
+    @pytest.mark.large
+    @pytest.mark.skipif(os.environ.get('LARGE') != '1', reason='takes 6 GiB and minutes: set LARGE=1')
+    def test_6_gib_go_in_and_out_of_a_real_swift(self, request):
+        config = config_for(request.getfixturevalue('real_swift'), swift_container='large-%d' % time.time())
+        result = written_and_read(config, 6 * 1024 * MiB + 1, MiB)
+        assert result['same'] and result['size'] == 6 * 1024 * MiB + 1
+        assert max(result['written'], result['read']) < MOST
+
+        storage = driver_module.Storage(config=config)
+        storage.remove('images/large/layer')
+        assert [entry for page in storage._swift.list_all('') for entry in page] == []
+
+
+class TestManyObjects(object):
+
+    def seed(self, fake, count):
+        """A repository of so many objects, a large one among them, and siblings that begin the same."""
+        for number in range(count - 1):
+            fake.put('registry', 'root/repositories/library/x/%05d/json' % number, b'')
+        self.siblings = ['root/repositories/library/x-y', 'root/repositories/library/x2/json', 'root/repositories/library/x0']
+        for name in self.siblings:
+            fake.put('registry', name, b'')
+        storage = driver_module.Storage(config=config_for(fake, swift_segment_size='1MiB'))
+
+        class Bytes(object):
+            left = 3 * MiB
+
+            def read(self, size):
+                size = min(size, self.left)
+                self.left -= size
+                return b'x' * size
+        storage.stream_write('repositories/library/x/large', Bytes())
+        fake.clear_requests()
+        return storage
+
+    def assert_removed(self, fake):
+        assert sorted(fake.container('registry')) == sorted(self.siblings)
+
+    def test_25000_are_removed_by_pages(self):
+        with fake_swift.FakeSwift() as fake:
+            storage = self.seed(fake, 25000)
+            in_time(60, storage.remove, 'repositories/library/x')
+
+            self.assert_removed(fake)
+            assert len(fake.requests) < 16
+
+    def test_pages_of_bulk_deletes_are_as_small_as_the_server_wants_them(self):
+        with fake_swift.FakeSwift(max_deletes=700) as fake:
+            storage = self.seed(fake, 2500)
+            storage.remove('repositories/library/x')
+
+            self.assert_removed(fake)
+            assert max(request.body.count(b'\n') + 1 for request in fake.requests if request.method == 'POST') == 700
+
+    @pytest.mark.parametrize('count', [
+        500, pytest.param(25000, marks=[pytest.mark.large, pytest.mark.skipif(
+            os.environ.get('LARGE') != '1', reason='takes minutes: set LARGE=1')])])
+    def test_without_bulk_deletes_they_are_removed_one_by_one(self, count):
+        with fake_swift.FakeSwift(bulk=False, listing_limit=200) as fake:
+            storage = self.seed(fake, count)
+            storage.remove('repositories/library/x')
+
+            self.assert_removed(fake)
+
+    def test_a_failure_half_way_leaves_the_rest_to_the_next_try(self):
+        with fake_swift.FakeSwift(listing_limit=300) as fake:
+            storage = self.seed(fake, 1000)
+            fake.fault(on('POST'), status(507), times=None, after=1)
+            fake.fault(on('DELETE'), status(507), times=None, after=1)
+            with pytest.raises(driver_module.exceptions.BrokenError):
+                storage.remove('repositories/library/x')
+            fake.clear_faults()
+            storage.remove('repositories/library/x')
+
+            self.assert_removed(fake)
+
+    def test_listing_25000_holds_one_page_at_a_time(self):
+        with fake_swift.FakeSwift() as fake:
+            storage = self.seed(fake, 25000)
+            walking = storage.walk('repositories/library/x')
+            next(walking)
+            assert len([request for request in fake.requests if request.kind == 'container']) == 1
+
+            assert len(list(walking)) == 24999
+            fake.clear_requests()
+            assert len(list(storage.list_directory('repositories/library/x'))) == 25000
