@@ -1,0 +1,160 @@
+"""Real clients and a real Swift, with `registry-swift serve` between them.
+
+A `place` is a container of one test, and the servers that the test starts on it. Needs Debian's docker.io, skopeo, podman,
+docker-registry and busybox-static, `registry-swift` in this virtualenv, and a SWIFT_PYTHON; runs as root.
+"""
+import os
+import shutil
+import uuid
+
+import pytest
+
+import clients
+import images
+import servers
+import swift_process
+
+LOG_LINES = 40  # of each server, shown when a test fails
+
+
+def pytest_configure(config):
+    config.addinivalue_line('markers', 'large: takes minutes and some 20 GB of disk; run when LARGE=1')
+
+
+def pytest_collection_modifyitems(items):
+    if os.environ.get('LARGE') != '1':
+        for item in items:
+            if item.get_closest_marker('large'):
+                item.add_marker(pytest.mark.skip(reason='LARGE=1 runs it'))
+
+
+def need(*programs):
+    """Skip a test for want of a program, unless that must be there."""
+    for name in programs:
+        if not servers.program(name):
+            missing('%s is not installed' % name)
+
+
+def missing(why):
+    required = os.environ.get('REGISTRY_TEST_REQUIRE', '').split(',')
+    if 'e2e' in required or 'all' in required:
+        pytest.fail('end-to-end tests are required: %s' % why)
+    pytest.skip(why)
+
+
+class Place:
+    """A container, in which there is nothing yet, and servers on it."""
+
+    def __init__(self, folder, swift):
+        self.folder, self.swift = folder, swift
+        self.container = 'e2e-%s' % uuid.uuid4().hex[:12]
+        self.servers = []
+
+    def registry(self, **options):
+        """A further `servers.Registry` that is ready."""
+        return self._started(servers.Registry(self.folder, self.swift, self.container, **options))
+
+    def distribution(self):
+        need('docker-registry')
+        return self._started(servers.Distribution(self.folder, self.swift, self.container))
+
+    def _started(self, server):
+        self.servers.append(server)
+        return server.wait()
+
+
+@pytest.fixture(scope='session')
+def swift():
+    python = os.environ.get('SWIFT_PYTHON', '')
+    if not os.path.exists(python):
+        missing('SWIFT_PYTHON names no Python with OpenStack Swift (tox -e swift makes one)')
+    node = swift_process.start(python)
+    yield node
+    node.stop()
+
+
+@pytest.fixture
+def place(swift, folder):
+    need('registry-swift', 'setpriv')
+    place = Place(folder, swift)
+    yield place
+    for server in place.servers:
+        print('--- %s' % server.log_path, *server.log.splitlines()[-LOG_LINES:], sep='\n')
+        server.stop()
+
+
+@pytest.fixture
+def registry(place):
+    return place.registry()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """As text; emptied at once, for images are large."""
+    yield str(tmp_path)
+    shutil.rmtree(str(tmp_path), ignore_errors=True)
+
+
+@pytest.fixture
+def new_image(folder):
+    """Makes an `images.Image` of one platform in a folder of its own."""
+    return lambda *sizes, **more: images.make_image(_new(folder), sizes or (images.MiB,), **more)
+
+
+@pytest.fixture
+def new_multi_arch(folder):
+    return lambda *sizes, **more: images.make_multi_arch(_new(folder), sizes or (images.MiB,), **more)
+
+
+@pytest.fixture
+def new_folder(folder):
+    """Makes a path for a folder that is not there yet."""
+    return lambda: _new(folder)
+
+
+def _new(folder):
+    return os.path.join(folder, uuid.uuid4().hex[:8])
+
+
+@pytest.fixture
+def skopeo(folder):
+    need('skopeo')
+    return clients.Skopeo(folder)
+
+
+@pytest.fixture
+def podman(folder):
+    need('podman')
+    podman = clients.Podman(folder)
+    yield podman
+    podman('rm', '--all', '--force')
+
+
+@pytest.fixture(scope='session')
+def docker():
+    """A docker engine, called with the words of a docker command."""
+    need('docker', 'dockerd', 'setpriv')
+    if os.getuid():
+        missing('a docker engine runs as root only')
+    engine = servers.DockerEngine().wait()
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture
+def hello(docker, folder):
+    """The name of an image of its own, built from nothing, that prints a line of its own; and that line."""
+    busybox = servers.program('busybox')
+    if not busybox:
+        missing('busybox (of busybox-static) is not installed')
+    context, line = os.path.join(folder, 'context'), 'hello %s' % uuid.uuid4().hex
+    os.mkdir(context)
+    shutil.copy(busybox, context)
+    with open(os.path.join(context, 'line'), 'w') as file:
+        file.write(line + '\n')
+    with open(os.path.join(context, 'Dockerfile'), 'w') as file:
+        file.write('FROM scratch\nCOPY busybox line /\nCMD ["/busybox", "cat", "/line"]\n')
+    name = 'hello-%s' % uuid.uuid4().hex[:8]
+    docker('build', '--tag', name, context)
+    yield name, line
+    docker.run('image', 'rm', '--force', name)

@@ -1,0 +1,207 @@
+"""The servers that end-to-end tests start, each a process on a port of 127.0.0.1 that ends with the test."""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+CLEAN = ('PATH', 'LANG', 'LC_ALL')  # all that a server sees of the environment of the tests
+PATIENCE = 60  # seconds for anything to start or stop, on a machine that is busy
+
+
+def program(name):
+    """The path of a program that tests run, one of this virtualenv first; None: it is not installed."""
+    return shutil.which(name, path=os.pathsep.join([os.path.dirname(sys.executable), '/usr/sbin', '/usr/bin', '/bin']))
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(('127.0.0.1', 0))
+        return listener.getsockname()[1]
+
+
+def wait_until(condition, what, patience=PATIENCE):
+    """What `condition()` returns once that is true."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError('in vain, %d seconds long: %s' % (patience, what))
+
+
+def children(pid):
+    """Of a process, the ids of all below it that have none below themselves: a server's workers."""
+    found = []
+    for task in os.listdir('/proc/%d/task' % pid):
+        with open('/proc/%d/task/%s/children' % (pid, task)) as ids:
+            for child in map(int, ids.read().split()):
+                found += children(child) or [child]
+    return found
+
+
+class Server:
+    """A process that was told to start; `wait` until it is ready.
+
+    :param command: of a server that listens on `port`
+    :param folder: of its log
+    :param environment: of the server, beside `CLEAN`
+    """
+
+    ready_path = '/v2/'
+
+    def __init__(self, command, folder, environment, port):
+        self.port, self.address, self.url = port, '127.0.0.1:%d' % port, 'http://127.0.0.1:%d' % port
+        self.log_path = os.path.join(folder, '%s-%d.log' % (os.path.basename(command[0]), port))
+        environment = dict({name: os.environ[name] for name in CLEAN if name in os.environ}, **environment)
+        with open(self.log_path, 'ab') as log:
+            # setpriv: not even tests that are killed leave a server behind.
+            self.process = subprocess.Popen(['setpriv', '--pdeathsig', 'TERM'] + command, env=environment, cwd=folder,
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    @property
+    def workers(self):
+        return children(self.process.pid)
+
+    @property
+    def log(self):
+        with open(self.log_path, errors='replace') as log:
+            return log.read()
+
+    def wait(self):
+        try:
+            wait_until(self._is_ready, '%s starts' % self.url)
+        except AssertionError:
+            self.stop()
+            raise
+        return self
+
+    def _is_ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError('it ended with status %d:\n%s' % (self.process.returncode, self.log))
+        try:
+            return urllib.request.urlopen(self.url + self.ready_path, timeout=5).status == 200
+        except OSError:
+            return False
+
+    def stop(self):
+        """Stop it as an operator does; may be called again."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+
+    def kill(self):
+        """As a machine that loses its power."""
+        for pid in [self.process.pid] + self.workers:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+    def kill_workers(self):
+        """`kill -9` for every worker; the server starts others."""
+        for pid in self.workers:
+            os.kill(pid, signal.SIGKILL)
+
+
+class Registry(Server):
+    """`registry-swift serve`, set up by nothing but the environment variables of the walk-through."""
+
+    ready_path = '/readyz'
+
+    def __init__(self, folder, swift, container, workers=2, port=None):
+        port = port or free_port()
+        super().__init__([program('registry-swift'), 'serve', '--host', '127.0.0.1', '--port', str(port)], folder, {
+            'OS_AUTH_URL': swift.auth_url, 'OS_AUTH_VERSION': '1', 'OS_USERNAME': swift.user, 'OS_PASSWORD': swift.key,
+            'OS_CONTAINER': container, 'GUNICORN_WORKERS': str(workers), 'TMPDIR': folder}, port)
+
+
+class Distribution(Server):
+    """CNCF distribution 2.8, as Debian's docker-registry, with its own Swift driver."""
+
+    CONFIGURATION = '''
+version: 0.1
+log: {{level: info}}
+http: {{addr: "{address}", secret: of the tests}}
+storage:
+  delete: {{enabled: true}}
+  redirect: {{disable: true}}
+  swift: {{authurl: "{auth_url}", authversion: 1, username: "{user}", password: "{key}", container: "{container}"}}
+'''
+
+    def __init__(self, folder, swift, container):
+        port = free_port()
+        self._environment = {'HOME': folder}
+        self._configuration = os.path.join(folder, 'distribution-%d.yml' % port)
+        with open(self._configuration, 'w') as file:
+            file.write(self.CONFIGURATION.format(
+                address='127.0.0.1:%d' % port, auth_url=swift.auth_url, user=swift.user, key=swift.key, container=container))
+        super().__init__([program('docker-registry'), 'serve', self._configuration], folder, self._environment, port)
+
+    def collect(self):
+        """What a dry run of its garbage collector says."""
+        return subprocess.run([program('docker-registry'), 'garbage-collect', '--dry-run', self._configuration], check=True,
+                              env=self._environment, stdout=subprocess.PIPE, timeout=PATIENCE, text=True).stdout
+
+
+class DockerEngine:
+    """A docker engine of our own, without network or firewall rules, in a folder whose path is short enough for sockets."""
+
+    def __init__(self):
+        self._folder = tempfile.mkdtemp(prefix='docker-')
+        self._log = open(self._path('log'), 'w+b')
+        with open(self._path('configuration.json'), 'w') as file:  # not the one of this machine's own engine
+            file.write('{}')
+        self.host = 'unix://' + self._path('docker.sock')
+        self._process = subprocess.Popen(
+            ['setpriv', '--pdeathsig', 'TERM', program('dockerd'), '--iptables=false', '--ip6tables=false', '--bridge=none',
+             '--storage-driver=vfs', '--data-root', self._path('data'), '--exec-root', self._path('exec'), '-H', self.host,
+             '--pidfile', self._path('pid'), '--config-file', self._path('configuration.json')],
+            env={'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': self._folder}, stdin=subprocess.DEVNULL,
+            stdout=self._log, stderr=self._log)
+
+    def wait(self):
+        try:
+            wait_until(self._is_ready, 'the docker engine starts')
+        except AssertionError:
+            self._log.seek(0)
+            sys.stderr.write(self._log.read().decode(errors='replace'))
+            self.stop()
+            raise
+        return self
+
+    def _is_ready(self):
+        assert self._process.poll() is None, 'the docker engine ended'
+        return self.run('version').returncode == 0
+
+    def __call__(self, *words):
+        """What a docker command prints."""
+        done = self.run(*words)
+        assert done.returncode == 0, 'docker %s: %s' % (' '.join(words), done.stderr)
+        return done.stdout
+
+    def run(self, *words):
+        """The `subprocess.CompletedProcess` of a docker command, also if it failed."""
+        # The classic builder is in every version, and needs nothing else.
+        return subprocess.run(
+            [program('docker')] + list(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, timeout=5 * PATIENCE,
+            env={'PATH': '/usr/bin:/bin', 'HOME': self._folder, 'DOCKER_HOST': self.host, 'DOCKER_BUILDKIT': '0'})
+
+    def stop(self):
+        self._process.terminate()
+        self._process.wait(PATIENCE)
+        self._log.close()
+        # It leaves that behind.
+        subprocess.run(['umount', self._path('exec/netns/default')], stderr=subprocess.DEVNULL)
+        shutil.rmtree(self._folder)
+
+    def _path(self, name):
+        return os.path.join(self._folder, name)

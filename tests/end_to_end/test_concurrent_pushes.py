@@ -1,0 +1,55 @@
+"""Many clients push one tag at the same time: the last writer wins, and whoever pulls gets one of the images, whole."""
+import collections
+import concurrent.futures
+import threading
+import time
+
+import images
+
+CLIENTS, ROUNDS = 8, 2
+LAYERS = (100, 20000)
+
+#: What came when, by time.monotonic()
+Span = collections.namedtuple('Span', 'began ended digest')
+
+
+def overwritten_before(moment, push, pushes):
+    """Whether another push had begun and ended after `push`, and before the moment."""
+    return any(other.began > push.ended and other.ended < moment for other in pushes)
+
+
+def test_the_last_writer_wins_and_every_pull_gets_a_whole_image(place, skopeo, new_image, new_folder):
+    instances = [place.registry(), place.registry()]
+    pushed = {image.digest: image for image in (new_image(*LAYERS) for _ in range(CLIENTS * ROUNDS))}
+    pushes, pulls, done = [], [], threading.Event()
+
+    def push_all(client):
+        for image in list(pushed.values())[client::CLIENTS]:
+            began = time.monotonic()
+            skopeo.push(image, instances[client % 2], 'team/image:latest')
+            pushes.append(Span(began, time.monotonic(), image.digest))
+
+    def pull():
+        began = time.monotonic()
+        pulled = skopeo.pull(instances[len(pulls) % 2], 'team/image:latest', new_folder())
+        digest = images.digest_in(pulled)
+        assert images.differences(pulled, pushed[digest].folder) == []
+        pulls.append(Span(began, time.monotonic(), digest))
+
+    def pull_all():
+        while not pushes:
+            time.sleep(0.01)
+        while not done.is_set():
+            pull()
+
+    with concurrent.futures.ThreadPoolExecutor(CLIENTS + 1) as pool:
+        puller = pool.submit(pull_all)
+        try:
+            concurrent.futures.wait([pool.submit(push_all, client) for client in range(CLIENTS)])
+        finally:
+            done.set()
+        puller.result()
+    pull()
+    assert len(pushes) == CLIENTS * ROUNDS and len(pulls) > 2
+    written = {push.digest: push for push in pushes}
+    assert [read for read in pulls if overwritten_before(read.began, written[read.digest], pushes)] == []

@@ -1,0 +1,35 @@
+"""A layer of any size passes through: neither in memory nor on disk is there ever much of it."""
+import pytest
+
+import images
+from images import MiB
+
+MEMORY = 150 * MiB  # bytes that a worker may ever have
+DISK = 16 * MiB  # bytes that a worker may write to disk, its log above all
+
+
+@pytest.mark.parametrize('size', [600 * MiB, pytest.param(6 * 1024 * MiB, marks=pytest.mark.large)], ids=['600MiB', '6GiB'])
+def test_a_large_layer_takes_little_memory_and_no_disk(place, skopeo, new_image, new_folder, size):
+    image, registry = new_image(size), place.registry()
+    workers = registry.workers
+    skopeo.push(image, registry, 'team/large:v1')
+    pulled = skopeo.pull(registry, 'team/large:v1', new_folder())
+    assert registry.workers == workers, 'workers were replaced meanwhile'
+    assert images.differences(image.folder, pulled) == []
+    assert max(peak_memory(pid) for pid in workers) < MEMORY
+    assert max(written_to_disk(pid) for pid in workers) < DISK
+
+
+def peak_memory(pid):
+    """Bytes, of the process's whole life."""
+    return number_in('/proc/%d/status' % pid, 'VmHWM') * 1024
+
+
+def written_to_disk(pid):
+    """Bytes, those in files that are gone included."""
+    return number_in('/proc/%d/io' % pid, 'write_bytes')
+
+
+def number_in(path, name):
+    with open(path) as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(name + ':'))

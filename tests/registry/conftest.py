@@ -1,0 +1,280 @@
+# -*- coding: utf-8 -*-
+"""The real docker-registry, two releases of it, on the real Swift, each with and without the Redis LRU.
+
+A `deployment` is what the walk-through ends with: the walk-through's environment variables, the release's own sample
+configuration, and a container that is not there yet. `registry` and `other` are two processes of it, as on two machines.
+
+The driver is installed beside the registries and not here: run this folder with `pytest --confcutdir=tests/registry`.
+
+SWIFT_PYTHON    a Python that has OpenStack Swift
+REGISTRY_TEST_REQUIRE   what must not be skipped for want of it: swift, redis, registry, or all; comma-separated
+REGISTRY_ENVS, REGISTRY_DRIVER  see release.py
+"""
+import os
+import shutil
+import sys
+import uuid
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from container import Container  # noqa: E402
+from fake_swift import FakeSwift  # noqa: E402
+from processes import Redis, Registry  # noqa: E402
+from release import CannotInstall, RELEASES, Release, source_distribution  # noqa: E402
+import swift_process  # noqa: E402
+from v1_client import V1Client  # noqa: E402
+import v1_image  # noqa: E402
+
+LISTING_LIMIT = 20  # names in a page of Swift's listing: a repository of a dozen tags is more than one
+LOG_LINES = 60  # of each registry, shown when a test fails
+ROOT = 'team/registry'  # STORAGE_PATH, without the slashes around it
+
+
+def missing(what, why):
+    """Skip a test for want of something, unless that must be there."""
+    required = os.environ.get('REGISTRY_TEST_REQUIRE', '').split(',')
+    if what in required or 'all' in required:
+        pytest.fail('%s is required: %s' % (what, why))
+    pytest.skip('%s: %s' % (what, why))
+
+
+class Deployment(object):
+    """Registries of one release on one container of one Swift.
+
+    :param swift: has `auth_url`, `user` and `key` of a v1 login
+    :param redis: the cache they share, or None
+    """
+
+    def __init__(self, folder, release, swift, redis=None, container_name=None):
+        self.release = release
+        self.swift = swift
+        self.redis = redis
+        self.container_name = container_name or 'registry-' + uuid.uuid4().hex[:8]
+        self.registries = []
+        self.more = {}  # settings beyond those of the walk-through
+        self._folder = folder
+        self._pair = {}
+
+    def names(self, prefix=''):
+        """Paths below STORAGE_PATH of all objects that begin with `prefix`, as Swift has them."""
+        return [name[len(ROOT) + 1:] for name in self._container().names('%s/%s' % (ROOT, prefix))]
+
+    def read(self, path):
+        """The bytes at a path below STORAGE_PATH, as Swift has them."""
+        return self._container().read('%s/%s' % (ROOT, path))
+
+    def segments(self, path):
+        """(path, size) of each segment that a large object is made of."""
+        return [(name[len(ROOT) + 1:], size) for name, size in self._container().segments('%s/%s' % (ROOT, path))]
+
+    def _container(self):
+        return Container(self.swift, self.container_name)
+
+    def settings(self):
+        """The walk-through's `-e` options, Redis's if there is one, and `more`."""
+        settings = {
+            'SETTINGS_FLAVOR': 'swift', 'OS_AUTH_URL': self.swift.auth_url, 'OS_AUTH_VERSION': '1',
+            'OS_USERNAME': self.swift.user, 'OS_PASSWORD': self.swift.key, 'OS_CONTAINER': self.container_name,
+            'GUNICORN_WORKERS': '2', 'STORAGE_PATH': '/%s' % ROOT}
+        for cache in ('CACHE', 'CACHE_LRU') if self.redis else ():
+            settings.update({cache + '_REDIS_HOST': '127.0.0.1', cache + '_REDIS_PORT': str(self.redis.port)})
+        return dict(settings, **self.more)
+
+    def begin(self, without=(), **more):
+        """A `Registry` that was told to start, with other settings or without some."""
+        settings = dict((name, value) for name, value in dict(self.settings(), **more).items() if name not in without)
+        self.registries.append(Registry(self.release, new_folder(self._folder), settings))
+        return self.registries[-1]
+
+    def start(self, without=(), **more):
+        """A `Registry` that answers, with other settings or without some."""
+        return self.begin(without, **more).wait_for_ping()
+
+    def one_of_pair(self, which):
+        """The first or the second of two that run as long as the deployment does."""
+        if which not in self._pair:
+            self._pair[which] = self.start()
+        return self._pair[which]
+
+    def stop(self):
+        while self.registries:
+            self.registries.pop().stop()
+
+
+def new_folder(parent):
+    folder = os.path.join(str(parent), uuid.uuid4().hex[:8])
+    os.makedirs(folder)
+    return folder
+
+
+# What is made once
+
+
+@pytest.fixture(scope='session')
+def releases(tmpdir_factory):
+    """Makes a `Release` of a version, once."""
+    made = {}
+    folder = str(tmpdir_factory.mktemp('driver'))
+
+    def release(version):
+        if version not in made:
+            try:
+                driver = os.environ.get('REGISTRY_DRIVER') or source_distribution(new_folder(folder))
+                made[version] = Release(version, driver)
+            except (CannotInstall, OSError) as error:
+                missing('registry', error)
+        return made[version]
+
+    return release
+
+
+@pytest.fixture(scope='session')
+def real_swift():
+    python = os.environ.get('SWIFT_PYTHON', '')
+    if not os.path.exists(python):
+        missing('swift', 'SWIFT_PYTHON names no Python with OpenStack Swift (tox -e swift makes one)')
+    node = swift_process.start(python, listing_limit=LISTING_LIMIT)
+    yield node
+    node.stop()
+
+
+@pytest.fixture(scope='session')
+def image(tmpdir_factory):
+    """Three layers of real files, one of them larger than a segment; the same for all."""
+    folder = tmpdir_factory.mktemp('image')
+    yield v1_image.real_image(folder)
+    shutil.rmtree(str(folder))
+
+
+@pytest.fixture
+def small_image(tmpdir):
+    """Makes images of small layers, each time another."""
+    return lambda layers=1: v1_image.small_image(tmpdir, layers)
+
+
+# Deployments
+
+
+@pytest.fixture(scope='session', params=RELEASES, ids=['registry' + version.replace('.', '') for version in RELEASES])
+def release(request, releases):
+    return releases(request.param)
+
+
+@pytest.fixture(scope='session', params=['', 'redis'], ids=['plain', 'redis'])
+def cache(request, release, tmpdir_factory):
+    """The Redis that is the LRU cache, or None; another for each release: core's keys do not tell containers apart."""
+    server = start_redis(tmpdir_factory.mktemp('redis')) if request.param else None
+    yield server
+    if server:
+        server.stop()
+
+
+@pytest.fixture
+def own_redis(tmpdir):
+    """A Redis for the test alone, which it may stop."""
+    server = start_redis(tmpdir.mkdir('redis'))
+    yield server
+    server.stop()
+
+
+def start_redis(folder):
+    try:
+        return Redis(str(folder))
+    except OSError as error:
+        missing('redis', 'redis-server: %s' % error)
+
+
+@pytest.fixture(scope='session')
+def deployment(release, cache, real_swift, tmpdir_factory):
+    made = Deployment(tmpdir_factory.mktemp('registry'), release, real_swift, cache)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def deploy(tmpdir):
+    """Makes further deployments, which end with the test; arguments as of `Deployment`."""
+    made = []
+    yield lambda *arguments: made.append(Deployment(tmpdir, *arguments)) or made[-1]
+    for deployment in made:
+        deployment.stop()
+
+
+@pytest.fixture
+def registry(deployment):
+    return deployment.one_of_pair('registry')
+
+
+@pytest.fixture
+def other(deployment):
+    return deployment.one_of_pair('other')
+
+
+@pytest.fixture
+def client(registry):
+    return V1Client(registry.address)
+
+
+@pytest.fixture
+def other_client(other):
+    return V1Client(other.address)
+
+
+@pytest.fixture
+def name():
+    """A repository that no other test uses."""
+    return 'team/%s' % uuid.uuid4().hex[:12]
+
+
+@pytest.fixture(scope='session')
+def pushed(deployment, image):
+    """Name of a repository that holds `image` as `latest`, for tests that only read."""
+    name = 'team/pushed'
+    V1Client(deployment.one_of_pair('registry').address).push(name, image, 'latest')
+    return name
+
+
+# On the fake Swift, for what a real one does not do on demand
+
+
+@pytest.fixture(scope='session')
+def fake_server():
+    with FakeSwift() as server:
+        yield server
+
+
+@pytest.fixture(scope='session')
+def fake_deployment(release, cache, fake_server, tmpdir_factory):
+    """A deployment on the fake Swift, whose `registry` gives up soon."""
+    made = Deployment(tmpdir_factory.mktemp('registry'), release, fake_server, cache)
+    made.more = {'SWIFT_RETRIES': '1', 'SWIFT_RETRY_MAX_WAIT': '0'}
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def fake(fake_server):
+    """The fake Swift, in good health before and after the test."""
+    yield fake_server
+    fake_server.clear_faults()
+
+
+@pytest.fixture
+def on_fake(fake_deployment):
+    """A client of a registry on the fake Swift."""
+    return V1Client(fake_deployment.one_of_pair('registry').address)
+
+
+# What the registries had to say, when a test fails
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.failed:
+        for value in getattr(item, 'funcargs', {}).values():
+            for server in value.registries if isinstance(value, Deployment) else ():
+                lines = server.log().splitlines()[-LOG_LINES:]
+                report.sections.append(('log of the registry on port %d' % server.port, '\n'.join(lines)))

@@ -1,0 +1,259 @@
+"""The command line: what stops a start, where settings come from, what the help says."""
+import logging
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from docker_registry.core.exceptions import ConfigError
+from docker_registry.drivers.swift import SETTINGS, __version__
+from docker_registry.v2 import cli, config, storage_settings
+from registry_process import Serving, environment, run, until
+from test_server import make_certificate
+
+SECRET = 'no-one-may-see-this'
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch):
+    for name in [name for setting in SETTINGS for name in setting.environment] + ['DOCKER_REGISTRY_CONFIG', 'SETTINGS_FLAVOR']:
+        monkeypatch.delenv(name, raising=False)
+
+
+def failed_start(environ, *arguments):
+    """The one line with which a start fails, after a few seconds at most."""
+    started = time.monotonic()
+    status, output, errors = run('serve', '--port', '0', *arguments, environ=environ)
+    assert (status, output) == (1, ''), errors
+    assert time.monotonic() - started < 15
+    line, = errors.splitlines()
+    assert SECRET not in line
+    return line
+
+
+# Starts that fail
+
+
+@pytest.mark.parametrize('changes, named', [
+    ({'OS_AUTH_URL': None}, 'OS_AUTH_URL'),
+    ({'OS_USERNAME': None}, 'OS_USERNAME'),
+    ({'OS_PASSWORD': None}, 'OS_PASSWORD'),
+    ({'OS_CONTAINER': None}, 'OS_CONTAINER'),
+    ({'OS_PASSWORD': SECRET}, 'OS_PASSWORD'),
+    ({'OS_PASSWORD': None, 'OS_PASSWORD_FILE': '/nowhere/password'}, 'OS_PASSWORD_FILE'),
+    ({'OS_AUTH_VERSION': '4'}, 'OS_AUTH_VERSION'),
+    ({'OS_AUTH_URL': 'http://127.0.0.1:1/auth/v1.0'}, 'OS_AUTH_URL'),
+    ({'OS_AUTH_URL': 'http://no-such-host.invalid/auth/v1.0'}, 'OS_AUTH_URL'),
+    ({'SWIFT_CREATE_CONTAINER': 'no'}, 'OS_CONTAINER'),
+    ({'SWIFT_SEGMENT_SIZE': 'large'}, 'SWIFT_SEGMENT_SIZE'),
+    ({'REGISTRY_MANIFEST_LIMIT': 'large'}, 'REGISTRY_MANIFEST_LIMIT'),
+    ({'GUNICORN_WORKERS': '0'}, 'GUNICORN_WORKERS'),
+    ({'LOGLEVEL': 'chatty'}, 'LOGLEVEL'),
+    ({'DOCKER_REGISTRY_CONFIG': '/nowhere/config.yml'}, 'DOCKER_REGISTRY_CONFIG'),
+    ({'REGISTRY_TLS_CERTIFICATE': '/nowhere/certificate.pem'}, 'REGISTRY_TLS_CERTIFICATE'),
+    ({'REGISTRY_TLS_KEY': '/nowhere/key.pem'}, 'REGISTRY_TLS_CERTIFICATE'),
+], ids=lambda value: ' '.join(f'{name}={text}' for name, text in value.items()) if isinstance(value, dict) else '')
+def test_a_wrong_or_missing_setting_stops_the_start_with_one_line_that_names_it(fake, changes, named):
+    assert named in failed_start(environment(fake, **changes))
+
+
+def test_a_swift_that_does_not_answer_stops_the_start(fake):
+    with socket.create_server(('127.0.0.1', 0)) as silent:
+        url = 'http://127.0.0.1:%d/auth/v1.0' % silent.getsockname()[1]
+        code = ('import sys; from docker_registry.v2 import cli, storage_settings\n'
+                'storage_settings.IMPATIENT.update(swift_read_timeout=1); sys.exit(cli.main(["serve", "--port", "0"]))')
+        done = subprocess.run([sys.executable, '-c', code], env=environment(fake, OS_AUTH_URL=url), capture_output=True, text=True,
+                              timeout=30)
+
+    assert (done.returncode, done.stderr.count('\n')) == (1, 1)
+    assert 'OS_AUTH_URL' in done.stderr
+
+
+def test_a_port_that_is_taken_stops_the_start_before_swift_is_asked(fake):
+    with socket.create_server(('127.0.0.1', 0)) as taken:
+        line = failed_start(environment(fake), '--port', str(taken.getsockname()[1]))
+
+    assert 'REGISTRY_PORT' in line and 'in use' in line
+    assert not fake.requests
+
+
+def test_a_key_with_a_password_stops_the_start(fake, tmp_path):
+    make_certificate(tmp_path)
+    subprocess.run(['openssl', 'ec', '-in', tmp_path / 'key.pem', '-aes256', '-passout', 'pass:x', '-out', tmp_path / 'locked.pem'],
+                   check=True, capture_output=True)
+
+    line = failed_start(environment(fake), '--tls-certificate', str(tmp_path / 'certificate.pem'),
+                        '--tls-key', str(tmp_path / 'locked.pem'))
+
+    assert 'password' in line
+
+
+# Where settings come from
+
+
+def test_the_variables_of_the_walk_through(real_swift, tmp_path):
+    environ = environment(real_swift, SETTINGS_FLAVOR='swift', GUNICORN_WORKERS='3')
+    with Serving(tmp_path, environ) as server:
+        assert server.request('GET', '/readyz')[0] == 200
+        until(lambda: len(server.workers) == 3)
+
+
+def test_a_password_out_of_a_file(real_swift, tmp_path):
+    (tmp_path / 'password').write_text(real_swift.key + '\n')
+    environ = environment(real_swift, OS_PASSWORD=None, OS_PASSWORD_FILE=tmp_path / 'password')
+    with Serving(tmp_path, environ) as server:
+        assert server.request('GET', '/readyz')[0] == 200
+
+
+def test_images_lie_below_files_unless_set_otherwise(fake, tmp_path):
+    for path, begin in ((None, 'files/docker/'), ('mine', 'mine/docker/'), ('/', 'docker/')):
+        environ = environment(fake, OS_CONTAINER='root', STORAGE_PATH=path)
+        with Serving(tmp_path, environ) as server:
+            digest = 'sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824'
+            assert server.request('POST', f'/v2/a/blobs/uploads/?digest={digest}', b'hello')[0] == 201
+        assert {name for name in fake.container('root') if name.startswith(begin)}, path
+
+
+V1_CONFIG = """
+common: &common
+    loglevel: _env:LOGLEVEL:info
+    storage_redirect: _env:STORAGE_REDIRECT
+s3:
+    <<: *common
+    storage: s3
+swift: &swift
+    <<: *common
+    storage: swift
+    storage_path: _env:STORAGE_PATH:/registry
+    swift_authurl: _env:OS_AUTH_URL
+    swift_container: _env:OS_CONTAINER
+    swift_user: _env:OS_USERNAME
+    swift_password: _env:OS_PASSWORD
+    swift_tenant_name: _env:OS_TENANT_NAME
+    swift_region_name: ~
+prod:
+    <<: *swift
+    storage_path: prod
+    swift_auth_version: 1
+    swift_password: 0123
+    swift_insecure: no
+"""
+
+
+@pytest.fixture
+def v1_config(tmp_path):
+    (tmp_path / 'config.yml').write_text(V1_CONFIG)
+    return str(tmp_path / 'config.yml')
+
+
+def test_the_configuration_of_the_v1_registry(real_swift, tmp_path, v1_config):
+    environ = environment(real_swift, DOCKER_REGISTRY_CONFIG=v1_config, SETTINGS_FLAVOR='swift')
+    with Serving(tmp_path, environ) as server:
+        assert server.request('GET', '/readyz')[0] == 200
+
+
+def test_a_section_inherits_and_its_values_stay_text(v1_config):
+    section = storage_settings.read({'DOCKER_REGISTRY_CONFIG': v1_config, 'SETTINGS_FLAVOR': 'prod'})
+
+    assert section['swift_password'] == '0123'
+    assert section['storage_path'] == 'prod'
+    assert section['swift_container'] == '_env:OS_CONTAINER'
+    assert section['swift_region_name'] is None
+
+
+def test_the_configuration_file_says_where_the_root_is(monkeypatch, v1_config):
+    for name, value in {'OS_AUTH_URL': 'http://swift/v1.0', 'OS_USERNAME': 'a:b', 'OS_PASSWORD': 'c', 'OS_CONTAINER': 'd'}.items():
+        monkeypatch.setenv(name, value)
+    section = storage_settings.read({'DOCKER_REGISTRY_CONFIG': v1_config})
+
+    assert storage_settings.open_storage(section)._root == 'registry'
+    assert storage_settings.open_storage({})._root == 'files'
+
+
+def test_without_a_flavor_it_is_the_section_swift(v1_config):
+    assert storage_settings.read({'DOCKER_REGISTRY_CONFIG': v1_config})['storage'] == 'swift'
+
+
+def test_a_flavor_without_a_file_is_ignored():
+    assert storage_settings.read({'SETTINGS_FLAVOR': 's3'}) == {}
+
+
+@pytest.mark.parametrize('flavor, says', [('s3', 'storage: s3'), ('nothing', 'swift, prod')])
+def test_a_section_that_is_not_for_swift(v1_config, flavor, says):
+    with pytest.raises(ConfigError, match='SETTINGS_FLAVOR.*' + says):
+        storage_settings.read({'DOCKER_REGISTRY_CONFIG': v1_config, 'SETTINGS_FLAVOR': flavor})
+
+
+@pytest.mark.parametrize('text', ['swift: {swift_password: %s' % SECRET, '- a list', '\xff'])
+def test_a_broken_configuration_file_is_named_and_not_quoted(tmp_path, text):
+    (tmp_path / 'config.yml').write_bytes(text.encode('latin-1'))
+    with pytest.raises(ConfigError, match='DOCKER_REGISTRY_CONFIG') as caught:
+        storage_settings.read({'DOCKER_REGISTRY_CONFIG': str(tmp_path / 'config.yml')})
+
+    assert SECRET not in str(caught.value)
+
+
+def settings(*arguments, **environ):
+    return cli.server_settings(cli.parser().parse_args(['serve', *arguments]), environ)
+
+
+def test_the_command_line_comes_before_the_environment():
+    assert settings('--port', '5001', REGISTRY_PORT='5002').port == 5001
+    assert settings(REGISTRY_PORT='5002').port == 5002
+    assert settings().port == 5000
+
+
+@pytest.mark.parametrize('port', ['70000', '-1', 'http', '5.0'])
+def test_a_wrong_port_is_named(port):
+    with pytest.raises(ConfigError, match='REGISTRY_PORT'):
+        settings(REGISTRY_PORT=port)
+
+
+def test_what_docker_and_kubernetes_put_into_registry_port_is_no_setting():
+    assert settings(REGISTRY_PORT='tcp://10.0.0.1:5000').port == 5000
+
+
+def test_a_pool_smaller_than_the_threads_is_warned_of(fake, tmp_path):
+    with Serving(tmp_path, environment(fake, SWIFT_POOL_SIZE='4')) as server:
+        assert 'SWIFT_POOL_SIZE' in server.log
+
+
+# Help
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(['--version'])
+
+    assert (end.value.code, capsys.readouterr().out) == (0, f'registry-swift {__version__}\n')
+
+
+@pytest.mark.parametrize('arguments', [['--help'], ['serve', '--help'], ['check', '--help']])
+def test_the_help_names_every_variable(capsys, arguments):
+    with pytest.raises(SystemExit):
+        cli.main(arguments)
+    text = capsys.readouterr().out
+
+    names = [name for setting in SETTINGS for name in setting.environment]
+    names += [name + '_FILE' for setting in SETTINGS if setting.secret for name in setting.environment[:1]]
+    names += ['REGISTRY_' + name.upper() for name in config.Config.__dataclass_fields__]
+    names += ['REGISTRY_PORT', 'GUNICORN_WORKERS', 'DOCKER_REGISTRY_CONFIG', 'SETTINGS_FLAVOR', 'LOGLEVEL']
+    assert [name for name in names if name not in text] == []
+
+
+def test_no_command_is_an_error_that_names_the_commands(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main([])
+
+    assert end.value.code == 2
+    assert 'COMMAND' in capsys.readouterr().err
+
+
+def test_the_driver_is_quiet_only_for_as_long_as_asked():
+    logger = logging.getLogger('docker_registry.drivers.swift')
+    before = logger.getEffectiveLevel()
+    with storage_settings.quiet():
+        assert not logger.isEnabledFor(logging.WARNING)
+
+    assert logger.getEffectiveLevel() == before
