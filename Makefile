@@ -2,13 +2,14 @@
 PYTHON ?= python3.11
 TOX = .venv/bin/tox
 
-.PHONY: help test bench clean
+.PHONY: help run test bench clean
 
 help:
+	@echo 'make run            a registry on 127.0.0.1:5000 with a Swift of its own, or the one that OS_* name'
 	@echo 'make test           all tests, for all the Pythons and servers that are here'
 	@echo 'make test ENVS=py27 some of the environments of tox.ini (space-separated)'
 	@echo 'make bench          the driver beside the 0.2.1 release, on a real Swift'
-	@echo 'make clean          remove what these have made'
+	@echo 'make clean          remove what these have made, but for the images of make run in ./swift-data'
 
 .venv/made: Makefile
 	$(PYTHON) -m venv .venv
@@ -18,8 +19,11 @@ help:
 test: .venv/made
 	.venv/bin/python tools/run_tests.py $(ENVS)
 
+run:
+	@exec $(PYTHON) tools/run_registry.py $(ARGS)
+
 bench:
 	$(PYTHON) benchmarks/driver.py $(ARGS)
 
 clean:
-	rm -rf .venv .tox .bench build dist *.egg-info
+	rm -rf .venv .venv-run .tox .bench build dist *.egg-info
