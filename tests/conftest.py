@@ -120,7 +120,7 @@ def put_raw(storage):
 
 @pytest.fixture
 def free_connections():
-    return lambda storage: storage._swift._pool._places.qsize()
+    return lambda storage: storage._swift._pool.free()
 
 
 @pytest.fixture

@@ -424,10 +424,7 @@ class _Pool(object):
     def _place(self):
         deadline = time.time() + self._settings.pool_timeout
         while True:
-            try:
-                self.give_back(self._dropped.popleft(), False)
-            except IndexError:
-                pass
+            self.free()
             left = deadline - time.time()
             try:
                 return self._places.get(timeout=max(0, min(left, 1)))  # what is dropped meanwhile wakes nobody
@@ -443,11 +440,16 @@ class _Pool(object):
 
     def drop(self, connection):
         """`give_back` for the garbage collector: it may run in a thread that holds the lock of the places just now."""
-        if self._places.mutex.acquire(False):
-            self._places.mutex.release()
-            self.give_back(connection, False)
-        else:
-            self._dropped.append(connection)
+        connection.close()
+        self._dropped.append(None)
+
+    def free(self):
+        """How many connections may be taken, those included that were dropped."""
+        try:
+            while True:
+                self._places.put(self._dropped.popleft())
+        except IndexError:
+            return self._places.qsize()
 
 
 def _connection(url, settings):

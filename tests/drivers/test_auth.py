@@ -570,11 +570,13 @@ class TlsRelay(object):
 
 @pytest.fixture(scope='module')
 def certificates(tmpdir_factory):
-    """A private CA, and a certificate of localhost that it signed: paths by name."""
+    """A private CA `ca.pem`, a certificate of localhost that it signed, `server.pem`, and another CA, `other.pem`."""
     folder = tmpdir_factory.mktemp('certificates')
     folder.join('san').write('subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth\n')
     for command in (
             'req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 3 -subj /CN=private-ca '
+            '-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign',
+            'req -x509 -newkey rsa:2048 -nodes -keyout other.key -out other.pem -days 3 -subj /CN=other-ca '
             '-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign',
             'req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=localhost',
             'x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.pem -days 3 -extfile san'):
@@ -624,7 +626,7 @@ class TestTls(object):
         assert Storage(config=config).exists('o')
 
     def test_another_ca_is_not_trusted(self, config, certificates):
-        error = refusal(Storage(config=dict(config, swift_cacert=str(certificates.join('server.pem')))).exists, 'o')
+        error = refusal(Storage(config=dict(config, swift_cacert=str(certificates.join('other.pem')))).exists, 'o')
 
         assert type(error) is exceptions.ConfigError and 'swift_cacert' in str(error)
 

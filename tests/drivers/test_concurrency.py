@@ -311,7 +311,7 @@ jobs = [gevent.spawn(work, number) for number in range(12)]
 gevent.joinall(jobs, timeout=40)
 assert [job.value for job in jobs] == list(range(12)), [repr(job.exception) for job in jobs]
 assert most[0] == 12, 'one after the other'
-assert storage._swift._pool._places.qsize() == 24
+assert storage._swift._pool.free() == 24
 
 # greenlets that are killed, as gunicorn does with a client that went, lose no connection
 def slow():
@@ -325,7 +325,7 @@ with gevent.Timeout(0.02, False):
     slow()
 del jobs
 import gc; gc.collect()
-assert storage._swift._pool._places.qsize() == 24, storage._swift._pool._places.qsize()
+assert storage._swift._pool.free() == 24, storage._swift._pool._places.qsize()
 storage.remove('g')
 print('done')
 '''

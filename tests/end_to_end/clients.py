@@ -32,6 +32,8 @@ class Skopeo:
 
 
 class Podman:
+    """podman with images of its own. On runc, as docker: crun, its other runtime, does without cgroups of both versions."""
+
     def __init__(self, folder):
         self._folder = folder
 
@@ -40,7 +42,7 @@ class Podman:
         places = [word for option in ('root', 'runroot', 'tmpdir') for word in
                   ('--' + option, os.path.join(self._folder, option))]
         return run(['podman', '--storage-driver', 'vfs', '--cgroup-manager', 'cgroupfs', '--events-backend', 'none',
-                    *places, *words], {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': self._folder})
+                    '--runtime', 'runc', *places, *words], {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': self._folder})
 
 
 def run(words, environment):

@@ -124,7 +124,7 @@ def skopeo(folder):
 
 @pytest.fixture
 def podman(folder):
-    need('podman')
+    need('podman', 'runc')
     podman = clients.Podman(folder)
     yield podman
     podman('rm', '--all', '--force')
