@@ -105,11 +105,6 @@ class Server:
             os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
-    def kill_workers(self):
-        """`kill -9` for every worker; the server starts others."""
-        for pid in self.workers:
-            os.kill(pid, signal.SIGKILL)
-
 
 class Registry(Server):
     """`registry-swift serve`, set up by nothing but the environment variables of the walk-through."""
@@ -117,10 +112,18 @@ class Registry(Server):
     ready_path = '/readyz'
 
     def __init__(self, folder, swift, container, workers=2, port=None):
-        port = port or free_port()
+        port, self._worker_count = port or free_port(), workers
         super().__init__([program('registry-swift'), 'serve', '--host', '127.0.0.1', '--port', str(port)], folder, {
             'OS_AUTH_URL': swift.auth_url, 'OS_AUTH_VERSION': '1', 'OS_USERNAME': swift.user, 'OS_PASSWORD': swift.key,
             'OS_CONTAINER': container, 'GUNICORN_WORKERS': str(workers), 'TMPDIR': folder}, port)
+
+    def _is_ready(self):
+        return super()._is_ready() and len(self.workers) == self._worker_count
+
+    def kill_workers(self):
+        """`kill -9` for every worker; the server starts others."""
+        for pid in self.workers:
+            os.kill(pid, signal.SIGKILL)
 
 
 class Distribution(Server):

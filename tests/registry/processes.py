@@ -133,7 +133,9 @@ class Registry(Server):
             # gevent 1.1 does so when told: or else every worker but the first hangs at its start
             'GEVENT_NOWAITPID': '1',
             # after a client that hung up for good nobody should wait the stock hour for it
-            'GUNICORN_GRACEFUL_TIMEOUT': '3'}, **settings)
+            'GUNICORN_GRACEFUL_TIMEOUT': '3',
+            # by its own choice it replaces each worker after 100 requests, and then drops one that comes at that moment
+            'GUNICORN_OPTS': '["--max-requests", "0"]'}, **settings)
         self._workers = int(environment['GUNICORN_WORKERS'])
         Server.__init__(self, _start(release, port, environment['GUNICORN_WORKERS']), folder, environment, port)
 
@@ -154,7 +156,7 @@ class Registry(Server):
 
     def kill_workers(self, number=None):
         """kill -9 so many workers, or all; returns when gunicorn has others in their place."""
-        wait_until(lambda: len(self.children()) == self._workers)  # it also replaces each after 100 requests
+        wait_until(lambda: len(self.children()) == self._workers)
         killed = self.children()[:number]
         for pid in killed:
             kill(pid, signal.SIGKILL)
@@ -165,6 +167,6 @@ def _start(release, port, workers):
     if release.version == '0.9.1':
         return [release.program('docker-registry')]
     # Its own program listens on every interface, which is nothing to do on other people's machines. These are its options,
-    # without --debug: that is only more log.
-    return [release.program('gunicorn'), '--access-logfile', '-', '--max-requests', '100', '--graceful-timeout', '3',
-            '-t', '3600', '-k', 'gevent', '-b', '127.0.0.1:%d' % port, '-w', workers, 'docker_registry.wsgi:application']
+    # without --debug, which is only more log, and with what the environment says above.
+    return [release.program('gunicorn'), '--access-logfile', '-', '--graceful-timeout', '3', '-t', '3600', '-k', 'gevent',
+            '-b', '127.0.0.1:%d' % port, '-w', workers, 'docker_registry.wsgi:application']
