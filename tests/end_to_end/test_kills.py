@@ -16,26 +16,26 @@ SENT = 70 * MiB  # by the client when its server dies: some parts are stored by 
 
 @contextlib.contextmanager
 def in_background(call, *arguments):
-    """Lets the call run meanwhile; at the end waits for its end and gives its result to `result()`, or raises its error."""
-    outcome = []
+    """Lets the call run meanwhile; waits for its end, and raises the error that it ended with."""
+    errors = []
 
     def run():
         try:
-            outcome.append((call(*arguments), None))
+            call(*arguments)
         except BaseException as error:
-            outcome.append((None, error))
+            errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    yield thread
+    yield
     thread.join(120)
     assert not thread.is_alive(), 'it goes on and on'
-    if outcome[0][1]:
-        raise outcome[0][1]
+    if errors:
+        raise errors[0]
 
 
 class Watcher:
-    """Asks a server for blobs and a manifest again and again; `seen` is all that it was given, `status` or `whole`."""
+    """Asks a server for blobs and a manifest again and again; `seen` is all that it got: `whole`, or a status."""
 
     def __init__(self, server, repository, image):
         self._server, self._repository, self._image = server, repository, image
