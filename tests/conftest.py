@@ -20,6 +20,12 @@ LISTING_LIMIT = 20  # small, so that a few dozen objects are several pages
 CREDENTIALS = sorted(set(name for setting in driver_module.SETTINGS for name in setting.environment))
 
 
+#: Configuration of a driver for the Swift that OS_* name; {} without them.
+LIVE = dict((setting.key, os.environ[name]) for setting in driver_module.SETTINGS
+            for name in reversed(setting.environment) if name in os.environ)
+NO_LIVE = 'OS_AUTH_URL, OS_USERNAME, OS_PASSWORD and OS_CONTAINER name no Swift'
+
+
 def missing(what, why):
     """Skip a test for want of something, unless that must be there."""
     required = os.environ.get('REGISTRY_TEST_REQUIRE', '').split(',')
@@ -28,13 +34,14 @@ def missing(what, why):
     pytest.skip('%s: %s' % (what, why))
 
 
-@pytest.fixture(scope='session')
-def live_environment():
-    return dict((name, os.environ[name]) for name in CREDENTIALS if name in os.environ)
+def pytest_sessionstart(session):
+    if SWIFTS == ['live'] and 'swift_authurl' not in LIVE:
+        required = set(os.environ.get('REGISTRY_TEST_REQUIRE', '').split(',')) & set(['live', 'all'])
+        pytest.exit('nothing is tested: ' + NO_LIVE, 1 if required else 0)
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch, live_environment):
+def clean_environment(monkeypatch):
     """A test says all its settings itself."""
     for name in CREDENTIALS:
         monkeypatch.delenv(name, raising=False)
@@ -65,15 +72,13 @@ def settings_for(server, **more):
 
 
 @pytest.fixture(params=SWIFTS)
-def swift_config(request, live_environment):
+def swift_config(request):
     """Configuration of a driver on each Swift in turn, in a place of its own."""
     place = 'driver-test-%s' % uuid.uuid4().hex[:12]
     if request.param == 'live':
-        if not live_environment:
-            missing('live', 'OS_AUTH_URL, OS_USERNAME, OS_PASSWORD and OS_CONTAINER name no Swift')
-        config = dict((setting.key, live_environment[name]) for setting in driver_module.SETTINGS
-                      for name in reversed(setting.environment) if name in live_environment)
-        config.update(swift_segment_size='1MiB', swift_pool_size=6, storage_path=place)
+        if 'swift_authurl' not in LIVE:
+            missing('live', NO_LIVE)
+        config = dict(LIVE, swift_segment_size='1MiB', swift_pool_size=6, storage_path=place)
     elif request.param == 'real':
         config = settings_for(request.getfixturevalue('real_swift'), swift_container=place, storage_path='root')
     else:

@@ -6,6 +6,7 @@ env_list. What must not be left out is named by REGISTRY_TEST_REQUIRE (`all`: no
 """
 
 import concurrent.futures
+import contextlib
 import glob
 import os
 import pathlib
@@ -16,6 +17,9 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / 'tests'))
+import swift_process  # noqa: E402
+
 TOX = ROOT / '.tox'
 ENVIRONMENTS = 'swift py27 py310 py311 py312 py313 core core3 registry packaging v2 softlayer e2e'.split()
 PYTHON_OF = {'core': '2.7', 'registry': '2.7'}  # the others have theirs in their name, or take 3.11
@@ -26,7 +30,6 @@ PROGRAMS = {
 FIRST = ['swift']  # makes the Swift that others start
 ALONE = ['e2e']  # measures, or needs the machine for itself
 LARGE = ['py311', 'e2e']  # once is enough for what takes gigabytes
-NOT_REQUIRED = ['softlayer']  # needs somebody's credentials
 
 
 def main(wanted):
@@ -73,8 +76,6 @@ def why_not(name):
     absent = [program for program in PROGRAMS.get(name, ()) if not shutil.which(program)]
     if absent:
         return 'no ' + ', '.join(absent)
-    if name == 'softlayer' and not os.environ.get('OS_AUTH_URL'):
-        return 'OS_AUTH_URL, OS_USERNAME, OS_PASSWORD and OS_CONTAINER name no Swift'
     return None
 
 
@@ -96,6 +97,18 @@ def build_sdist():
     return str(next(folder.glob('*.tar.gz')))
 
 
+@contextlib.contextmanager
+def somebodys_swift(name, environment):
+    """For `softlayer`, if OS_* name no Swift: one of our own in its place, which proves the environment at least."""
+    if name != 'softlayer' or os.environ.get('OS_AUTH_URL'):
+        yield
+        return
+    with swift_process.start(str(TOX / 'swift' / 'bin' / 'python')) as node:
+        environment.update(OS_AUTH_URL=node.auth_url, OS_AUTH_VERSION='1', OS_USERNAME=node.user, OS_PASSWORD=node.key,
+                           OS_CONTAINER='softlayer')
+        yield
+
+
 class Result:
     def __init__(self, name, status, seconds, summary):
         self.name, self.status, self.seconds, self.summary = name, status, seconds, summary
@@ -108,7 +121,7 @@ def run(name, sdist):
         environment.pop('LARGE', None)
     began = time.monotonic()
     log = TOX / (name + '.log')
-    with open(log, 'w') as output:
+    with open(log, 'w') as output, somebodys_swift(name, environment):
         status = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                                 env=environment).returncode
     text = log.read_text(errors='replace')
@@ -143,7 +156,7 @@ def report(wanted, results, left_out):
 
 def is_required(name):
     required = os.environ.get('REGISTRY_TEST_REQUIRE', '').split(',')
-    return name not in NOT_REQUIRED and ('all' in required or name in required)
+    return 'all' in required or name in required
 
 
 if __name__ == '__main__':

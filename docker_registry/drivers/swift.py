@@ -693,6 +693,7 @@ def _log_in_v1(settings):
     connection.requests_args['timeout'] = _timeout(settings, 0)
     try:
         answer = connection.request('GET', path, None, headers)
+        answer.close()  # swiftclient's `close` passes over an answer that is an error
     except _NETWORK_ERRORS as error:
         raise _unreachable('swift_authurl (OS_AUTH_URL) %s' % settings.authurl, error, passing=True)
     finally:

@@ -14,7 +14,7 @@ from docker_registry.core import driver
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import fake_swift  # noqa: E402
 import swift_process  # noqa: E402
-from conftest import SWIFTS, clean_up, settings_for  # noqa: E402
+from conftest import LIVE, NO_LIVE, SWIFTS, clean_up, settings_for  # noqa: E402
 
 PLACE = 'core-suite-%s' % uuid.uuid4().hex[:12]
 
@@ -42,9 +42,9 @@ class Live(object):
     """The one that OS_* name; without them there is nothing to run."""
 
     def __init__(self):
-        if not os.environ.get('OS_AUTH_URL'):
-            raise unittest.SkipTest('OS_AUTH_URL, OS_USERNAME, OS_PASSWORD and OS_CONTAINER name no Swift')
-        self.config = {'storage_path': PLACE}
+        if 'swift_authurl' not in LIVE:
+            raise unittest.SkipTest(NO_LIVE)
+        self.config = dict(LIVE, storage_path=PLACE)
 
     def stop(self):
         clean_up(self.config)
