@@ -1272,11 +1272,15 @@ class _Cache(object):
     core's own decorators write Redis first, so that a failed write is remembered as done, and know their path only
     as a positional argument. Here whoever changes an object first marks its key, which readers take for a miss and do
     not overwrite; a reader fills in what it read only if the key has not changed since before it read.
-    Without Redis, or with it failing, everything goes to Swift.
+    Without Redis, or with it failing, everything goes to Swift. Keys name the container, which core's do not: registries
+    of several containers may share a Redis.
     """
 
     MARK = b'\0docker-registry-driver-swift: being written'
     MARK_SECONDS = 3600  # a writer that dies leaves its mark: no caching of that path for so long
+
+    def __init__(self, container):
+        self._container = container
 
     def read(self, path, fetch):
         """What `fetch()` returns, from the cache if it is there."""
@@ -1311,9 +1315,8 @@ class _Cache(object):
     def changing(self, paths):
         return _Change(self, paths)
 
-    @staticmethod
-    def key(path):
-        return lru.cache_key(_as_text(path).strip('/'))
+    def key(self, path):
+        return lru.cache_key('%s/%s' % (self._container, _as_text(path).strip('/')))
 
     def do(self, command, *arguments):
         if self._on():
@@ -1374,7 +1377,7 @@ class Storage(driver.Base):
         if set(self._root.split('/')) & {'.', '..'}:
             raise _config_error('storage_path (STORAGE_PATH) must not contain . or ..: %s' % self._root)
         self._swift = _Swift(self.settings)
-        self._cache = _Cache()
+        self._cache = _Cache(self.settings.container)
         self._plain = _Names()
         self._temp_url_key_is_set = self.settings.temp_url_set_key == 'no'
 

@@ -97,10 +97,10 @@ def storage(redis, fake_storage):
 
 
 @pytest.fixture
-def cached(redis):
+def cached(redis, storage):
     """What the cache holds for a path: bytes or None; a mark of a writer counts as nothing."""
     def cached(path):
-        content = redis.get(lru.cache_key(path))
+        content = redis.get(storage._cache.key(path))
         return None if content == driver_module._Cache.MARK else content
     return cached
 
@@ -379,10 +379,17 @@ class TestSeveralAtOnce(object):
 
         true()
 
+    def test_containers_that_share_a_redis_share_no_content(self, storage, fake_storage):
+        other = fake_storage(swift_container='other')
+        storage.put_content(TAG, b'one')
+        other.put_content(TAG, b'other')
+
+        assert [storage.get_content(TAG), other.get_content(TAG)] * 2 == [b'one', b'other'] * 2
+
     def test_the_mark_of_a_writer_that_died_goes_away(self, storage, redis):
         storage._cache.changing([TAG]).__enter__()
 
-        assert 0 < redis.ttl(lru.cache_key(TAG)) <= driver_module._Cache.MARK_SECONDS
+        assert 0 < redis.ttl(storage._cache.key(TAG)) <= driver_module._Cache.MARK_SECONDS
 
 
 @pytest.mark.filterwarnings('ignore:Exception ignored')  # redis-py closes no socket whose other end has gone
