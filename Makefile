@@ -8,7 +8,7 @@ help:
 	@echo 'make run            a registry on 127.0.0.1:5000 with a Swift of its own, or the one that OS_* name'
 	@echo 'make test           all tests, for all the Pythons and servers that are here'
 	@echo 'make test ENVS=py27 some of the environments of tox.ini (space-separated)'
-	@echo 'make bench          the driver beside the 0.2.1 release, on a real Swift'
+	@echo 'make bench          the driver beside 0.2.1, and the registry beside CNCF distribution, on a real Swift'
 	@echo 'make clean          remove what these have made, but for the images of make run in ./swift-data'
 
 .venv/made: Makefile
@@ -23,7 +23,8 @@ run:
 	@exec $(PYTHON) tools/run_registry.py $(ARGS)
 
 bench:
-	$(PYTHON) benchmarks/driver.py $(ARGS)
+	$(PYTHON) benchmarks/driver.py
+	$(PYTHON) benchmarks/registry.py
 
 clean:
 	rm -rf .venv .venv-run .tox .bench build dist *.egg-info

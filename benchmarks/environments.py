@@ -27,6 +27,13 @@ def swift():
     return os.environ.get('SWIFT_PYTHON') or _python3('swift', ['swift'])
 
 
+def registry():
+    """A Python with registry-swift of this checkout."""
+    python = _python3('registry', [CHECKOUT + '[registry]'])
+    _pip(python, ['--no-deps', '--force-reinstall', CHECKOUT])  # its dependencies change less often than it does
+    return python
+
+
 def ours():
     """A Python 2.7 with the driver of this checkout, installed from its sdist."""
     python = _python27('ours', OURS)
