@@ -5,6 +5,7 @@ docker-registry and busybox-static, `registry-swift` in this virtualenv, and a S
 """
 import os
 import shutil
+import tempfile
 import uuid
 
 import pytest
@@ -123,11 +124,13 @@ def skopeo(folder):
 
 
 @pytest.fixture
-def podman(folder):
+def podman():
     need('podman', 'runc')
+    folder = tempfile.mkdtemp(prefix='podman-')  # podman takes no path of more than 50 characters
     podman = clients.Podman(folder)
     yield podman
     podman('rm', '--all', '--force')
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope='session')
