@@ -28,7 +28,7 @@ PROGRAMS = {
     'py27': ['redis-server'], 'registry': ['redis-server', 'swig'],
     'e2e': ['dockerd', 'docker', 'skopeo', 'podman', 'docker-registry']}
 FIRST = ['swift']  # makes the Swift that others start
-LONGEST = 'e2e v2 registry packaging py311 py27'.split()  # begun first, so that no core is left with one at the end
+ALONE = ['e2e']  # measures, or needs the machine for itself
 LARGE = ['py311', 'e2e']  # once is enough for what takes gigabytes
 
 
@@ -39,10 +39,10 @@ def main(wanted):
     runnable = [name for name in wanted if name not in left_out]
     sdist = build_sdist()
     results = {}
-    for workers, names in ((1, [name for name in runnable if name in FIRST]),
-                           (os.cpu_count() or 1, [name for name in runnable if name not in FIRST])):
+    for group, workers in ((FIRST, 1), (None, os.cpu_count() or 1), (ALONE, 1)):
+        names = [name for name in runnable if (name in group if group else name not in FIRST + ALONE)]
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-            for result in pool.map(lambda name: run(name, sdist), sorted(names, key=shortness)):
+            for result in pool.map(lambda name: run(name, sdist), sorted(names, key=by_length)):
                 results[result.name] = result
     return report(wanted, results, left_out)
 
@@ -51,8 +51,9 @@ def folder_of(name):
     return {'v2': 'v2', 'e2e': 'end_to_end', 'registry': 'registry', 'packaging': 'packaging'}.get(name, 'drivers')
 
 
-def shortness(name):
-    return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+def by_length(name):
+    """The long ones first, so that no core is left with one at the end."""
+    return ['registry', 'v2', 'packaging', 'py27'].index(name) if name in ('registry', 'v2', 'packaging', 'py27') else 9
 
 
 def interpreter_folders():
