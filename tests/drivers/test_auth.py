@@ -2,7 +2,6 @@
 """Logging in: by v1, by Keystone v2 and v3, with a ready token, over TLS, and what is said when it does not work."""
 import io
 import logging
-import os
 import socket
 import ssl
 import subprocess

@@ -14,7 +14,7 @@ from docker_registry.core import exceptions
 
 from docker_registry.drivers import swift as driver_module
 import fake_swift
-from fake_swift import on, status
+from fake_swift import on
 
 SEGMENT = 1024 * 1024
 
