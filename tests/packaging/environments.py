@@ -15,6 +15,7 @@ import pytest
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 NO_COMPILER = {'CC': 'false', 'CXX': 'false'}
+NO_CONSTRAINTS = {'PIP_CONSTRAINT': os.devnull}  # a machine may have some, over which `pip download` of 20.3 fails
 FETCH = """
 import sys
 from docker_registry.core import driver
@@ -72,7 +73,8 @@ class Environment:
 
     def python(self, *arguments, **environ):
         """What Python prints, in a folder where it finds nothing to import; warnings come first."""
-        return run(str(self._folder / 'bin' / 'python'), *arguments, cwd=self._folder / 'bin', env=dict(os.environ, **environ))
+        return run(str(self._folder / 'bin' / 'python'), *arguments, cwd=self._folder / 'bin',
+                   env=dict(os.environ, **NO_CONSTRAINTS, **environ))
 
     def pip(self, *arguments, **environ):
         return self.python('-m', 'pip', *arguments, **environ)
