@@ -45,7 +45,9 @@ PYTHON_3 = [
 # The registry v2 API, Python 3 only.  gunicorn before 27 leaves a TLS greeting on a plain port unanswered: skopeo tries that
 # first, and waits 10 seconds.
 REGISTRY = [
+    'bcrypt>=5,<6',
     'gunicorn>=27,<28',
+    'itsdangerous>=2.1,<3',
     'PyYAML>=6,<7',
     'Werkzeug>=3,<4',
 ]

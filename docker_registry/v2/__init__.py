@@ -2,7 +2,8 @@
 
 `app.create_app(config, storage)` gives the WSGI application. Dependencies point one way:
 
-    app, endpoints, requests, config -> manifests, referrers, tags, catalog, uploads, blobs -> layout, names, errors
+    cli, server -> app, endpoints, auth, proxies, htpasswd, config -> manifests, referrers, tags, catalog, uploads, blobs
+        -> layout, names, errors
 
 The right-hand side is the domain: it knows no HTTP, and reaches Swift only through the storage driver's public methods.
 """

@@ -15,7 +15,7 @@ from werkzeug import Response
 from werkzeug.exceptions import HTTPException
 
 from docker_registry.v2 import config as config_module
-from docker_registry.v2 import endpoints, errors, headers, names
+from docker_registry.v2 import auth, endpoints, errors, headers, htpasswd, names, proxies
 from docker_registry.v2.blobs import Blobs
 from docker_registry.v2.bodies import Body, Counted
 from docker_registry.v2.concurrency import Together
@@ -28,38 +28,46 @@ from docker_registry.v2.uploads import Uploads
 logger = logging.getLogger(__name__)
 access_logger = logging.getLogger('docker_registry.v2.access')
 
-# The repository is whatever stands before the last words that an endpoint has: its names may be words of these, too.
-ROUTES = [(re.compile(pattern), methods) for pattern, methods in (
-    (r'/v2/?', {'GET': endpoints.base}),
-    (r'/v2/_catalog', {'GET': endpoints.list_repositories}),
-    (r'/healthz', {'GET': endpoints.healthz}),
-    (r'/readyz', {'GET': endpoints.readyz}),
-    (r'/v2/(?P<repository>.+)/tags/list', {'GET': endpoints.list_tags}),
+# The repository is whatever stands before the last words that an endpoint has: its names may be words of these, too. The last
+# column is what its requests have to be admitted to; None: all are.
+ROUTES = [(re.compile(pattern), methods, action) for pattern, methods, action in (
+    (r'/v2/?', {'GET': endpoints.base}, auth.PING),
+    (r'/v2/_catalog', {'GET': endpoints.list_repositories}, auth.CATALOG),
+    (auth.TOKEN_PATH, {'GET': endpoints.get_token}, None),
+    (r'/healthz', {'GET': endpoints.healthz}, None),
+    (r'/readyz', {'GET': endpoints.readyz}, None),
+    (r'/v2/(?P<repository>.+)/tags/list', {'GET': endpoints.list_tags}, auth.PULL),
     (r'/v2/(?P<repository>.+)/manifests/(?P<reference>[^/]+)', {
-        'GET': endpoints.get_manifest, 'PUT': endpoints.put_manifest, 'DELETE': endpoints.delete_manifest}),
-    (r'/v2/(?P<repository>.+)/referrers/(?P<digest>[^/]+)', {'GET': endpoints.list_referrers}),
-    (r'/v2/(?P<repository>.+)/blobs/uploads/?', {'POST': endpoints.begin_upload}),
+        'GET': endpoints.get_manifest, 'PUT': endpoints.put_manifest, 'DELETE': endpoints.delete_manifest}, auth.PULL),
+    (r'/v2/(?P<repository>.+)/referrers/(?P<digest>[^/]+)', {'GET': endpoints.list_referrers}, auth.PULL),
+    (r'/v2/(?P<repository>.+)/blobs/uploads/?', {'POST': endpoints.begin_upload}, auth.PUSH),
     (r'/v2/(?P<repository>.+)/blobs/uploads/(?P<token>[^/]+)', {
         'GET': endpoints.get_upload, 'PATCH': endpoints.append_to_upload, 'PUT': endpoints.finish_upload,
-        'DELETE': endpoints.cancel_upload}),
+        'DELETE': endpoints.cancel_upload}, auth.PUSH),
     (r'/v2/(?P<repository>.+)/blobs/(?P<digest>[^/]+)', {
-        'HEAD': endpoints.head_blob, 'GET': endpoints.get_blob, 'DELETE': endpoints.delete_blob}),
+        'HEAD': endpoints.head_blob, 'GET': endpoints.get_blob, 'DELETE': endpoints.delete_blob}, auth.PULL),
 )]
 
 _swift_requests = contextvars.ContextVar('swift_requests', default=None)
 
 
-def create_app(config, storage):
+def create_app(config, storage, access=config_module.Access()):
     """The registry as a WSGI application.
 
     :param config: `config.Config`
     :param storage: the Swift driver, `docker_registry.core.driver.fetch('swift')(...)`
+    :param access: `config.Access`
+    :raises htpasswd.Broken:
     """
-    return Registry(config, storage)
+    return Registry(config, storage, access)
 
 
 class Request(WerkzeugRequest):
-    """A request with its `body`, its `id` for the log and, if it names an upload, a path without the secrets of that."""
+    """A request with its `body`, its `user` once that is known, its `id` for the log and, if it names an upload, a path without
+    the secrets of that.
+    """
+
+    user = ''
 
     def __init__(self, environ):
         super().__init__(environ)
@@ -79,10 +87,12 @@ class Request(WerkzeugRequest):
 class Registry:
     """The WSGI application, and what handlers use."""
 
-    def __init__(self, config, storage):
+    def __init__(self, config, storage, access):
         together = Together(config.storage_threads)
         self.config, self.storage = config, storage
-        self.tokens = Tokens(config_module.upload_key(config, storage), config.upload_lifetime)
+        self._proxies = proxies.Proxies(access.trusted_proxies)
+        self.guard = self._guard(access)
+        self.tokens = Tokens(self._key(b'uploads of the registry v2 API'), config.upload_lifetime)
         self.blobs = Blobs(storage, together)
         self.uploads = Uploads(storage, self.blobs)
         self.tags = Tags(storage, together)
@@ -91,12 +101,22 @@ class Registry:
                                    config.manifest_cache)
         storage.on_request = count_swift_request
 
+    def _key(self, purpose):
+        return config_module.signing_key(self.config, self.storage, purpose)
+
+    def _guard(self, access):
+        if not access.htpasswd:
+            return auth.Everybody()
+        tokens = auth.Tokens(self._key(b'logins of the registry v2 API')) if access.anonymous_pull else None
+        return auth.Guard(htpasswd.Users(access.htpasswd), access.login_failures, tokens)
+
     def read_token(self, repository, token):
         """The upload that a URL names; :raises NameInvalid, UploadUnknown:"""
         return self.tokens.read(names.repository(repository), token, time.time())
 
     def __call__(self, environ, start_response):
         started = time.monotonic()
+        self._proxies.apply(environ)
         request = Request(environ)
         counter = SwiftRequests()
         token = _swift_requests.set(counter)
@@ -109,8 +129,9 @@ class Registry:
         response.headers['X-Request-Id'] = request.id
 
         def done(count):
-            access_logger.info('%s %s %d %d %.3f swift=%d id=%s', request.method, request.logged_path, response.status_code,
-                               count, time.monotonic() - started, counter.count, request.id)
+            access_logger.info('%s %s %d %d %.3f swift=%d from=%s user=%s id=%s', request.method, request.logged_path,
+                               response.status_code, count, time.monotonic() - started, counter.count,
+                               request.remote_addr or '-', request.user or '-', request.id)
 
         return Counted(response(environ, start_response), done)
 
@@ -129,12 +150,14 @@ class Registry:
             return _error_response(errors.Internal())
 
     def _dispatch(self, request):
-        for pattern, methods in ROUTES:
+        for pattern, methods, action in ROUTES:
             match = pattern.fullmatch(request.path)
             if match:
                 method = 'GET' if request.method == 'HEAD' and 'HEAD' not in methods else request.method
                 if method not in methods:
                     raise errors.MethodNotAllowed(headers={'Allow': ', '.join(sorted(methods))})
+                if action is not None:
+                    self.guard.admit(request, action, match.groupdict().get('repository'))
                 return methods[method](self, request, **match.groupdict())
         raise errors.NotFound(detail=request.path[:500])
 

@@ -1,12 +1,11 @@
 """Blobs: bytes under their digest, and the links that make them part of a repository."""
 
-import collections
 import logging
-import threading
 import time
 
 from docker_registry.core import exceptions
 from docker_registry.v2 import errors, layout
+from docker_registry.v2.recent import Recent
 
 logger = logging.getLogger(__name__)
 
@@ -211,28 +210,3 @@ class Verified:
         """Read to the end, for the verdict alone."""
         while self.read():
             pass
-
-
-class Recent:
-    """A bounded set whose members leave by themselves after some seconds."""
-
-    def __init__(self, seconds, most=10000):
-        self._seconds, self._most = seconds, most
-        self._times = collections.OrderedDict()
-        self._lock = threading.Lock()
-
-    def add(self, member):
-        with self._lock:
-            self._times[member] = time.monotonic()
-            self._times.move_to_end(member)
-            while len(self._times) > self._most:
-                self._times.popitem(last=False)
-
-    def discard(self, member):
-        with self._lock:
-            self._times.pop(member, None)
-
-    def __contains__(self, member):
-        with self._lock:
-            added = self._times.get(member)
-        return added is not None and time.monotonic() - added < self._seconds

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import getpass
 import logging
 import os
 import sys
@@ -10,8 +11,7 @@ from logging.config import dictConfig
 
 from docker_registry.core.exceptions import UnspecifiedError
 from docker_registry.drivers.swift import SETTINGS, __version__
-from docker_registry.v2 import app, check, config, server, storage_settings
-from docker_registry.v2.server import ServerSettings
+from docker_registry.v2 import app, check, config, htpasswd, server, storage_settings
 from docker_registry.v2.storage_settings import config_error
 
 LOG_LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR')
@@ -23,6 +23,7 @@ A registry of container images (Docker Registry API v2, OCI distribution-spec 1.
            OS_USERNAME=account:user OS_PASSWORD=... OS_CONTAINER=docker-registry
     registry-swift check         does this Swift have all that a registry needs?
     registry-swift serve         then: docker push 127.0.0.1:5000/name
+    registry-swift htpasswd      users and their passwords, for serve --htpasswd
 """
 
 SERVE = """\
@@ -34,6 +35,13 @@ A missing or wrong setting, or a Swift that cannot be reached, ends the start wi
 CHECK = """\
 Log in, and try on a small object below _check/ in the registry's container all that a registry asks of Swift. One line for
 each step; status 0 if all is well, else 1. The object is removed again.
+"""
+
+HTPASSWD = """\
+Ask for a password, or read it from standard input, and print the line of a user for the file that --htpasswd (REGISTRY_HTPASSWD)
+names. Apache's `htpasswd -B` makes the same.
+
+    registry-swift htpasswd alice >> /etc/registry/htpasswd
 """
 
 
@@ -49,49 +57,45 @@ def main(arguments=None):
 
 def serve(options, environ):
     level = log_level(environ)
-    settings = server_settings(options, environ)
-    registry_config = registry_settings(environ)
+    server_settings, access = settings(config.ServerSettings, options, environ), settings(config.Access, options, environ)
+    require_sense(server_settings, access)
+    registry_config = settings(config.Config, options, environ)
     storage_config = storage_settings.read(environ)
-    certificates = settings.tls_certificate and server.Certificates(settings.tls_certificate, settings.tls_key)
+    certificates = server_settings.tls_certificate and server.Certificates(server_settings.tls_certificate, server_settings.tls_key)
     if certificates:
         certificates.check()
-    sock = server.listening_socket(settings)
+    sock = server.listening_socket(server_settings)
     storage_settings.log_in(storage_config)
     log_config = server.logging_config(level)
     dictConfig(log_config)
     storage = storage_settings.open_storage(storage_config)
-    need = settings.threads + registry_config.storage_threads
+    need = server_settings.threads + registry_config.storage_threads
     if storage.settings.pool_size < need:
         logging.warning('swift_pool_size (SWIFT_POOL_SIZE) %d is less than the %d threads of a process: some will wait',
                         storage.settings.pool_size, need)
-    registry = app.create_app(registry_config, storage)
-    return server.Server(registry, storage, settings, sock, certificates, log_config).run()
+    registry = app.create_app(registry_config, storage, access)
+    return server.Server(registry, storage, server_settings, sock, certificates, log_config).run()
 
 
-def server_settings(options, environ):
-    """`ServerSettings` out of the command line, then the environment; :raises ConfigError: naming the one that is wrong"""
-    values = {}
-    for setting in dataclasses.fields(ServerSettings):
-        option, name = '--' + setting.name.replace('_', '-'), setting.metadata['environment']
-        text = getattr(options, setting.name)
-        if text is None:
-            # Docker and Kubernetes put an address there if another container, or service, is named `registry`.
-            text = '' if environ.get(name, '').startswith('tcp://') else environ.get(name, '')
-        if text:
-            try:
-                values[setting.name] = setting.metadata['parse'](text)
-            except ValueError as error:
-                raise config_error(f'{option} ({name}) {error}, not {text!r}')
-    if values.get('tls_key') and not values.get('tls_certificate'):
-        raise config_error('--tls-key (REGISTRY_TLS_KEY) is set, and --tls-certificate (REGISTRY_TLS_CERTIFICATE) is not')
-    return ServerSettings(**values)
-
-
-def registry_settings(environ):
+def settings(kind, options, environ):
+    """The settings of a class of `config`; :raises ConfigError: naming the one that is wrong"""
     try:
-        return config.from_environment(environ)
+        return config.read(kind, environ, vars(options))
     except ValueError as error:
         raise config_error(str(error))
+
+
+def require_sense(server_settings, access):
+    """:raises ConfigError: a setting has no meaning without another one, or names a file that cannot be used"""
+    if server_settings.tls_key and not server_settings.tls_certificate:
+        raise config_error('--tls-key (REGISTRY_TLS_KEY) is set, and --tls-certificate (REGISTRY_TLS_CERTIFICATE) is not')
+    if access.anonymous_pull and not access.htpasswd:
+        raise config_error('--anonymous-pull (REGISTRY_ANONYMOUS_PULL) is set, and --htpasswd (REGISTRY_HTPASSWD) is not: '
+                           'without users, everybody may push as well')
+    try:
+        access.htpasswd and htpasswd.Users(access.htpasswd)
+    except htpasswd.Broken as error:
+        raise config_error(f'--htpasswd (REGISTRY_HTPASSWD): {error}')
 
 
 def log_level(environ):
@@ -105,6 +109,25 @@ def run_check(options, environ):
     return check.main(storage_settings.read(environ), as_json=options.json)
 
 
+def add_user(options, environ):
+    """Print the line of a user for the file that REGISTRY_HTPASSWD names."""
+    try:
+        print(htpasswd.line(options.name, read_password()))
+    except ValueError as error:
+        raise config_error(str(error))
+    return 0
+
+
+def read_password():
+    """Asked for twice at a terminal, else a line of standard input; :raises ValueError:"""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip('\r\n')
+    password = getpass.getpass('Password: ')
+    if password != getpass.getpass('Again: '):
+        raise ValueError('the passwords are not the same')
+    return password
+
+
 # The command line
 
 
@@ -113,16 +136,25 @@ def parser():
     program.add_argument('--version', action='version', version=f'registry-swift {__version__}')
     commands = program.add_subparsers(metavar='COMMAND', required=True)
     command = new_parser(commands.add_parser, 'serve', help='serve the registry', description=SERVE, epilog=environment())
-    for setting in dataclasses.fields(ServerSettings):
-        default = f' (default {setting.default})' if setting.default else ''
-        command.add_argument('--' + setting.name.replace('_', '-'), metavar=setting.name.split('_')[-1].upper(),
-                             help=f'{setting.metadata["meaning"]}; or {setting.metadata["environment"]}{default}')
+    for setting in [setting for kind in config.OPTIONS for setting in dataclasses.fields(kind)]:
+        add_option(command, setting)
     command.set_defaults(run=serve)
     command = new_parser(commands.add_parser, 'check', help='find out what is wrong with Swift, or the settings for it',
                          description=CHECK, epilog=environment())
     command.add_argument('--json', action='store_true', help='say it in JSON, a line for each step')
     command.set_defaults(run=run_check)
+    command = new_parser(commands.add_parser, 'htpasswd', help='make the line of a user for the file of passwords', description=HTPASSWD)
+    command.add_argument('name', metavar='NAME', help='of the user')
+    command.set_defaults(run=add_user)
     return program
+
+
+def add_option(command, setting):
+    default = f' (default {setting.default})' if setting.default else ''
+    kind = {'action': 'store_const', 'const': 'true'} if isinstance(setting.default, bool) else {
+        'metavar': setting.name.split('_')[-1].upper()}
+    command.add_argument(config.option_name(setting), **kind, help=f'{setting.metadata["meaning"]}; or '
+                                                                   f'{config.environment_name(setting)}{default}')
 
 
 def new_parser(kind, *arguments, **more):
@@ -133,11 +165,9 @@ def environment():
     """What the environment may hold, out of the tables in which the settings are."""
     groups = [
         ('Where images are stored', [_swift_line(setting) for setting in SETTINGS]),
-        ('How to serve them', [(setting.metadata['environment'], setting.metadata['meaning'], setting.default)
-                               for setting in dataclasses.fields(ServerSettings)]
-         + [('LOGLEVEL', f'one of {", ".join(LOG_LEVELS)}', 'INFO')]),
-        ('What the registry accepts', [('REGISTRY_' + setting.name.upper(), setting.metadata['meaning'], setting.default)
-                                       for setting in dataclasses.fields(config.Config)]),
+        ('How to serve them', _lines(config.ServerSettings) + [('LOGLEVEL', f'one of {", ".join(LOG_LEVELS)}', 'INFO')]),
+        ('Who may do what', _lines(config.Access)),
+        ('What the registry accepts', _lines(config.Config)),
         ('A configuration file of the v1 registry, instead of the first group', [
             ('DOCKER_REGISTRY_CONFIG', 'its path; in it, _env:NAME:default stands for a variable', ''),
             ('SETTINGS_FLAVOR', "its section to use, one with 'storage: swift'; without a file: ignored", 'swift')])]
@@ -146,8 +176,17 @@ def environment():
 
 def _swift_line(setting):
     default = storage_settings.STORAGE_PATH if setting.key == 'storage_path' else setting.default
-    names = ', '.join(setting.environment)
-    return names + (f', {setting.environment[0]}_FILE' if setting.secret else ''), setting.meaning, default
+    names = [_with_file(setting.environment[0], setting.secret), *setting.environment[1:]]
+    return ', '.join(names), setting.meaning, default
+
+
+def _lines(kind):
+    return [(_with_file(config.environment_name(setting), setting.metadata['secret']), setting.metadata['meaning'],
+             setting.default or '') for setting in dataclasses.fields(kind)]
+
+
+def _with_file(name, secret):
+    return name + (f', {name}_FILE' if secret else '')
 
 
 def _wrapped(line):

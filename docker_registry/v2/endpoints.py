@@ -18,6 +18,13 @@ def base(registry, request):
     return _json({})
 
 
+def get_token(registry, request):
+    """https://distribution.github.io/distribution/spec/auth/token/"""
+    response = _json(registry.guard.grant(request))
+    response.headers['Cache-Control'] = 'no-store'
+    return response
+
+
 # Manifests: end-3, end-7, end-9
 
 

@@ -98,6 +98,16 @@ class Denied(RegistryError):
     code, status, message = 'DENIED', 403, 'requested access to the resource is denied'
 
 
+class Unauthorized(RegistryError):
+    """Raised with the challenge, WWW-Authenticate, that says how to log in."""
+
+    code, status, message = 'UNAUTHORIZED', 401, 'authentication required'
+
+
+class TooManyRequests(RegistryError):
+    code, status, message = 'TOOMANYREQUESTS', 429, 'too many failed logins; wait a little'
+
+
 class NotFound(RegistryError):
     code, status, message = 'UNSUPPORTED', 404, 'no such endpoint'
 

@@ -2,13 +2,12 @@
 
 import logging
 import os
-import re
 import socket
 import ssl
 import threading
-from dataclasses import dataclass, field
 
 from docker_registry.core.exceptions import UnspecifiedError
+from docker_registry.drivers.swift import __version__
 from docker_registry.v2.storage_settings import config_error
 from gunicorn.app.base import BaseApplication
 from gunicorn.workers.gthread import ThreadWorker
@@ -21,38 +20,6 @@ WORKER_TIMEOUT = 120  # seconds without a sign of life after which a worker is r
 LOGIN_SECONDS = 3  # for which a worker waits for Swift before it serves
 LONGEST_REQUEST_LINE = 8190  # bytes, gunicorn's highest; the URL of an upload has up to 3,500
 MEMORY_FOLDER = '/dev/shm'  # where a worker's sign of life is kept: there also if the root file system is read-only
-
-
-def _number(least, most=10 ** 6):
-    def parse(text):
-        if not re.fullmatch('[0-9]{1,7}', text) or not least <= int(text) <= most:
-            raise ValueError(f'should be a whole number from {least} to {most}')
-        return int(text)
-    return parse
-
-
-def _setting(environment, default, meaning, parse=str):
-    return field(default=default, metadata={'environment': environment, 'meaning': meaning, 'parse': parse})
-
-
-@dataclass(frozen=True)
-class ServerSettings:
-    """How to serve. The names in the environment are those of the v1 registry, where it had one."""
-
-    host: str = _setting('REGISTRY_HOST', '127.0.0.1', 'address to listen on; 0.0.0.0 is all of IPv4, :: is all')
-    port: int = _setting('REGISTRY_PORT', 5000, 'port to listen on', _number(0, 65535))
-    workers: int = _setting('GUNICORN_WORKERS', 4, 'processes', _number(1, 1000))
-    threads: int = _setting('GUNICORN_THREADS', 16, 'requests that each process serves at a time', _number(1, 1000))
-    tls_certificate: str = _setting('REGISTRY_TLS_CERTIFICATE', '', 'file of the certificate and its chain (PEM): serve '
-                                                                    'HTTPS; re-read when it changes')
-    tls_key: str = _setting('REGISTRY_TLS_KEY', '', "file of the certificate's key (PEM), if it is not in the same file")
-    graceful_timeout: int = _setting('GUNICORN_GRACEFUL_TIMEOUT', 600,
-                                     'seconds that running requests have to finish after SIGTERM', _number(0, 86400))
-
-    @property
-    def url(self):
-        host = f'[{self.host}]' if ':' in self.host else self.host
-        return f'{"https" if self.tls_certificate else "http"}://{host}:{self.port}'
 
 
 # Listening
@@ -215,7 +182,7 @@ class Server(BaseApplication):
             'limit_request_line': LONGEST_REQUEST_LINE,
             'worker_tmp_dir': MEMORY_FOLDER if os.access(MEMORY_FOLDER, os.W_OK) else None,
             'control_socket_disable': True,
-            # Nobody's word is taken for who or where the client is: what the registry answers does not depend on it.
+            # Whose word is taken for who or where the client is, the application decides: see `proxies`.
             'forwarded_allow_ips': '', 'secure_scheme_headers': {}, 'forwarder_headers': '',
             'logconfig_dict': self._log_config,
             'when_ready': self._when_ready, 'post_worker_init': self._begin_worker}
@@ -227,8 +194,9 @@ class Server(BaseApplication):
 
     def _when_ready(self, server):
         address = server.LISTENERS[0].getsockname()
-        logger.info('listening on %s port %d (%s), with %d processes of %d threads', address[0], address[1],
-                    'https' if self._settings.tls_certificate else 'http', self._settings.workers, self._settings.threads)
+        logger.info('registry-swift %s is listening on %s port %d (%s), with %d processes of %d threads', __version__,
+                    address[0], address[1], 'https' if self._settings.tls_certificate else 'http',
+                    self._settings.workers, self._settings.threads)
 
     def _begin_worker(self, worker):
         """Log in, so that the first client need not wait for it; but serve also while Swift is down."""

@@ -27,9 +27,9 @@ class Place:
         storage.connect()
         return storage
 
-    def registry(self, **settings):
+    def registry(self, access=config_module.Access(), **settings):
         """A further registry, as another instance would be."""
-        return Registry(self.storage(), config_module.Config(**settings))
+        return Registry(self.storage(), config_module.Config(**settings), access)
 
     @property
     def objects(self):
@@ -41,9 +41,9 @@ class Place:
 class Registry:
     """A client of one registry. Each answer is a werkzeug `TestResponse`, whose WSGI conduct was validated."""
 
-    def __init__(self, storage, config):
+    def __init__(self, storage, config, access=config_module.Access()):
         self.storage = storage
-        self.app = app_module.create_app(config, storage)
+        self.app = app_module.create_app(config, storage, access)
         self._client = Client(validator(self.app))
         self.swift_requests = []  # (method, status) of each request to Swift
         count = storage.on_request

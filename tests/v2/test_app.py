@@ -157,8 +157,8 @@ def test_each_request_is_one_line_of_log(fake_registry, caplog):
         fake_registry('GET', location)
 
     first, second = caplog.messages
-    assert re.fullmatch(rf'GET /v2/a/blobs/{digest} 200 5 \d+\.\d\d\d swift=2 id=mine', first)
-    assert re.fullmatch(r'GET /v2/a/blobs/uploads/\.\.\. 204 0 \d+\.\d\d\d swift=0 id=[0-9a-f]{16}', second)
+    assert re.fullmatch(rf'GET /v2/a/blobs/{digest} 200 5 \d+\.\d\d\d swift=2 from=- user=- id=mine', first)
+    assert re.fullmatch(r'GET /v2/a/blobs/uploads/\.\.\. 204 0 \d+\.\d\d\d swift=0 from=- user=- id=[0-9a-f]{16}', second)
 
 
 def test_alive_and_ready(registry):

@@ -6,7 +6,7 @@ import docker_registry.v2
 import pytest
 
 MODULES = sorted(pathlib.Path(docker_registry.v2.__file__).parent.glob('*.py'))
-LAYERS = [{'names', 'errors'}, {'layout', 'concurrency'}, {'tokens', 'formats'}, {'blobs', 'tags', 'catalog'},
+LAYERS = [{'names', 'errors'}, {'layout', 'concurrency', 'recent'}, {'tokens', 'formats'}, {'blobs', 'tags', 'catalog'},
           {'uploads', 'referrers', 'manifests'}]
 DOMAIN = set.union(*LAYERS)
 OWN = 'docker_registry.v2'

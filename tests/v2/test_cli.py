@@ -1,4 +1,6 @@
 """The command line: what stops a start, where settings come from, what the help says."""
+import dataclasses
+import io
 import logging
 import socket
 import subprocess
@@ -8,7 +10,7 @@ import time
 import pytest
 from docker_registry.core.exceptions import ConfigError
 from docker_registry.drivers.swift import SETTINGS, __version__
-from docker_registry.v2 import cli, config, storage_settings
+from docker_registry.v2 import cli, config, htpasswd, storage_settings
 from registry_process import Serving, environment, run, until
 from test_server import make_certificate
 
@@ -53,6 +55,11 @@ def failed_start(environ, *arguments):
     ({'DOCKER_REGISTRY_CONFIG': '/nowhere/config.yml'}, 'DOCKER_REGISTRY_CONFIG'),
     ({'REGISTRY_TLS_CERTIFICATE': '/nowhere/certificate.pem'}, 'REGISTRY_TLS_CERTIFICATE'),
     ({'REGISTRY_TLS_KEY': '/nowhere/key.pem'}, 'REGISTRY_TLS_CERTIFICATE'),
+    ({'REGISTRY_HTPASSWD': '/nowhere/htpasswd'}, 'REGISTRY_HTPASSWD'),
+    ({'REGISTRY_HTPASSWD': '/dev/null'}, 'REGISTRY_HTPASSWD'),
+    ({'REGISTRY_HTPASSWD': '/etc'}, 'REGISTRY_HTPASSWD'),
+    ({'REGISTRY_ANONYMOUS_PULL': 'yes'}, 'REGISTRY_HTPASSWD'),
+    ({'REGISTRY_TRUSTED_PROXIES': 'proxy'}, 'REGISTRY_TRUSTED_PROXIES'),
 ], ids=lambda value: ' '.join(f'{name}={text}' for name, text in value.items()) if isinstance(value, dict) else '')
 def test_a_wrong_or_missing_setting_stops_the_start_with_one_line_that_names_it(fake, changes, named):
     assert named in failed_start(environment(fake, **changes))
@@ -195,7 +202,7 @@ def test_a_broken_configuration_file_is_named_and_not_quoted(tmp_path, text):
 
 
 def settings(*arguments, **environ):
-    return cli.server_settings(cli.parser().parse_args(['serve', *arguments]), environ)
+    return cli.settings(config.ServerSettings, cli.parser().parse_args(['serve', *arguments]), environ)
 
 
 def test_the_command_line_comes_before_the_environment():
@@ -219,6 +226,27 @@ def test_a_pool_smaller_than_the_threads_is_warned_of(fake, tmp_path):
         assert 'SWIFT_POOL_SIZE' in server.log
 
 
+# Users
+
+
+def test_a_users_line_is_good_for_the_file_and_the_password_comes_from_standard_input(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr('sys.stdin', io.StringIO('correct horse\n'))
+    assert cli.main(['htpasswd', 'alice']) == 0
+    (tmp_path / 'htpasswd').write_text(capsys.readouterr().out)
+
+    users = htpasswd.Users(str(tmp_path / 'htpasswd'))
+    assert users.check(b'alice', b'correct horse') and not users.check(b'alice', b'correct')
+
+
+@pytest.mark.parametrize('name, password', [('a:b', 'x'), ('', 'x'), ('a b', 'x'), ('alice', ''), ('alice', 'x' * 73)])
+def test_a_name_or_a_password_that_cannot_be(capsys, monkeypatch, name, password):
+    monkeypatch.setattr('sys.stdin', io.StringIO(password + '\n'))
+
+    assert cli.main(['htpasswd', name]) == 1
+    output = capsys.readouterr()
+    assert output.out == '' and output.err.count('\n') == 1 and 'xxx' not in output.err
+
+
 # Help
 
 
@@ -237,8 +265,9 @@ def test_the_help_names_every_variable(capsys, arguments):
 
     names = [name for setting in SETTINGS for name in setting.environment]
     names += [name + '_FILE' for setting in SETTINGS if setting.secret for name in setting.environment[:1]]
-    names += ['REGISTRY_' + name.upper() for name in config.Config.__dataclass_fields__]
-    names += ['REGISTRY_PORT', 'GUNICORN_WORKERS', 'DOCKER_REGISTRY_CONFIG', 'SETTINGS_FLAVOR', 'LOGLEVEL']
+    names += [config.environment_name(setting) for kind in (config.Config, config.Access, config.ServerSettings)
+              for setting in dataclasses.fields(kind)]
+    names += ['REGISTRY_UPLOAD_SECRET_FILE', 'DOCKER_REGISTRY_CONFIG', 'SETTINGS_FLAVOR', 'LOGLEVEL']
     assert [name for name in names if name not in text] == []
 
 

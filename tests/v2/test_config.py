@@ -3,17 +3,33 @@ import pytest
 from docker_registry.v2 import config
 
 
-@pytest.mark.parametrize('environ, message', [
-    ({'REGISTRY_SPARSE_MANIFESTS': 'maybe'}, 'REGISTRY_SPARSE_MANIFESTS should be true or false'),
-    ({'REGISTRY_PAGE': '0'}, 'REGISTRY_PAGE should be a whole number of at least 1')])
-def test_a_wrong_setting_is_named(environ, message):
+@pytest.mark.parametrize('kind, environ, message', [
+    (config.Config, {'REGISTRY_SPARSE_MANIFESTS': 'maybe'}, 'REGISTRY_SPARSE_MANIFESTS should be true or false'),
+    (config.Config, {'REGISTRY_PAGE': '0'}, 'REGISTRY_PAGE should be a whole number of at least 1'),
+    (config.Config, {'REGISTRY_UPLOAD_SECRET_FILE': '/nowhere'}, 'REGISTRY_UPLOAD_SECRET_FILE: /nowhere cannot be read'),
+    (config.Access, {'REGISTRY_TRUSTED_PROXIES': '10.0.0.0/33'}, r'--trusted-proxies \(REGISTRY_TRUSTED_PROXIES\) should be addresses'),
+    (config.Access, {'REGISTRY_TRUSTED_PROXIES': '10.0.0.1/8'}, 'REGISTRY_TRUSTED_PROXIES'),
+    (config.ServerSettings, {'GUNICORN_WORKERS': 'many'}, r'--workers \(GUNICORN_WORKERS\) .*, not .many')])
+def test_a_wrong_setting_is_named(kind, environ, message):
     with pytest.raises(ValueError, match=message):
-        config.from_environment(environ)
+        config.read(kind, environ)
 
 
 def test_settings_from_the_environment():
-    found = config.from_environment({'REGISTRY_SPARSE_MANIFESTS': 'yes',
-                                    'REGISTRY_UPLOAD_SECRET': 'hush', 'REGISTRY_PAGE': ''})
+    found = config.read(config.Config, {'REGISTRY_SPARSE_MANIFESTS': 'yes',
+                                        'REGISTRY_UPLOAD_SECRET': 'hush', 'REGISTRY_PAGE': ''})
 
     assert (found.sparse_manifests, found.page) == (True, 1000)
     assert 'hush' not in repr(found)
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path):
+    (tmp_path / 'secret').write_text('hush\n')
+
+    assert config.read(config.Config, {'REGISTRY_UPLOAD_SECRET_FILE': str(tmp_path / 'secret')}).upload_secret == 'hush'
+
+
+def test_proxies_are_addresses_and_networks():
+    found = config.read(config.Access, {'REGISTRY_TRUSTED_PROXIES': '127.0.0.1, 10.0.0.0/8 ::1'})
+
+    assert [str(network) for network in found.trusted_proxies] == ['127.0.0.1/32', '10.0.0.0/8', '::1/128']

@@ -1,0 +1,300 @@
+"""Passwords, everybody who may pull, and those that guess."""
+import base64
+import os
+import re
+import time
+
+import pytest
+from docker_registry.v2 import auth, config, htpasswd
+from docker_registry.v2.app import ROUTES
+from docker_registry.v2.config import Access
+from docker_registry.v2.failures import Failures
+from registry_client import code_of, digest_of
+
+LAYER = b'layer'
+
+
+@pytest.fixture
+def users(tmp_path):
+    (tmp_path / 'htpasswd').write_bytes(b'alice:%b\nbob:%b\n' % (htpasswd.make(b'correct horse', 4), htpasswd.make(b'battery', 5)))
+    return str(tmp_path / 'htpasswd')
+
+
+@pytest.fixture
+def closed(fake_place, users):
+    """A registry with users, and nobody else."""
+    return fake_place.registry(Access(htpasswd=users))
+
+
+@pytest.fixture
+def public(fake_place, users):
+    """A registry from which everybody may pull."""
+    fake_place.registry().push_image('team/app', 'v1', LAYER)
+    return fake_place.registry(Access(htpasswd=users, anonymous_pull=True))
+
+
+def basic(name='alice', password='correct horse'):
+    return {'Authorization': 'Basic ' + base64.b64encode(f'{name}:{password}'.encode()).decode()}
+
+
+def bearer(token):
+    return {'Authorization': f'Bearer {token}'}
+
+
+def token(registry, **more):
+    answer = registry('GET', '/v2/token?service=x&scope=repository:team/app:pull,push', **more)
+    assert answer.status_code == 200, answer.data
+    assert answer.json['token'] == answer.json['access_token'] and answer.json['expires_in'] >= 60
+    return answer.json['token']
+
+
+EVERYTHING = [
+    ('GET', '/v2/'), ('GET', '/v2/_catalog'), ('GET', '/v2/team/app/tags/list'), ('GET', '/v2/team/app/manifests/v1'),
+    ('HEAD', '/v2/team/app/manifests/v1'), ('PUT', '/v2/team/app/manifests/v1'), ('DELETE', '/v2/team/app/manifests/v1'),
+    ('GET', '/v2/team/app/blobs/' + digest_of(LAYER)), ('HEAD', '/v2/team/app/blobs/' + digest_of(LAYER)),
+    ('DELETE', '/v2/team/app/blobs/' + digest_of(LAYER)), ('POST', '/v2/team/app/blobs/uploads/'),
+    ('PATCH', '/v2/team/app/blobs/uploads/x'), ('PUT', '/v2/team/app/blobs/uploads/x'), ('GET', '/v2/team/app/blobs/uploads/x'),
+    ('DELETE', '/v2/team/app/blobs/uploads/x'), ('GET', '/v2/team/app/referrers/' + digest_of(LAYER))]
+PULLS = [(method, path) for method, path in EVERYTHING if method in ('GET', 'HEAD') and '/uploads/' not in path
+         and path not in ('/v2/', '/v2/_catalog')]
+
+
+# Users alone
+
+
+@pytest.mark.parametrize('method, path', EVERYTHING)
+@pytest.mark.parametrize('sent', [
+    {}, basic(password='wrong'), basic('nobody'), basic('', ''), {'Authorization': 'Basic'}, {'Authorization': 'Basic !'},
+    {'Authorization': 'Bearer x'}, {'Authorization': 'Negotiate abc'}], ids=[
+        'nothing', 'wrong', 'nobody', 'empty', 'bare', 'garbled', 'bearer', 'other'])
+def test_without_a_password_nothing_is_to_be_had(closed, method, path, sent):
+    answer = closed(method, path, headers=sent)
+
+    assert (answer.status_code, answer.headers['WWW-Authenticate']) == (401, 'Basic realm="registry"')
+    assert method == 'HEAD' or code_of(answer) == 'UNAUTHORIZED'
+    assert not closed.swift_requests
+
+
+def test_every_endpoint_is_guarded_but_those_that_say_how_the_process_is():
+    assert [pattern.pattern for pattern, _, action in ROUTES if action is None] == ['/v2/token', '/healthz', '/readyz']
+
+
+def test_with_a_password_all_is_to_be_had(closed):
+    assert closed('GET', '/v2/', headers=basic()).status_code == 200
+    answer = closed('POST', '/v2/a/blobs/uploads/?digest=' + digest_of(LAYER), LAYER, headers=basic('bob', 'battery'))
+    assert answer.status_code == 201
+    assert closed('GET', '/v2/a/blobs/' + digest_of(LAYER), headers=basic()).data == LAYER
+    assert closed('GET', '/v2/_catalog', headers=basic()).status_code == 200
+
+
+def test_health_needs_no_password(closed):
+    assert closed('GET', '/healthz').status_code == 200
+    assert closed('GET', '/readyz').status_code == 200
+
+
+def test_there_are_no_tokens_where_nobody_needs_one(closed, fake_registry):
+    for registry in (closed, fake_registry):
+        assert registry('GET', '/v2/token', headers=basic()).status_code == 404
+
+
+@pytest.mark.parametrize('credentials', ['alice:with:colons', 'älïce:pässwörd'])
+def test_names_and_passwords_of_any_characters(fake_place, tmp_path, credentials):
+    name, _, password = credentials.partition(':')
+    (tmp_path / 'htpasswd').write_text(f'{name}:{htpasswd.make(password.encode(), 4).decode()}\n')
+    registry = fake_place.registry(Access(htpasswd=str(tmp_path / 'htpasswd')))
+
+    assert registry('GET', '/v2/', headers=basic(name, password)).status_code == 200
+
+
+def test_a_user_and_an_address_are_logged_and_a_wrong_name_is_not(closed, caplog):
+    caplog.set_level('INFO')
+    closed('GET', '/v2/', headers=basic(), environ_overrides={'REMOTE_ADDR': '192.0.2.7'})
+    closed('GET', '/v2/', headers=basic('my-pass-word', 'x'), environ_overrides={'REMOTE_ADDR': '192.0.2.7'})
+    closed('GET', '/v2/', headers=basic('alice', 'x'))
+
+    assert 'from=192.0.2.7 user=alice' in caplog.text
+    assert 'a wrong password for a user that there is not from 192.0.2.7' in caplog.text
+    assert 'a wrong password for alice' in caplog.text
+    assert 'my-pass-word' not in caplog.text
+
+
+# Guesses
+
+
+def guess(registry, password, name='alice', address='192.0.2.7'):
+    return registry('GET', '/v2/', headers=basic(name, password), environ_overrides={'REMOTE_ADDR': address})
+
+
+@pytest.mark.parametrize('name', ['alice', 'nobody'])
+def test_who_guesses_has_to_wait_whether_the_user_is_there_or_not(fake_place, users, name):
+    registry = fake_place.registry(Access(htpasswd=users, login_failures=3))
+    assert [guess(registry, 'wrong', name).status_code for _ in range(3)] == [401] * 3
+    answer = guess(registry, 'wrong', name)
+
+    assert (answer.status_code, code_of(answer)) == (429, 'TOOMANYREQUESTS')
+    assert 60 < int(answer.headers['Retry-After']) <= 100  # a third of five minutes
+
+
+def test_not_even_the_right_password_is_told_from_a_wrong_one_then(fake_place, users):
+    registry = fake_place.registry(Access(htpasswd=users, login_failures=3))
+    assert guess(registry, 'correct horse').status_code == 200  # and is remembered
+    for _ in range(3):
+        guess(registry, 'wrong')
+
+    assert guess(registry, 'correct horse').status_code == 429
+
+
+def test_others_do_not_have_to_wait(fake_place, users):
+    registry = fake_place.registry(Access(htpasswd=users, login_failures=3))
+    for _ in range(4):
+        guess(registry, 'wrong')
+
+    assert guess(registry, 'correct horse', address='192.0.2.8').status_code == 200
+    assert guess(registry, 'battery', 'bob').status_code == 200
+
+
+def test_an_address_that_tries_many_users_has_to_wait_for_all(fake_place, users):
+    registry = fake_place.registry(Access(htpasswd=users, login_failures=1))
+    for number in range(auth.ALL_USERS):
+        assert guess(registry, 'wrong', f'user-{number}').status_code == 401
+
+    assert guess(registry, 'battery', 'bob').status_code == 429
+    assert guess(registry, 'battery', 'bob', '192.0.2.8').status_code == 200
+
+
+def test_addresses_of_one_ipv6_network_are_one(fake_place, users):
+    registry = fake_place.registry(Access(htpasswd=users, login_failures=2))
+    for number in range(2):
+        guess(registry, 'wrong', address=f'2001:db8::{number}')
+
+    assert guess(registry, 'wrong', address='2001:db8::ffff').status_code == 429
+    assert guess(registry, 'wrong', address='2001:db8:0:1::').status_code == 401
+
+
+def test_failures_are_forgotten_little_by_little(monkeypatch):
+    failures, now = Failures(300), [1000.0]
+    monkeypatch.setattr(time, 'monotonic', lambda: now[0])
+    for _ in range(50):
+        failures.count('key', 10)
+    waits = [failures.wait('key', 10)]
+    now[0] += waits[0]
+
+    assert waits[0] == pytest.approx(60) and failures.wait('key', 10) == 0
+    failures.count('key', 10)
+    assert failures.wait('key', 10) == pytest.approx(30)
+    now[0] += 300
+    assert [failures.wait('key', 10), failures.count('key', 10), failures.wait('key', 10)] == [0, None, 0]
+
+
+# Everybody may pull
+
+
+@pytest.mark.parametrize('method, path', PULLS)
+def test_everybody_may_pull_with_an_anonymous_token_and_without(public, method, path):
+    assert public(method, path, headers=bearer(token(public))).status_code == 200
+    assert public(method, path).status_code == 200
+
+
+@pytest.mark.parametrize('method, path', [request for request in EVERYTHING if request not in PULLS])
+def test_only_users_may_do_more(public, method, path):
+    expected = 200 if path == '/v2/' else 401
+
+    assert public(method, path).status_code == 401
+    assert public(method, path, headers=bearer(token(public))).status_code == expected
+    assert public(method, path, headers=basic('alice', 'wrong')).status_code == 401
+    answer = public(method, path, headers=basic())
+    assert answer.status_code not in (401, 403, 429)
+    assert public(method, path, headers=bearer(token(public, headers=basic('bob', 'battery')))).status_code not in (401, 403)
+
+
+def test_a_user_pushes_with_a_token(public):
+    allowed = bearer(token(public, headers=basic()))
+
+    answer = public('POST', '/v2/new/blobs/uploads/?digest=' + digest_of(b'new'), b'new', headers=allowed)
+    assert answer.status_code == 201
+    assert public('GET', '/v2/new/blobs/' + digest_of(b'new')).data == b'new'
+
+
+@pytest.mark.parametrize('method, path, scope', [
+    ('GET', '/v2/', ''), ('POST', '/v2/team/app/blobs/uploads/', 'repository:team/app:pull,push'),
+    ('GET', '/v2/_catalog', 'registry:catalog:*'), ('DELETE', '/v2/a/manifests/v1', 'repository:a:pull,push'),
+    ('PUT', '/v2/a"b/manifests/v1', '')])
+def test_the_challenge_says_where_tokens_are_and_for_what(public, method, path, scope):
+    answer = public(method, path, base_url='https://hub.example.com:5001')
+
+    assert answer.status_code == 401
+    fields = dict(re.findall(r'(\w+)="([^"]*)"', answer.headers['WWW-Authenticate'].partition('Bearer ')[2]))
+    assert fields.pop('scope', '') == scope
+    assert fields == {'realm': 'https://hub.example.com:5001/v2/token', 'service': 'hub.example.com:5001'}
+
+
+def test_an_anonymous_token_that_does_not_do_is_said(public):
+    answer = public('POST', '/v2/team/app/blobs/uploads/', headers=bearer(token(public)))
+
+    assert 'error="insufficient_scope"' in answer.headers['WWW-Authenticate']
+
+
+def test_a_host_that_would_break_the_challenge_is_refused(public):
+    answer = public('GET', '/v2/', headers={'Host': 'a",realm="http://evil'})
+
+    assert answer.status_code == 400 and 'WWW-Authenticate' not in answer.headers
+
+
+def test_a_wrong_password_gets_no_token(public):
+    answer = public('GET', '/v2/token', headers=basic(password='wrong'))
+
+    assert (answer.status_code, code_of(answer)) == (401, 'UNAUTHORIZED')
+    assert answer.headers['WWW-Authenticate'] == 'Basic realm="registry"'
+
+
+def test_who_guesses_for_a_token_has_to_wait_too(fake_place, users):
+    registry = fake_place.registry(Access(htpasswd=users, anonymous_pull=True, login_failures=3))
+    statuses = [registry('GET', '/v2/token', headers=basic(password='wrong')).status_code for _ in range(4)]
+
+    assert statuses == [401, 401, 401, 429]
+
+
+@pytest.mark.parametrize('damage', [lambda text: text[:-1] + ('A' if text[-1] != 'A' else 'B'), lambda text: '', lambda text: 'x.y',
+                                    lambda text: text[1:], lambda text: text + 'x'])
+def test_a_token_that_is_not_ours_is_no_good(public, damage):
+    answer = public('GET', '/v2/team/app/tags/list', headers=bearer(damage(token(public))))
+
+    assert answer.status_code == 401
+    assert 'error="invalid_token"' in answer.headers['WWW-Authenticate']
+
+
+def test_a_token_ends(public, monkeypatch):
+    allowed, now = bearer(token(public, headers=basic())), time.time()
+    monkeypatch.setattr(time, 'time', lambda: now + auth.TOKEN_SECONDS + 2)
+
+    assert public('GET', '/v2/', headers=allowed).status_code == 401
+
+
+def test_a_token_ends_with_the_password_it_was_given_for(public, users):
+    allowed = bearer(token(public, headers=basic()))
+    with open(users, 'wb') as file:
+        file.write(b'alice:%b\n' % htpasswd.make(b'another', 4))
+    os.utime(users, (1000, 1000))
+
+    assert public('GET', '/v2/', headers=allowed).status_code == 401
+
+
+def test_a_token_is_good_at_every_instance_and_nowhere_else(fake_place, public, users):
+    allowed = bearer(token(public, headers=basic()))
+    another = fake_place.registry(Access(htpasswd=users, anonymous_pull=True))
+    foreign = fake_place.registry(Access(htpasswd=users, anonymous_pull=True), upload_secret='another')
+
+    assert another('GET', '/v2/', headers=allowed).status_code == 200
+    assert foreign('GET', '/v2/', headers=allowed).status_code == 401
+
+
+def test_the_address_that_a_trusted_proxy_names_is_where_tokens_are(fake_place, users):
+    access = config.read(config.Access, {'REGISTRY_HTPASSWD': users, 'REGISTRY_ANONYMOUS_PULL': 'yes',
+                                         'REGISTRY_TRUSTED_PROXIES': '127.0.0.1'})
+    registry = fake_place.registry(access)
+    said = {'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': 'hub.example.com', 'X-Forwarded-For': '192.0.2.7'}
+
+    through = registry('GET', '/v2/', headers=said, environ_overrides={'REMOTE_ADDR': '127.0.0.1'})
+    direct = registry('GET', '/v2/', headers=said, environ_overrides={'REMOTE_ADDR': '192.0.2.9'})
+    assert 'realm="https://hub.example.com/v2/token"' in through.headers['WWW-Authenticate']
+    assert 'realm="http://localhost/v2/token"' in direct.headers['WWW-Authenticate']

@@ -1,0 +1,152 @@
+"""The file of users: what is read, when it is read again, and how long a wrong password takes."""
+import os
+import shutil
+import subprocess
+
+import bcrypt
+import pytest
+from docker_registry.v2 import htpasswd
+from docker_registry.v2.htpasswd import Users
+from registry_process import until
+
+CHEAP, DEAR = 4, 7
+
+
+def line(name, password, cost=CHEAP):
+    return name.encode() + b':' + htpasswd.make(password.encode(), cost) + b'\n'
+
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / 'htpasswd').write_bytes(line('alice', 'correct horse') + line('bob', 'battery', DEAR))
+    return tmp_path / 'htpasswd'
+
+
+def rewrite(path, content):
+    """As whoever replaces the file with one that was finished a while ago."""
+    new = path.with_name('new')
+    new.write_bytes(content)
+    os.utime(new, (1000, 1000))
+    new.rename(path)
+
+
+@pytest.mark.parametrize('name, password, right', [
+    (b'alice', b'correct horse', True), (b'bob', b'battery', True), (b'alice', b'battery', False), (b'alice', b'', False),
+    (b'carol', b'battery', False), (b'', b'', False), (b'alice', b'correct horse\0', False), (b'alice', b'x' * 500, False),
+    (b'\xff', b'\xff', False)])
+def test_a_password_is_its_users(path, name, password, right):
+    assert Users(str(path)).check(name, password) is right
+
+
+@pytest.mark.parametrize('prefix', [b'$2a$', b'$2b$', b'$2y$'])
+def test_every_name_of_bcrypt_is_known(tmp_path, prefix):
+    (tmp_path / 'htpasswd').write_bytes(line('alice', 'secret').replace(b'$2y$', prefix))
+
+    assert Users(str(tmp_path / 'htpasswd')).check(b'alice', b'secret')
+
+
+def test_a_file_of_apaches_own_htpasswd(tmp_path):
+    program = shutil.which('htpasswd')
+    if not program:
+        required = {'all', 'htpasswd'} & set(os.environ.get('REGISTRY_TEST_REQUIRE', '').split(','))
+        (pytest.fail if required else pytest.skip)('no htpasswd (apache2-utils)')
+    path = str(tmp_path / 'htpasswd')
+    subprocess.run([program, '-cbB', path, 'alice', 'secret'], check=True, capture_output=True)
+    subprocess.run([program, '-bBC', '6', path, 'bob', 'x' * 72], check=True, capture_output=True)
+
+    users = Users(path)
+    assert users.check(b'alice', b'secret') and users.check(b'bob', b'x' * 72) and not users.check(b'bob', b'secret')
+
+
+def test_apaches_own_htpasswd_knows_what_we_make(tmp_path):
+    program = shutil.which('htpasswd') or pytest.skip('see the test above')
+    (tmp_path / 'htpasswd').write_text(htpasswd.line('alice', 'secret') + '\n')
+
+    assert subprocess.run([program, '-vb', tmp_path / 'htpasswd', 'alice', 'secret'], capture_output=True).returncode == 0
+
+
+def test_comments_and_empty_lines_are_none_of_users(tmp_path):
+    (tmp_path / 'htpasswd').write_bytes(b'# users\n\n' + line('alice', 'secret').replace(b'\n', b'\r\n'))
+
+    assert Users(str(tmp_path / 'htpasswd')).check(b'alice', b'secret')
+
+
+@pytest.mark.parametrize('content, says', [
+    (b'', 'has no users'), (b'# nobody\n', 'has no users'), (b'alice:$apr1$JI2ZZ$7yz.ZHTZ0t7wMd6Pa5Zlq/\n', 'line 1'),
+    (line('alice', 'x') + b'bob:secret\n', 'line 2'), (line('alice', 'x') * 2, 'line 2'), (b'no colon\n', 'line 1'),
+    (line('alice', 'x').replace(b'$04$', b'$31$'), 'cost'), (line('alice', 'x')[:-5], 'line 1'),
+    (line('a', 'x').replace(b'a:', b'\xff:'), 'UTF-8')], ids=['empty', 'comment', 'md5', 'plain', 'twice', 'no-colon', 'cost', 'short', 'latin1'])
+def test_a_file_that_is_wrong_is_said_and_not_quoted(tmp_path, content, says):
+    (tmp_path / 'htpasswd').write_bytes(content)
+    with pytest.raises(htpasswd.Broken, match=says) as caught:
+        Users(str(tmp_path / 'htpasswd'))
+
+    assert 'secret' not in str(caught.value) and '$' not in str(caught.value)
+
+
+def test_a_change_counts_at_once(path):
+    users = Users(str(path))
+    assert users.check(b'alice', b'correct horse')
+    rewrite(path, line('alice', 'another') + line('carol', 'new'))
+
+    assert users.check(b'carol', b'new') and users.check(b'alice', b'another')
+    assert not users.remembers(b'alice', b'correct horse') and not users.check(b'alice', b'correct horse')
+    assert users.hash_of(b'bob') is None
+
+
+def test_a_file_written_in_place_counts_once_it_has_settled(path):
+    users = Users(str(path))
+    path.write_bytes(b'')  # as Apache's htpasswd does, before it writes the new lines
+    assert users.check(b'alice', b'correct horse')
+    path.write_bytes(line('carol', 'new'))
+
+    until(lambda: users.check(b'carol', b'new'))
+    assert not users.check(b'alice', b'correct horse')
+
+
+@pytest.mark.parametrize('content', [b'alice:plain\n', None])
+def test_a_change_that_cannot_be_used_is_logged_and_the_old_file_stays(path, caplog, content):
+    users = Users(str(path))
+    if content is None:
+        path.unlink()
+    else:
+        rewrite(path, content)
+
+    assert users.check(b'alice', b'correct horse') and users.check(b'bob', b'battery')
+    assert len([record for record in caplog.records if 'old one stays' in record.getMessage()]) == 1
+
+
+def test_nobody_is_in_a_file_that_was_emptied(path):
+    users = Users(str(path))
+    rewrite(path, b'')
+
+    assert not users.check(b'alice', b'correct horse')
+
+
+def test_a_right_password_is_hashed_once(path, monkeypatch):
+    users = Users(str(path))
+    assert not users.remembers(b'alice', b'correct horse')
+    assert users.check(b'alice', b'correct horse')
+
+    assert users.remembers(b'alice', b'correct horse')
+    assert not users.remembers(b'alice', b'correct hors') and not users.remembers(b'bob', b'correct horse')
+    users.check(b'alice', b'wrong')
+    assert not users.remembers(b'alice', b'wrong')
+
+
+@pytest.mark.parametrize('name, password', [
+    (b'alice', b'wrong'), (b'alice', b'correct horse'), (b'bob', b'wrong'), (b'nobody', b'wrong'), (b'', b'')])
+def test_every_login_costs_the_same_work(path, monkeypatch, name, password):
+    """Counted in rounds of bcrypt, whether the user is there or not, has a cheap hash or a dear one, and is right or wrong."""
+    users, rounds = Users(str(path)), []
+
+    def counted(call):
+        def count(password, other):
+            rounds.append(2 ** int(other[4:6]))
+            return call(password, other)
+        monkeypatch.setattr(bcrypt, call.__name__, count)
+    counted(bcrypt.checkpw)
+    counted(bcrypt.hashpw)
+    users.check(name, password)
+
+    assert sum(rounds) == 2 ** DEAR

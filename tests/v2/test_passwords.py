@@ -1,0 +1,51 @@
+"""Users of a registry that runs, in processes that share what they know of guesses."""
+import base64
+
+import pytest
+from docker_registry.drivers.swift import __version__
+from docker_registry.v2 import htpasswd
+from registry_process import Serving, environment, until
+
+WRONG = {'Authorization': 'Basic ' + base64.b64encode(b'alice:wrong').decode()}
+RIGHT = {'Authorization': 'Basic ' + base64.b64encode(b'alice:correct horse').decode()}
+
+
+@pytest.fixture
+def users(tmp_path):
+    (tmp_path / 'htpasswd').write_text(htpasswd.line('alice', 'correct horse') + '\n')
+    return tmp_path / 'htpasswd'
+
+
+def test_processes_count_wrong_passwords_together(fake, tmp_path, users):
+    environ = environment(fake, GUNICORN_WORKERS=4, REGISTRY_HTPASSWD=users, REGISTRY_LOGIN_FAILURES=5)
+    with Serving(tmp_path, environ) as server:
+        until(lambda: len(server.workers) == 4)
+        statuses = [server.request('GET', '/v2/', **WRONG)[0] for _ in range(20)]
+
+    assert statuses == [401] * 5 + [429] * 15
+
+
+def test_who_stands_behind_a_proxy_that_is_trusted_waits_alone(fake, tmp_path, users):
+    environ = environment(fake, REGISTRY_HTPASSWD=users, REGISTRY_LOGIN_FAILURES=2, REGISTRY_TRUSTED_PROXIES='127.0.0.0/8')
+    with Serving(tmp_path, environ) as server:
+        for _ in range(3):
+            status = server.request('GET', '/v2/', X_Forwarded_For='192.0.2.7', **WRONG)[0]
+        assert status == 429
+        assert server.request('GET', '/v2/', X_Forwarded_For='192.0.2.8', **RIGHT)[0] == 200
+        assert 'from=192.0.2.8 user=alice' in until(lambda: 'user=alice' in server.log and server.log)
+
+
+def test_a_user_is_added_while_the_registry_runs(fake, tmp_path, users):
+    bob = {'Authorization': 'Basic ' + base64.b64encode(b'bob:battery').decode()}
+    with Serving(tmp_path, environment(fake, GUNICORN_WORKERS=2, REGISTRY_LOGIN_FAILURES=1000), '--htpasswd', str(users)) as server:
+        assert server.request('GET', '/v2/', **bob)[0] == 401
+        with open(users, 'a') as file:
+            file.write(htpasswd.line('bob', 'battery') + '\n')
+
+        until(lambda: server.request('GET', '/v2/', **bob)[0] == 200)
+        assert server.request('GET', '/v2/', **RIGHT)[0] == 200
+
+
+def test_the_start_says_the_version(fake, tmp_path):
+    with Serving(tmp_path, environment(fake)) as server:
+        assert f'registry-swift {__version__} is listening' in server.log
