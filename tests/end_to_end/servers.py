@@ -107,15 +107,15 @@ class Server:
 
 
 class Registry(Server):
-    """`registry-swift serve`, set up by nothing but the environment variables of the walk-through."""
+    """`registry-swift serve`, set up by the environment variables of the walk-through, and further `variables`."""
 
     ready_path = '/readyz'
 
-    def __init__(self, folder, swift, container, workers=2, port=None):
+    def __init__(self, folder, swift, container, workers=2, port=None, **variables):
         port, self._worker_count = port or free_port(), workers
         super().__init__([program('registry-swift'), 'serve', '--host', '127.0.0.1', '--port', str(port)], folder, {
             'OS_AUTH_URL': swift.auth_url, 'OS_AUTH_VERSION': '1', 'OS_USERNAME': swift.user, 'OS_PASSWORD': swift.key,
-            'OS_CONTAINER': container, 'GUNICORN_WORKERS': str(workers), 'TMPDIR': folder}, port)
+            'OS_CONTAINER': container, 'GUNICORN_WORKERS': str(workers), 'TMPDIR': folder, **variables}, port)
 
     def _is_ready(self):
         return super()._is_ready() and len(self.workers) == self._worker_count
@@ -190,11 +190,11 @@ class DockerEngine:
         assert done.returncode == 0, 'docker %s: %s' % (' '.join(words), done.stderr)
         return done.stdout
 
-    def run(self, *words):
+    def run(self, *words, stdin=''):
         """The `subprocess.CompletedProcess` of a docker command, also if it failed."""
         # The classic builder is in every version, and needs nothing else.
         return subprocess.run(
-            [program('docker')] + list(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            [program('docker')] + list(words), input=stdin, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, timeout=5 * PATIENCE,
             env={'PATH': '/usr/bin:/bin', 'HOME': self._folder, 'DOCKER_HOST': self.host, 'DOCKER_BUILDKIT': '0'})
 

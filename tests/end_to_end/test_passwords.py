@@ -1,0 +1,146 @@
+"""Users of the registry itself, as docker and skopeo know them."""
+import os
+import re
+import subprocess
+
+import pytest
+
+import clients
+import images
+import servers
+from balancer import Balancer
+
+ALICE, WRONG = 'alice:correct horse', 'alice:wrong'
+
+
+@pytest.fixture
+def users(folder):
+    """The file of users, made by Apache's htpasswd."""
+    path = os.path.join(folder, 'htpasswd')
+    name, _, password = ALICE.partition(':')
+    subprocess.run([servers.program('htpasswd'), '-cbB', path, name, password], check=True, stderr=subprocess.PIPE)
+    return path
+
+
+@pytest.fixture
+def closed(place, users):
+    return place.registry(REGISTRY_HTPASSWD=users)
+
+
+@pytest.fixture
+def public(place, users):
+    return place.registry(REGISTRY_HTPASSWD=users, REGISTRY_ANONYMOUS_PULL='yes')
+
+
+@pytest.fixture(params=['closed', 'public'])
+def either(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def login(docker):
+    """Logs docker in to servers, until the test ends; the finished command."""
+    addresses = []
+
+    def login(server, credentials):
+        addresses.append(server.address)
+        name, _, password = credentials.partition(':')
+        return docker.run('login', '--username', name, '--password-stdin', server.address, stdin=password)
+    yield login
+    for address in addresses:
+        docker.run('logout', address)
+
+
+@pytest.fixture
+def tagged(docker, hello):
+    """Gives the image of the test a name on a server."""
+    def tag(server, name='team/hello'):
+        reference = '%s/%s' % (server.address, name)
+        docker('tag', hello[0], reference)
+        return reference
+    return tag
+
+
+def forget(docker, reference):
+    docker('image', 'rm', '--force', docker('image', 'ls', '--quiet', '--no-trunc', reference).strip())
+
+
+def test_docker_pushes_and_pulls_after_a_login(docker, either, hello, tagged, login):
+    reference = tagged(either)
+    assert login(either, ALICE).returncode == 0
+    docker('push', reference)
+    forget(docker, reference)
+
+    assert docker('run', '--rm', '--network', 'none', '--pull', 'always', reference).strip() == hello[1]
+
+
+def test_docker_is_told_that_a_password_is_wrong(docker, either, login):
+    done = login(either, WRONG)
+
+    assert done.returncode != 0 and 'unauthorized' in done.stderr.lower()
+
+
+def test_docker_pushes_nothing_without_a_login(docker, either, place, tagged):
+    done = docker.run('push', tagged(either))
+
+    assert done.returncode != 0 and re.search('no basic auth credentials|denied', done.stderr), done.stderr
+    assert clients.repositories(place.registry()) == []
+
+
+def test_docker_pulls_without_a_login_what_everybody_may_pull(docker, public, hello, tagged, login):
+    reference = tagged(public)
+    login(public, ALICE)
+    docker('push', reference)
+    docker('logout', public.address)
+    forget(docker, reference)
+
+    assert docker('run', '--rm', '--network', 'none', '--pull', 'always', reference).strip() == hello[1]
+
+
+def test_docker_pulls_nothing_without_a_login_unless_everybody_may(docker, closed, tagged, login):
+    reference = tagged(closed)
+    login(closed, ALICE)
+    docker('push', reference)
+    docker('logout', closed.address)
+    forget(docker, reference)
+
+    assert docker.run('pull', reference).returncode != 0
+
+
+def test_skopeo_pushes_and_pulls_with_a_password(skopeo, either, new_image, new_folder):
+    image = new_image(10, images.MiB)
+    skopeo.push(image, either, 'team/image:v1', '--dest-creds', ALICE)
+
+    assert images.differences(image.folder, skopeo.pull(either, 'team/image:v1', new_folder(), '--src-creds', ALICE)) == []
+
+
+def test_skopeo_is_told_that_a_password_is_wrong(skopeo, either, new_image):
+    for options in ((), ('--dest-creds', WRONG)):
+        with pytest.raises(clients.CommandFailed, match='unauthorized|authentication required|wrong user name'):
+            skopeo.push(new_image(), either, 'team/image:v1', *options)
+
+
+def test_skopeo_pulls_without_a_password_what_everybody_may_pull(skopeo, public, new_image, new_folder):
+    image = new_image()
+    skopeo.push(image, public, 'team/image:v1', '--dest-creds', ALICE)
+
+    assert images.differences(image.folder, skopeo.pull(public, 'team/image:v1', new_folder())) == []
+
+
+def test_podman_pushes_and_pulls_after_a_login(podman, either, new_image, skopeo):
+    image = new_image()
+    skopeo.push(image, either, 'team/image:v1', '--dest-creds', ALICE)
+    podman('login', '--tls-verify=false', '--username', 'alice', '--password', 'correct horse', either.address)
+    podman('pull', '--quiet', '--tls-verify=false', either.address + '/team/image:v1')
+    podman('push', '--quiet', '--tls-verify=false', either.address + '/team/image:v1', either.address + '/team/copy:v1')
+
+    assert podman('login', '--get-login', either.address).strip() == 'alice'
+
+
+def test_a_second_instance_takes_the_tokens_of_the_first(place, users, skopeo, new_image, new_folder):
+    ports = [place.registry(workers=1, REGISTRY_HTPASSWD=users, REGISTRY_ANONYMOUS_PULL='yes').port for _ in range(2)]
+    image = new_image(10, 40 * images.MiB)
+    with Balancer(ports, per_request=True) as balancer:
+        skopeo.push(image, balancer, 'team/image:v1', '--dest-creds', ALICE)
+
+        assert images.differences(image.folder, skopeo.pull(balancer, 'team/image:v1', new_folder())) == []
