@@ -26,7 +26,8 @@ PYTHON_OF = {'core': '2.7', 'registry': '2.7'}  # the others have theirs in thei
 # Programs without which an environment has nothing to test with.
 PROGRAMS = {
     'py27': ['redis-server'], 'registry': ['redis-server', 'swig'],
-    'e2e': ['dockerd', 'docker', 'skopeo', 'podman', 'docker-registry']}
+    'v2': ['htpasswd'],
+    'e2e': ['dockerd', 'docker', 'skopeo', 'podman', 'docker-registry', 'nginx', 'htpasswd']}
 FIRST = ['swift']  # makes the Swift that others start
 ALONE = ['e2e']  # measures, or needs the machine for itself
 LARGE = ['py311', 'e2e']  # once is enough for what takes gigabytes

@@ -7,6 +7,9 @@ import requests
 from servers import PATIENCE, program
 
 
+ALICE = 'alice:correct horse'  # a user of registries that have users
+
+
 class CommandFailed(AssertionError):
     pass
 
@@ -43,6 +46,11 @@ class Podman:
                   ('--' + option, os.path.join(self._folder, option))]
         return run(['podman', '--storage-driver', 'vfs', '--cgroup-manager', 'cgroupfs', '--events-backend', 'none',
                     '--runtime', 'runc', *places, *words], {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': self._folder})
+
+
+def forget(docker, reference):
+    """Remove an image from a docker engine, under all its names."""
+    docker('image', 'rm', '--force', docker('image', 'ls', '--quiet', '--no-trunc', reference).strip())
 
 
 def run(words, environment):

@@ -5,13 +5,16 @@ docker-registry and busybox-static, `registry-swift` in this virtualenv, and a S
 """
 import os
 import shutil
+import subprocess
 import tempfile
 import uuid
 
 import pytest
 
+import certificates
 import clients
 import images
+import proxies
 import servers
 import swift_process
 
@@ -55,6 +58,11 @@ class Place:
         """A further `servers.Registry` that is ready."""
         return self._started(servers.Registry(self.folder, self.swift, self.container, **options))
 
+    def nginx(self, registries, tls, users):
+        """A `proxies.Nginx` in front of registries that is ready."""
+        need('nginx')
+        return self._started(proxies.Nginx(self.folder, registries, tls, users))
+
     def distribution(self):
         need('docker-registry')
         return self._started(servers.Distribution(self.folder, self.swift, self.container))
@@ -79,7 +87,7 @@ def place(swift, folder):
     need('registry-swift', 'setpriv')
     place = Place(folder, swift)
     yield place
-    for server in place.servers:
+    for server in reversed(place.servers):
         print('--- %s' % server.log_path, *server.log.splitlines()[-LOG_LINES:], sep='\n')
         server.stop()
 
@@ -142,6 +150,45 @@ def docker():
     engine = servers.DockerEngine().wait()
     yield engine
     engine.stop()
+
+
+@pytest.fixture
+def tls(folder):
+    """A `certificates.Files` for localhost and the name by which the docker engine knows a server with TLS."""
+    return certificates.make(_new(folder), servers.DockerEngine.NAME)
+
+
+@pytest.fixture
+def users(folder):
+    """A file of one user, ALICE, made by Apache's htpasswd."""
+    need('htpasswd')
+    path = os.path.join(folder, 'htpasswd')
+    name, _, password = clients.ALICE.partition(':')
+    subprocess.run([servers.program('htpasswd'), '-cbB', path, name, password], check=True, stderr=subprocess.PIPE)
+    return path
+
+
+@pytest.fixture
+def login(docker):
+    """Logs docker in to addresses, until the test ends; the finished command."""
+    addresses = []
+
+    def login(address, credentials=clients.ALICE):
+        addresses.append(address)
+        name, _, password = credentials.partition(':')
+        return docker.run('login', '--username', name, '--password-stdin', address, stdin=password)
+    yield login
+    for address in addresses:
+        docker.run('logout', address)
+
+
+@pytest.fixture
+def tagged(docker, hello):
+    """Gives the image of the test a name at an address."""
+    def tag(address, name='team/hello'):
+        docker('tag', hello[0], '%s/%s' % (address, name))
+        return '%s/%s' % (address, name)
+    return tag
 
 
 @pytest.fixture

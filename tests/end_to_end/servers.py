@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ import time
 import urllib.request
 
 CLEAN = ('PATH', 'LANG', 'LC_ALL')  # all that a server sees of the environment of the tests
+UNVERIFIED = ssl._create_unverified_context()  # to ask whether a server is ready
 PATIENCE = 60  # seconds for anything to start or stop, on a machine that is busy
 
 
@@ -51,12 +53,14 @@ class Server:
     :param command: of a server that listens on `port`
     :param folder: of its log
     :param environment: of the server, beside `CLEAN`
+    :param host: where it listens; with `tls`, it has a certificate
     """
 
     ready_path = '/v2/'
 
-    def __init__(self, command, folder, environment, port):
-        self.port, self.address, self.url = port, '127.0.0.1:%d' % port, 'http://127.0.0.1:%d' % port
+    def __init__(self, command, folder, environment, port, host='127.0.0.1', tls=False):
+        self.port, self.address = port, '%s:%d' % ('[%s]' % host if ':' in host else host, port)
+        self.url = '%s://%s' % ('https' if tls else 'http', self.address)
         self.log_path = os.path.join(folder, '%s-%d.log' % (os.path.basename(command[0]), port))
         environment = dict({name: os.environ[name] for name in CLEAN if name in os.environ}, **environment)
         with open(self.log_path, 'ab') as log:
@@ -85,7 +89,7 @@ class Server:
         if self.process.poll() is not None:
             raise AssertionError('it ended with status %d:\n%s' % (self.process.returncode, self.log))
         try:
-            return urllib.request.urlopen(self.url + self.ready_path, timeout=5).status == 200
+            return urllib.request.urlopen(self.url + self.ready_path, timeout=5, context=UNVERIFIED).status == 200
         except OSError:
             return False
 
@@ -111,11 +115,12 @@ class Registry(Server):
 
     ready_path = '/readyz'
 
-    def __init__(self, folder, swift, container, workers=2, port=None, **variables):
+    def __init__(self, folder, swift, container, workers=2, port=None, host='127.0.0.1', **variables):
         port, self._worker_count = port or free_port(), workers
-        super().__init__([program('registry-swift'), 'serve', '--host', '127.0.0.1', '--port', str(port)], folder, {
+        super().__init__([program('registry-swift'), 'serve', '--host', host, '--port', str(port)], folder, {
             'OS_AUTH_URL': swift.auth_url, 'OS_AUTH_VERSION': '1', 'OS_USERNAME': swift.user, 'OS_PASSWORD': swift.key,
-            'OS_CONTAINER': container, 'GUNICORN_WORKERS': str(workers), 'TMPDIR': folder, **variables}, port)
+            'OS_CONTAINER': container, 'GUNICORN_WORKERS': str(workers), 'TMPDIR': folder, **variables}, port, host,
+                         'REGISTRY_TLS_CERTIFICATE' in variables)
 
     def _is_ready(self):
         return super()._is_ready() and len(self.workers) == self._worker_count
@@ -155,18 +160,29 @@ storage:
 
 
 class DockerEngine:
-    """A docker engine of our own, without network or firewall rules, in a folder whose path is short enough for sockets."""
+    """A docker engine of our own, without network or firewall rules, in a folder whose path is short enough for sockets.
+
+    Docker takes every server on 127.0.0.0/8 for one that needs no TLS. So the engine knows one by a name and an address of IPv6: in a mount
+    namespace of its own it has another /etc/hosts, and another /etc/docker, in which `certificates` is certs.d.
+    """
+
+    NAME, ADDRESS = 'registry.example.com', '::1'
+    NAMESPACE = 'mkdir -p /etc/docker && mount --bind "$0/hosts" /etc/hosts && mount --bind "$0/etc" /etc/docker && exec "$@"'
 
     def __init__(self):
         self._folder = tempfile.mkdtemp(prefix='docker-')
         self._log = open(self._path('log'), 'w+b')
-        with open(self._path('configuration.json'), 'w') as file:  # not the one of this machine's own engine
-            file.write('{}')
+        self.certificates = self._path('etc/certs.d')
+        os.makedirs(self.certificates)
+        shutil.copy('/etc/hosts', self._path('hosts'))
+        with open(self._path('hosts'), 'a') as file:
+            file.write('%s %s\n' % (self.ADDRESS, self.NAME))
         self.host = 'unix://' + self._path('docker.sock')
         self._process = subprocess.Popen(
-            ['setpriv', '--pdeathsig', 'TERM', program('dockerd'), '--iptables=false', '--ip6tables=false', '--bridge=none',
+            ['setpriv', '--pdeathsig', 'TERM', 'unshare', '--mount', 'sh', '-c', self.NAMESPACE, self._folder,
+             program('dockerd'), '--iptables=false', '--ip6tables=false', '--bridge=none',
              '--storage-driver=vfs', '--data-root', self._path('data'), '--exec-root', self._path('exec'), '-H', self.host,
-             '--pidfile', self._path('pid'), '--config-file', self._path('configuration.json')],
+             '--pidfile', self._path('pid')],
             env={'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': self._folder}, stdin=subprocess.DEVNULL,
             stdout=self._log, stderr=self._log)
 
@@ -202,8 +218,6 @@ class DockerEngine:
         self._process.terminate()
         self._process.wait(PATIENCE)
         self._log.close()
-        # It leaves that behind.
-        subprocess.run(['umount', self._path('exec/netns/default')], stderr=subprocess.DEVNULL)
         shutil.rmtree(self._folder)
 
     def _path(self, name):

@@ -1,25 +1,14 @@
 """Users of the registry itself, as docker and skopeo know them."""
-import os
 import re
-import subprocess
 
 import pytest
 
 import clients
 import images
-import servers
 from balancer import Balancer
+from clients import ALICE
 
-ALICE, WRONG = 'alice:correct horse', 'alice:wrong'
-
-
-@pytest.fixture
-def users(folder):
-    """The file of users, made by Apache's htpasswd."""
-    path = os.path.join(folder, 'htpasswd')
-    name, _, password = ALICE.partition(':')
-    subprocess.run([servers.program('htpasswd'), '-cbB', path, name, password], check=True, stderr=subprocess.PIPE)
-    return path
+WRONG = 'alice:wrong'
 
 
 @pytest.fixture
@@ -37,72 +26,44 @@ def either(request):
     return request.getfixturevalue(request.param)
 
 
-@pytest.fixture
-def login(docker):
-    """Logs docker in to servers, until the test ends; the finished command."""
-    addresses = []
-
-    def login(server, credentials):
-        addresses.append(server.address)
-        name, _, password = credentials.partition(':')
-        return docker.run('login', '--username', name, '--password-stdin', server.address, stdin=password)
-    yield login
-    for address in addresses:
-        docker.run('logout', address)
-
-
-@pytest.fixture
-def tagged(docker, hello):
-    """Gives the image of the test a name on a server."""
-    def tag(server, name='team/hello'):
-        reference = '%s/%s' % (server.address, name)
-        docker('tag', hello[0], reference)
-        return reference
-    return tag
-
-
-def forget(docker, reference):
-    docker('image', 'rm', '--force', docker('image', 'ls', '--quiet', '--no-trunc', reference).strip())
-
-
 def test_docker_pushes_and_pulls_after_a_login(docker, either, hello, tagged, login):
-    reference = tagged(either)
-    assert login(either, ALICE).returncode == 0
+    reference = tagged(either.address)
+    assert login(either.address).returncode == 0
     docker('push', reference)
-    forget(docker, reference)
+    clients.forget(docker, reference)
 
     assert docker('run', '--rm', '--network', 'none', '--pull', 'always', reference).strip() == hello[1]
 
 
 def test_docker_is_told_that_a_password_is_wrong(docker, either, login):
-    done = login(either, WRONG)
+    done = login(either.address, WRONG)
 
     assert done.returncode != 0 and 'unauthorized' in done.stderr.lower()
 
 
 def test_docker_pushes_nothing_without_a_login(docker, either, place, tagged):
-    done = docker.run('push', tagged(either))
+    done = docker.run('push', tagged(either.address))
 
     assert done.returncode != 0 and re.search('no basic auth credentials|denied', done.stderr), done.stderr
     assert clients.repositories(place.registry()) == []
 
 
 def test_docker_pulls_without_a_login_what_everybody_may_pull(docker, public, hello, tagged, login):
-    reference = tagged(public)
-    login(public, ALICE)
+    reference = tagged(public.address)
+    login(public.address)
     docker('push', reference)
     docker('logout', public.address)
-    forget(docker, reference)
+    clients.forget(docker, reference)
 
     assert docker('run', '--rm', '--network', 'none', '--pull', 'always', reference).strip() == hello[1]
 
 
 def test_docker_pulls_nothing_without_a_login_unless_everybody_may(docker, closed, tagged, login):
-    reference = tagged(closed)
-    login(closed, ALICE)
+    reference = tagged(closed.address)
+    login(closed.address)
     docker('push', reference)
     docker('logout', closed.address)
-    forget(docker, reference)
+    clients.forget(docker, reference)
 
     assert docker.run('pull', reference).returncode != 0
 

@@ -1,0 +1,94 @@
+"""TLS in the registry itself, with clients that want to know whom they talk to."""
+import http.client
+import os
+import shutil
+import ssl
+
+import pytest
+
+import clients
+import images
+from clients import ALICE
+from servers import DockerEngine
+
+
+@pytest.fixture
+def registry(place, tls):
+    """At an address that docker does not take for one without TLS."""
+    return place.registry(host=DockerEngine.ADDRESS, REGISTRY_TLS_CERTIFICATE=tls.certificate, REGISTRY_TLS_KEY=tls.key)
+
+
+@pytest.fixture
+def trusted(docker, registry, tls):
+    """The registry's name and port, and the docker engine knows its CA."""
+    address = '%s:%d' % (DockerEngine.NAME, registry.port)
+    shutil.copytree(tls.folder, os.path.join(docker.certificates, address))
+    yield address
+    shutil.rmtree(os.path.join(docker.certificates, address))
+
+
+def test_docker_pushes_and_pulls_if_it_knows_the_ca(docker, trusted, hello, tagged):
+    reference = tagged(trusted)
+    docker('push', reference)
+    clients.forget(docker, reference)
+
+    assert docker('run', '--rm', '--network', 'none', '--pull', 'always', reference).strip() == hello[1]
+
+
+def test_docker_logs_in_over_tls(docker, place, tls, users, hello, tagged, login):
+    registry = place.registry(host=DockerEngine.ADDRESS, REGISTRY_TLS_CERTIFICATE=tls.certificate, REGISTRY_TLS_KEY=tls.key,
+                              REGISTRY_HTPASSWD=users, REGISTRY_ANONYMOUS_PULL='yes')
+    address = '%s:%d' % (DockerEngine.NAME, registry.port)
+    shutil.copytree(tls.folder, os.path.join(docker.certificates, address))
+    reference = tagged(address)
+    assert docker.run('push', reference).returncode != 0
+    assert login(address).returncode == 0
+    docker('push', reference)
+    docker('logout', address)
+    clients.forget(docker, reference)
+
+    assert docker('run', '--rm', '--network', 'none', '--pull', 'always', reference).strip() == hello[1]
+
+
+def test_docker_does_not_push_to_somebody_it_does_not_know(docker, place, registry, tagged):
+    done = docker.run('push', tagged('%s:%d' % (DockerEngine.NAME, registry.port)))
+
+    assert done.returncode != 0 and 'x509' in done.stderr
+    assert clients.repositories(place.registry()) == []
+
+
+def test_skopeo_pushes_and_pulls_if_it_knows_the_ca(skopeo, place, tls, users, new_image, new_folder):
+    registry = place.registry(REGISTRY_TLS_CERTIFICATE=tls.certificate, REGISTRY_TLS_KEY=tls.key, REGISTRY_HTPASSWD=users)
+    image = new_image(10, 40 * images.MiB)
+    skopeo.copy('dir:' + image.folder, 'docker://%s/team/image:v1' % registry.address, '--dest-cert-dir', tls.folder, '--dest-creds', ALICE)
+    pulled = new_folder()
+    skopeo.copy('docker://%s/team/image:v1' % registry.address, 'dir:' + pulled, '--src-cert-dir', tls.folder, '--src-creds', ALICE)
+
+    assert images.differences(image.folder, pulled) == []
+
+
+def test_skopeo_does_not_push_to_somebody_it_does_not_know(skopeo, place, tls, new_image):
+    registry = place.registry(REGISTRY_TLS_CERTIFICATE=tls.certificate, REGISTRY_TLS_KEY=tls.key)
+    with pytest.raises(clients.CommandFailed, match='x509'):
+        skopeo.copy('dir:' + new_image().folder, 'docker://%s/team/image:v1' % registry.address)
+
+    assert clients.repositories(place.registry()) == []
+
+
+def test_a_connection_is_kept_for_the_next_requests_whatever_the_answer(place, tls, users):
+    registry = place.registry(REGISTRY_TLS_CERTIFICATE=tls.certificate, REGISTRY_TLS_KEY=tls.key)
+    connection = http.client.HTTPSConnection('127.0.0.1', registry.port, timeout=30, context=ssl.create_default_context(cafile=tls.ca))
+    digest, blob = images.digest_of(b'x' * 100000), b'x' * 100000
+    connection.connect()
+    sock, statuses = connection.sock, []
+    for method, path, body in (('GET', '/v2/', None), ('GET', '/v2/a/manifests/v1', None), ('HEAD', '/v2/a/blobs/' + digest, None),
+                               ('POST', '/v2/a/blobs/uploads/?digest=' + digest, blob), ('GET', '/v2/a/blobs/' + digest, None),
+                               ('PUT', '/v2/a/manifests/v1', b'no manifest'), ('GET', '/v2/_catalog', None)):
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        statuses.append(answer.status)
+        answer.read()
+        assert connection.sock is sock, 'it was closed after %s %s' % (method, path)
+    connection.close()
+
+    assert statuses == [200, 404, 404, 201, 200, 400, 200]
