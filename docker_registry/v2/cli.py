@@ -74,6 +74,7 @@ def serve(options, environ):
         logging.warning('swift_pool_size (SWIFT_POOL_SIZE) %d is less than the %d threads of a process: some will wait',
                         storage.settings.pool_size, need)
     registry = app.create_app(registry_config, storage, access)
+    server.begin_to_listen(sock, server_settings)
     return server.Server(registry, storage, server_settings, sock, certificates, log_config).run()
 
 

@@ -14,6 +14,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 logger = logging.getLogger(__name__)
 
+BACKLOG = 2048  # connections that wait to be accepted
 CLIENT_TIMEOUT = 120  # seconds in which a client has to send or take something, or it loses its connection
 KEEP_ALIVE = 75  # seconds for which an idle connection stays open
 WORKER_TIMEOUT = 120  # seconds without a sign of life after which a worker is replaced; running requests are no obstacle
@@ -26,7 +27,7 @@ MEMORY_FOLDER = '/dev/shm'  # where a worker's sign of life is kept: there also 
 
 
 def listening_socket(settings):
-    """A socket bound to the address, which does not listen until gunicorn has it; :raises ConfigError: it cannot be had"""
+    """A socket bound to the address, which does not listen before we have logged in; :raises ConfigError: it cannot be had"""
     try:
         family, _, _, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -38,8 +39,20 @@ def listening_socket(settings):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return sock
     except OSError as error:
-        raise config_error(f'--host, --port (REGISTRY_HOST, REGISTRY_PORT): cannot listen on {settings.host} port '
-                           f'{settings.port}: {error.strerror}')
+        raise cannot_listen(settings, error)
+
+
+def begin_to_listen(sock, settings):
+    """Of two that were bound at the same time the second one finds out here; :raises ConfigError:"""
+    try:
+        sock.listen(BACKLOG)
+    except OSError as error:
+        raise cannot_listen(settings, error)
+
+
+def cannot_listen(settings, error):
+    return config_error(f'--host, --port (REGISTRY_HOST, REGISTRY_PORT): cannot listen on {settings.host} port '
+                        f'{settings.port}: {error.strerror}')
 
 
 class Certificates:
@@ -176,7 +189,7 @@ class Server(BaseApplication):
 
     def load_config(self):
         settings, options = self._settings, {
-            'bind': self._bound, 'worker_class': Worker, 'preload_app': True,
+            'bind': self._bound, 'backlog': BACKLOG, 'worker_class': Worker, 'preload_app': True,
             'workers': self._settings.workers, 'threads': self._settings.threads,
             'timeout': WORKER_TIMEOUT, 'graceful_timeout': self._settings.graceful_timeout, 'keepalive': KEEP_ALIVE,
             'limit_request_line': LONGEST_REQUEST_LINE,

@@ -10,7 +10,7 @@ import time
 import pytest
 from docker_registry.core.exceptions import ConfigError
 from docker_registry.drivers.swift import SETTINGS, __version__
-from docker_registry.v2 import cli, config, htpasswd, storage_settings
+from docker_registry.v2 import cli, config, htpasswd, server, storage_settings
 from registry_process import Serving, environment, run, until
 from test_server import make_certificate
 
@@ -83,6 +83,17 @@ def test_a_port_that_is_taken_stops_the_start_before_swift_is_asked(fake):
 
     assert 'REGISTRY_PORT' in line and 'in use' in line
     assert not fake.requests
+
+
+def test_of_two_that_start_at_the_same_time_on_one_port_one_is_told():
+    first = server.listening_socket(config.ServerSettings(port=0))
+    settings = config.ServerSettings(port=first.getsockname()[1])
+    second = server.listening_socket(settings)
+    server.begin_to_listen(first, settings)
+    with pytest.raises(ConfigError, match='REGISTRY_PORT.*in use'):
+        server.begin_to_listen(second, settings)
+    first.close()
+    second.close()
 
 
 def test_a_key_with_a_password_stops_the_start(fake, tmp_path):
