@@ -29,7 +29,8 @@ PROGRAMS = {
     'v2': ['htpasswd'],
     'e2e': ['dockerd', 'docker', 'skopeo', 'podman', 'docker-registry', 'nginx', 'htpasswd']}
 FIRST = ['swift']  # makes the Swift that others start
-ALONE = ['e2e']  # measures, or needs the machine for itself
+# Those that take long, so that no core is left with one at the end; e2e needs the v1 registry that `registry` makes.
+EARLY = ['registry', 'v2', 'e2e', 'packaging', 'py27']
 LARGE = ['py311', 'e2e']  # once is enough for what takes gigabytes
 
 
@@ -40,10 +41,10 @@ def main(wanted):
     runnable = [name for name in wanted if name not in left_out]
     sdist = build_sdist()
     results = {}
-    for group, workers in ((FIRST, 1), (None, os.cpu_count() or 1), (ALONE, 1)):
-        names = [name for name in runnable if (name in group if group else name not in FIRST + ALONE)]
+    for is_first, workers in ((True, 1), (False, os.cpu_count() or 1)):
+        names = [name for name in runnable if (name in FIRST) == is_first]
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-            for result in pool.map(lambda name: run(name, sdist), sorted(names, key=by_length)):
+            for result in pool.map(lambda name: run(name, sdist), sorted(names, key=by_turn)):
                 results[result.name] = result
     return report(wanted, results, left_out)
 
@@ -52,9 +53,8 @@ def folder_of(name):
     return {'v2': 'v2', 'e2e': 'end_to_end', 'registry': 'registry', 'packaging': 'packaging'}.get(name, 'drivers')
 
 
-def by_length(name):
-    """The long ones first, so that no core is left with one at the end."""
-    return ['registry', 'v2', 'packaging', 'py27'].index(name) if name in ('registry', 'v2', 'packaging', 'py27') else 9
+def by_turn(name):
+    return EARLY.index(name) if name in EARLY else len(EARLY)
 
 
 def interpreter_folders():
