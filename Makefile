@@ -2,10 +2,16 @@
 PYTHON ?= python3.11
 TOX = .venv/bin/tox
 
-.PHONY: help run test bench clean
+# Of `make image`: its name, the base if not that of Dockerfile, and further ARGS of docker build.
+IMAGE ?= registry-swift
+BASE ?=
+VERSION = $(shell sed -n "s/^__version__ = '\(.*\)'/\1/p" docker_registry/drivers/swift.py)
+
+.PHONY: help run image test bench clean
 
 help:
 	@echo 'make run            a registry on 127.0.0.1:5000 with a Swift of its own, or the one that OS_* name'
+	@echo 'make image          the registry as a container image: IMAGE=registry-swift, BASE=python:3.13-slim'
 	@echo 'make test           all tests, for all the Pythons and servers that are here'
 	@echo 'make test ENVS=py27 some of the environments of tox.ini (space-separated)'
 	@echo 'make bench          the driver beside 0.2.1, and the registry beside CNCF distribution, on a real Swift'
@@ -21,6 +27,9 @@ test: .venv/made
 
 run:
 	@exec $(PYTHON) tools/run_registry.py $(ARGS)
+
+image:
+	docker build --tag $(IMAGE) --build-arg VERSION=$(VERSION) $(if $(BASE),--build-arg BASE=$(BASE)) $(ARGS) .
 
 bench:
 	$(PYTHON) benchmarks/driver.py

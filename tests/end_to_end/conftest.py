@@ -1,7 +1,7 @@
 """Real clients and a real Swift, with `registry-swift serve` between them.
 
 A `place` is a container of one test, and the servers that the test starts on it. Needs Debian's docker.io, skopeo, podman,
-docker-registry and busybox-static, `registry-swift` in this virtualenv, and a SWIFT_PYTHON; runs as root.
+docker-registry, busybox-static and mmdebstrap, `registry-swift` in this virtualenv, and a SWIFT_PYTHON; runs as root.
 """
 import os
 import shutil
@@ -11,8 +11,10 @@ import uuid
 
 import pytest
 
+import bases
 import certificates
 import clients
+import containers
 import images
 import proxies
 import servers
@@ -144,12 +146,56 @@ def podman():
 @pytest.fixture(scope='session')
 def docker():
     """A docker engine, called with the words of a docker command."""
+    yield from _docker_engine()
+
+
+@pytest.fixture
+def other_docker():
+    """That of another machine, which has no image yet."""
+    yield from _docker_engine()
+
+
+def _docker_engine():
     need('docker', 'dockerd', 'setpriv')
     if os.getuid():
         missing('a docker engine runs as root only')
     engine = servers.DockerEngine().wait()
     yield engine
     engine.stop()
+
+
+@pytest.fixture(scope='session')
+def base(docker, tmp_path_factory):
+    """The name of an image with a Python."""
+    need('mmdebstrap')
+    return bases.make_python(docker, str(tmp_path_factory.mktemp('base') / 'context'))
+
+
+@pytest.fixture(scope='session')
+def image(docker, base):
+    """The name of the image that this checkout makes."""
+    need('make')
+    clients.run(['make', '-C', bases.CHECKOUT, 'image', 'BASE=' + base, 'ARGS=--network host'], docker.environment)
+    return 'registry-swift'
+
+
+@pytest.fixture
+def run(docker, image, place):
+    """`docker run`: makes a `containers.RegistryContainer` with the walk-through's variables, on the place's container.
+
+    Takes options of docker, and variables of other values; None leaves one out.
+    """
+    started = []
+
+    def run(*options, docker=docker, image=image, port=None, **variables):
+        environment = dict(containers.walkthrough(place.swift, place.container), **variables)
+        started.append(containers.RegistryContainer(docker, image, environment, ('--read-only', *options), port))
+        return started[-1]
+
+    yield run
+    for registry in started:
+        print('--- %s' % registry.name, *registry.log.splitlines()[-LOG_LINES:], sep='\n')
+        registry.remove()
 
 
 @pytest.fixture

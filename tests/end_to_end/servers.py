@@ -200,6 +200,12 @@ class DockerEngine:
         assert self._process.poll() is None, 'the docker engine ended'
         return self.run('version').returncode == 0
 
+    @property
+    def environment(self):
+        """Of a program that is to use this engine."""
+        # The classic builder is in every version, and needs nothing else.
+        return {'PATH': '/usr/bin:/bin', 'HOME': self._folder, 'DOCKER_HOST': self.host, 'DOCKER_BUILDKIT': '0'}
+
     def __call__(self, *words):
         """What a docker command prints."""
         done = self.run(*words)
@@ -208,11 +214,9 @@ class DockerEngine:
 
     def run(self, *words, stdin=''):
         """The `subprocess.CompletedProcess` of a docker command, also if it failed."""
-        # The classic builder is in every version, and needs nothing else.
         return subprocess.run(
             [program('docker')] + list(words), input=stdin, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, timeout=5 * PATIENCE,
-            env={'PATH': '/usr/bin:/bin', 'HOME': self._folder, 'DOCKER_HOST': self.host, 'DOCKER_BUILDKIT': '0'})
+            stderr=subprocess.PIPE, text=True, timeout=5 * PATIENCE, env=self.environment)
 
     def stop(self):
         self._process.terminate()

@@ -1,0 +1,36 @@
+# The registry as an image (docs/operations.rst, "In a container"):
+#
+#     make image, or
+#     docker build --tag registry-swift .
+#
+# The base may be any image with Python 3.10 or newer as python3, Debian's own Python too.
+ARG BASE=python:3.13-slim
+
+FROM ${BASE} AS build
+# Debian's Python comes without what gives a virtualenv its pip; that of python:* has it.
+RUN python3 -c 'import ensurepip' 2>/dev/null \
+ || (apt-get update && apt-get install --yes --no-install-recommends python3-venv)
+# uv and not pip, for it can leave out what a package asks for in vain.
+RUN python3 -m venv /uv \
+ && /uv/bin/pip install --no-cache-dir 'uv>=0.13,<1' \
+ && python3 -m venv --without-pip /opt/registry-swift
+COPY . /src
+# No bytecode: it would be two thirds more to pull, for half a second less at each start.
+RUN /uv/bin/uv pip install --no-cache --python /opt/registry-swift/bin/python3 --excludes /src/deploy/excluded.txt '/src[registry]' \
+ && rm -r /opt/registry-swift/lib/python3*/site-packages/docker_registry/testing \
+ && find /opt/registry-swift -depth -type d -name tests -exec rm -r {} +
+
+FROM ${BASE}
+COPY --from=build /opt/registry-swift /opt/registry-swift
+# A number, by which Kubernetes can tell that it is not root.
+USER 10001:10001
+ENV PATH=/opt/registry-swift/bin:${PATH} REGISTRY_HOST=0.0.0.0
+EXPOSE 5000
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["python3", "-m", "docker_registry.v2.health"]
+ENTRYPOINT ["registry-swift"]
+CMD ["serve"]
+ARG VERSION
+LABEL org.opencontainers.image.title="registry-swift" \
+      org.opencontainers.image.description="A Docker and OCI registry whose only state is an OpenStack Swift container" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}"

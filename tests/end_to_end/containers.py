@@ -1,0 +1,79 @@
+"""Registries in containers of a docker engine, as `docker run` starts them; the other servers are in `servers`."""
+import urllib.request
+import uuid
+
+from servers import children, free_port, wait_until
+
+STOP_SECONDS = 60
+
+
+def walkthrough(swift, container):
+    """The variables that the walk-through gives to `docker run`."""
+    return {'SETTINGS_FLAVOR': 'swift', 'OS_AUTH_URL': swift.auth_url, 'OS_AUTH_VERSION': '1', 'OS_USERNAME': swift.user,
+            'OS_PASSWORD': swift.key, 'OS_CONTAINER': container, 'GUNICORN_WORKERS': '8'}
+
+
+def arguments(environment):
+    """Of `docker run`; a variable that is None is left out."""
+    return [word for name, value in environment.items() if value is not None for word in ('--env', '%s=%s' % (name, value))]
+
+
+class RegistryContainer:
+    """A container on this machine's own network that was told to start; `wait` until it is ready.
+
+    :param docker: the engine that runs it
+    :param environment: variables, beside those that make it listen on `port` of 127.0.0.1
+    :param options: further ones of `docker run`
+    """
+
+    ready_path = '/readyz'
+
+    def __init__(self, docker, image, environment, options=('--read-only',), port=None):
+        self.port = port or free_port()
+        self.address, self.url = '127.0.0.1:%d' % self.port, 'http://127.0.0.1:%d' % self.port
+        self.name = 'registry-%s' % uuid.uuid4().hex[:8]
+        self._docker, self._workers = docker, int(environment['GUNICORN_WORKERS'])
+        environment = dict({'REGISTRY_HOST': '127.0.0.1', 'REGISTRY_PORT': str(self.port)}, **environment)
+        docker('run', '--detach', '--name', self.name, '--network', 'host', *options, *arguments(environment), image)
+
+    def inspect(self, what):
+        """A field of what docker says of it, as `State.Pid`."""
+        return self._docker('inspect', '--format', '{{.%s}}' % what, self.name).strip()
+
+    @property
+    def workers(self):
+        """Their process ids, on this machine."""
+        return children(int(self.inspect('State.Pid')))
+
+    @property
+    def log(self):
+        done = self._docker.run('logs', self.name)
+        return done.stdout + done.stderr
+
+    def wait(self):
+        wait_until(self._is_ready, '%s starts in a container' % self.url)
+        return self
+
+    def _is_ready(self):
+        assert self.inspect('State.Running') == 'true', 'it ended:\n%s' % self.log
+        try:
+            return urllib.request.urlopen(self.url + self.ready_path, timeout=5).status == 200 and len(self.workers) == self._workers
+        except OSError:
+            return False
+
+    def status(self):
+        """The exit status, once it has ended."""
+        return int(self._docker('wait', self.name))
+
+    def stop(self):
+        """The exit status, once it has ended as an operator wants it; may be called again."""
+        self._docker('stop', '--time', str(STOP_SECONDS), self.name)
+        return self.status()
+
+    def kill(self):
+        """As a machine that loses its power."""
+        self._docker('kill', self.name)
+
+    def remove(self):
+        """Whatever it does; may be called again."""
+        self._docker.run('rm', '--force', self.name)
