@@ -181,7 +181,7 @@ class DockerEngine:
         self._process = subprocess.Popen(
             ['setpriv', '--pdeathsig', 'TERM', 'unshare', '--mount', 'sh', '-c', self.NAMESPACE, self._folder,
              program('dockerd'), '--iptables=false', '--ip6tables=false', '--bridge=none',
-             '--storage-driver=vfs', '--data-root', self._path('data'), '--exec-root', self._path('exec'), '-H', self.host,
+             '--data-root', self._path('data'), '--exec-root', self._path('exec'), '-H', self.host,
              '--pidfile', self._path('pid')],
             env={'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': self._folder}, stdin=subprocess.DEVNULL,
             stdout=self._log, stderr=self._log)
