@@ -27,7 +27,7 @@ PYTHON_OF = {'core': '2.7', 'registry': '2.7'}  # the others have theirs in thei
 PROGRAMS = {
     'py27': ['redis-server'], 'registry': ['redis-server', 'swig'],
     'v2': ['htpasswd'],
-    'e2e': ['dockerd', 'docker', 'skopeo', 'podman', 'docker-registry', 'nginx', 'htpasswd']}
+    'e2e': ['dockerd', 'docker', 'skopeo', 'podman', 'docker-registry', 'nginx', 'htpasswd', 'mmdebstrap']}
 FIRST = ['swift']  # makes the Swift that others start
 # Those that take long, so that no core is left with one at the end; e2e needs the v1 registry that `registry` makes.
 EARLY = ['registry', 'v2', 'e2e', 'packaging', 'py27']

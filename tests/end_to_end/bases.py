@@ -14,6 +14,8 @@ import subprocess
 from servers import program
 
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+#: The v1 registry with its requirements, in a virtualenv that tests/registry/release.py makes.
+V1_RELEASE = os.path.join(os.environ.get('REGISTRY_ENVS') or os.path.join(CHECKOUT, '.tox'), 'registry-0.9.1')
 CACHE = os.path.join(CHECKOUT, '.tox', 'bases')
 SUITE = 'bookworm'
 PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -40,6 +42,22 @@ def make_python(docker, folder):
     variables = {name: value for name, value in os.environ.items() if VARIABLES.fullmatch(name)}
     return build(docker, folder, 'python-slim', ['FROM scratch', 'ADD debian.tar /', 'COPY settings /', *environment(
         dict(variables, PATH=PATH)), 'CMD ["python3"]'])
+
+
+def make_v1(docker, base, sdist, folder):
+    """The name of an image such as registry:0.9.1 is, whose pip finds an sdist of this checkout beside what else there is."""
+    os.makedirs(os.path.join(folder, 'sdist'))
+    shutil.copy(sdist, os.path.join(folder, 'sdist'))
+    with open(os.path.join(V1_RELEASE, 'pyvenv.cfg')) as file:
+        python = re.search('^base-prefix = (.*)$', file.read(), re.MULTILINE)[1]
+    for name, path in (('python', python), ('registry', V1_RELEASE)):
+        shutil.copytree(path, os.path.join(folder, name), symlinks=True, ignore=shutil.ignore_patterns('test', '*.pyc', '*.a'))
+    return build(docker, folder, 'registry-v1', [
+        'FROM ' + base, 'COPY python %s' % python, 'COPY registry %s' % V1_RELEASE, 'COPY sdist /sdist', *environment({
+            'PATH': '%s/bin:%s' % (V1_RELEASE, PATH), 'PIP_FIND_LINKS': '/sdist', 'SETTINGS_FLAVOR': 'dev',
+            'DOCKER_REGISTRY_CONFIG': os.path.join(V1_RELEASE, 'lib/python2.7/site-packages/config/config_sample.yml')}),
+        # The tests of the v1 registry have left theirs.
+        'RUN pip uninstall --yes docker-registry-driver-swift python-swiftclient', 'EXPOSE 5000', 'CMD ["docker-registry"]'])
 
 
 def build(docker, folder, name, lines):

@@ -24,15 +24,14 @@ class RegistryContainer:
     :param docker: the engine that runs it
     :param environment: variables, beside those that make it listen on `port` of 127.0.0.1
     :param options: further ones of `docker run`
+    :param ready_path: what answers 200 when it is
     """
 
-    ready_path = '/readyz'
-
-    def __init__(self, docker, image, environment, options=('--read-only',), port=None):
+    def __init__(self, docker, image, environment, options=('--read-only',), port=None, ready_path='/readyz'):
         self.port = port or free_port()
         self.address, self.url = '127.0.0.1:%d' % self.port, 'http://127.0.0.1:%d' % self.port
         self.name = 'registry-%s' % uuid.uuid4().hex[:8]
-        self._docker, self._workers = docker, int(environment['GUNICORN_WORKERS'])
+        self._docker, self._workers, self._ready_url = docker, int(environment['GUNICORN_WORKERS']), self.url + ready_path
         environment = dict({'REGISTRY_HOST': '127.0.0.1', 'REGISTRY_PORT': str(self.port)}, **environment)
         docker('run', '--detach', '--name', self.name, '--network', 'host', *options, *arguments(environment), image)
 
@@ -57,7 +56,7 @@ class RegistryContainer:
     def _is_ready(self):
         assert self.inspect('State.Running') == 'true', 'it ended:\n%s' % self.log
         try:
-            return urllib.request.urlopen(self.url + self.ready_path, timeout=5).status == 200 and len(self.workers) == self._workers
+            return urllib.request.urlopen(self._ready_url, timeout=5).status == 200 and len(self.workers) == self._workers
         except OSError:
             return False
 

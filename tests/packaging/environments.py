@@ -26,7 +26,7 @@ print(sys.modules[driver.fetch('swift').__module__].__file__)
 def make_sdist(folder):
     """Path of an sdist of a copy of the checkout, for setup.py writes into the folder it is in."""
     copy = folder / 'checkout'
-    shutil.copytree(CHECKOUT, copy, ignore=shutil.ignore_patterns('.*', '*.egg-info', 'build', 'dist'))
+    shutil.copytree(CHECKOUT, copy, ignore=shutil.ignore_patterns('.[!d]*', '*.egg-info', 'build', 'dist'))
     run(sys.executable, 'setup.py', '--quiet', 'sdist', '--dist-dir', str(folder), cwd=copy)
     return str(next(folder.glob('*.tar.gz')))
 

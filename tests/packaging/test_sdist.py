@@ -21,7 +21,8 @@ def about(contents):
     return contents['PKG-INFO'].decode()
 
 
-@pytest.mark.parametrize('path', ['LICENSE', 'README.rst', 'CHANGES.rst', 'CONTRIBUTING.rst', 'tox.ini', 'Makefile', 'pytest.ini'])
+@pytest.mark.parametrize('path', ['LICENSE', 'README.rst', 'CHANGES.rst', 'CONTRIBUTING.rst', 'tox.ini', 'Makefile', 'pytest.ini',
+                                  'Dockerfile', '.dockerignore', 'deploy/Dockerfile.v1', 'deploy/excluded.txt'])
 def test_it_has_what_a_packager_looks_for(contents, path):
     assert contents[path] == (CHECKOUT / path).read_bytes()
 
