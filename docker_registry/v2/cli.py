@@ -5,6 +5,7 @@ import dataclasses
 import getpass
 import logging
 import os
+import signal
 import sys
 import textwrap
 from logging.config import dictConfig
@@ -56,6 +57,8 @@ def main(arguments=None):
 
 
 def serve(options, environ):
+    # Until gunicorn takes it over: the first process of a container ignores the signals that it has no handler for.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     level = log_level(environ)
     server_settings, access = settings(config.ServerSettings, options, environ), settings(config.Access, options, environ)
     require_sense(server_settings, access)

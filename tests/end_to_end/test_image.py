@@ -222,6 +222,17 @@ def test_docker_stop_lets_a_running_upload_finish(run, place):
     assert clients.get_blob(place.registry(), 'team/image', images.digest_of(blob)).content == blob
 
 
+def test_docker_stop_ends_it_at_once_while_it_waits_for_swift(run):
+    with socket.create_server(('127.0.0.1', 0)) as silent:
+        silent.settimeout(servers.PATIENCE)
+        registry = run(OS_AUTH_URL='http://127.0.0.1:%d/auth/v1.0' % silent.getsockname()[1])
+        login, _ = silent.accept()
+        with login:
+            begun = time.monotonic()
+            assert registry.stop() == 0
+    assert time.monotonic() - begun < 10  # its patience for an answer is 15
+
+
 def refuses(registry):
     try:
         socket.create_connection(('127.0.0.1', registry.port), 5).close()
