@@ -165,7 +165,7 @@ class DockerEngine:
     Docker takes every server on 127.0.0.0/8 for one that needs no TLS. So the engine knows one by a name and an address of IPv6: in a mount
     namespace of its own it has another /etc/hosts, and another /etc/docker, in which `certificates` is certs.d.
 
-    It takes overlayfs where that can be had: with its driver vfs, which works everywhere, building takes four times as long.
+    It takes overlayfs where that can be had: with its driver vfs, which works everywhere, building takes more than three times as long.
     """
 
     NAME, ADDRESS = 'registry.example.com', '::1'
