@@ -6,6 +6,7 @@ docker-registry, busybox-static and mmdebstrap, `registry-swift` in this virtual
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import uuid
 
@@ -19,6 +20,9 @@ import images
 import proxies
 import servers
 import swift_process
+
+sys.path.append(os.path.join(bases.CHECKOUT, 'tests', 'registry'))
+from release import source_distribution  # noqa: E402
 
 LOG_LINES = 40  # of each server, shown when a test fails
 
@@ -177,6 +181,20 @@ def image(docker, base):
     need('make')
     clients.run(['make', '-C', bases.CHECKOUT, 'image', 'BASE=' + base, 'ARGS=--network host'], docker.environment)
     return 'registry-swift'
+
+
+@pytest.fixture(scope='session')
+def sdist(tmp_path_factory):
+    """The path of a release of this checkout."""
+    return source_distribution(str(tmp_path_factory.mktemp('sdist')))
+
+
+@pytest.fixture(scope='session')
+def v1_base(docker, base, sdist, tmp_path_factory):
+    """The name of an image with a v1 registry."""
+    if not os.path.exists(os.path.join(bases.V1_RELEASE, 'made-from.txt')):
+        missing('there is no v1 registry in %s (tox -e registry makes it)' % bases.V1_RELEASE)
+    return bases.make_v1(docker, base, sdist, str(tmp_path_factory.mktemp('v1') / 'context'))
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """deploy/Dockerfile.v1: the v1 registry's image with the driver added, run as the walk-through runs it."""
 import os
 import subprocess
-import sys
 
 import bases
 import conftest
@@ -11,8 +10,6 @@ import pytest
 from docker_registry.drivers.swift import __version__
 
 TESTS = os.path.join(bases.CHECKOUT, 'tests', 'registry')
-sys.path.append(TESTS)
-from release import source_distribution  # noqa: E402
 
 # Of the v1 API there is a client for Python 2.7 only, as the registry is.
 CLIENT = '''
@@ -31,12 +28,8 @@ print('pulled')
 
 
 @pytest.fixture(scope='module')
-def v1_image(docker, base, tmp_path_factory):
+def v1_image(docker, v1_base):
     """The name of the image that deploy/Dockerfile.v1 makes."""
-    if not os.path.exists(os.path.join(bases.V1_RELEASE, 'made-from.txt')):
-        conftest.missing('there is no v1 registry in %s (tox -e registry makes it)' % bases.V1_RELEASE)
-    folder = tmp_path_factory.mktemp('v1')
-    v1_base = bases.make_v1(docker, base, source_distribution(str(folder)), str(folder / 'context'))
     with open(os.path.join(bases.CHECKOUT, 'deploy', 'Dockerfile.v1')) as dockerfile:
         done = docker.run('build', '--network', 'host', '--build-arg', 'BASE=' + v1_base, '--tag', 'registry-swift-v1', '-',
                           stdin=dockerfile.read())

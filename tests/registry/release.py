@@ -82,7 +82,7 @@ class Release(object):
 def source_distribution(folder):
     """Path of an sdist of this checkout, made in `folder` with nothing left behind in the checkout."""
     copy = os.path.join(folder, 'checkout')
-    shutil.copytree(CHECKOUT, copy, ignore=shutil.ignore_patterns('.*', 'tests', 'benchmarks', '*.egg-info', 'build'))
+    shutil.copytree(CHECKOUT, copy, ignore=shutil.ignore_patterns('.[!d]*', 'tests', 'benchmarks', '*.egg-info', 'build'))
     run(sys.executable, 'setup.py', '-q', 'sdist', cwd=copy)
     return glob.glob(os.path.join(copy, 'dist', '*'))[0]
 

@@ -1,0 +1,161 @@
+"""docs/walkthrough.rst: all of its commands, in its order, in the folder of an unpacked release, by a shell.
+
+What a reader has and this place has not is put in place of it: see `Reader.changes`. Everything else is run as it stands there.
+"""
+import os
+import re
+import subprocess
+import tarfile
+
+import pytest
+import yaml
+
+import bases
+import clients
+from docker_registry.drivers.swift import __version__
+from fake_swift import FakeSwift
+from servers import DockerEngine, free_port
+
+SECONDS = 400
+NGINX = ['RUN apt-get update && apt-get install --yes --no-install-recommends nginx-light', 'USER 101', 'ENTRYPOINT []']
+
+
+def page():
+    with open(os.path.join(bases.CHECKOUT, 'docs', 'walkthrough.rst')) as file:
+        return file.read()
+
+
+def commands(text):
+    """[(line, command)]: in console blocks, what stands after a `$`, with the lines that belong to it."""
+    found, inside = [], False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith('.. code-block:: console'):
+            inside = True
+        elif inside and line.startswith('    $ '):
+            found.append((number, line[6:]))
+        elif inside and line.startswith('    '):
+            found[-1] = (found[-1][0], found[-1][1] + '\n' + line[4:])
+        elif line.strip():
+            inside = False
+    return found
+
+
+class Reader:
+    """Somebody with an account on a Swift with v1 auth, and one on a cloud, who reads the page."""
+
+    def __init__(self, folder, docker, place, cloud, images):
+        self.folder, self.docker, self.images = folder, docker, images
+        self.container, self.v1, self.cloud = place.container, place.swift, cloud
+        self.port, self.tls_port, self.nginx_port = free_port(), free_port(), free_port()
+        self.home, self.said = os.path.join(folder, 'home'), ''
+        os.mkdir(self.home)
+        with open(os.path.join(self.home, '.curlrc'), 'w') as file:  # curl is no docker engine: it has this machine's /etc/hosts
+            for port in (self.tls_port, self.nginx_port):
+                file.write('resolve = "%s:%d:[%s]"\n' % (DockerEngine.NAME, port, DockerEngine.ADDRESS))
+
+    def changes(self):
+        """[(what a command has, what it has here)], as regular expressions."""
+        name, cloud = DockerEngine.NAME.replace('.', r'\.'), self.cloud
+        return [
+            # The accounts.
+            (r"'https://dal05\.objectstorage\.service\.networklayer\.com/auth/v1\.0'", self.v1.auth_url),
+            ('my_master_account:my_account', self.v1.user), ('my_api_key', self.v1.key),
+            (r'https://keystone\.example\.com:5000/v3', cloud.auth_url_v3), ('OS_USERNAME=registry', 'OS_USERNAME=' + cloud.username),
+            ('OS_PASSWORD=secret', 'OS_PASSWORD=' + cloud.key), ('OS_PROJECT_NAME=images', 'OS_PROJECT_NAME=' + cloud.project),
+            ('21dced0fd20347869b93710d2b98aae0', cloud.app_credential_id), ('credential-secret', cloud.app_credential_secret),
+            ("(OS_CONTAINER='?)docker-registry", r'\g<1>' + self.container),
+            # A hub, and networks of docker's own.
+            ('docker build (.*) - <', r'docker build --network host --build-arg BASE=%s \1 - <' % self.images['v1']),
+            (r'docker build (.*) \.$', r'docker build --network host --build-arg BASE=%s \1 .' % self.images['base']),
+            ('docker run ', 'docker run --network host '),
+            ('-p 127.0.0.1:5000:5000', '-e REGISTRY_HOST=127.0.0.1 -e REGISTRY_PORT=%d' % self.port),
+            ('-p 5000:5000', '-e REGISTRY_HOST=%s -e REGISTRY_PORT=%d' % (DockerEngine.ADDRESS, self.tls_port)),
+            ('docker-compose --file deploy/docker-compose.yml', 'docker-compose --file deploy/on-this-host.yml'),
+            # Ports, and where this engine looks for certificates.
+            ('127.0.0.1:5000', '127.0.0.1:%d' % self.port), (name + ':5000', '%s:%d' % (DockerEngine.NAME, self.tls_port)),
+            (r'(?<!CN=)(?<!DNS:)%s(?!:\d)' % name, '%s:%d' % (DockerEngine.NAME, self.nginx_port)),
+            ('/etc/docker/certs.d', self.docker.certificates),
+        ]
+
+    def script(self):
+        """All commands as they are here; each change has to be one."""
+        lines, changes = ['set -eu'], dict.fromkeys(self.changes(), 0)
+        for number, command in commands(page()):
+            for change in changes:
+                command, count = re.subn(*change, command, flags=re.MULTILINE)
+                changes[change] += count
+            lines += ['echo "=== line %d"' % number, command]
+        unused = [change for change, count in changes.items() if not count]
+        assert not unused, 'the page has it no more: %s' % unused
+        return '\n'.join(lines)
+
+    def unpack(self, sdist):
+        with tarfile.open(sdist) as archive:
+            archive.extractall(self.folder, filter='data')
+        self.release = os.path.join(self.folder, os.path.basename(sdist)[:-len('.tar.gz')])
+
+    def write_compose_file(self):
+        """deploy/docker-compose.yml on this machine's own network: without names of its own, nor published ports, for this engine has neither."""
+        deploy, ports = os.path.join(self.release, 'deploy'), {'registry-1': free_port(), 'registry-2': free_port()}
+        with open(os.path.join(deploy, 'docker-compose.yml')) as file:
+            document = yaml.safe_load(file)
+        for name, service in document['services'].items():
+            here = {'network_mode': 'host'}
+            if name in ports:
+                here['environment'] = {'REGISTRY_TRUSTED_PROXIES': '127.0.0.1', 'REGISTRY_HOST': '127.0.0.1',
+                                       'REGISTRY_PORT': str(ports[name])}
+            document['services'][name] = {**service, **here}
+            document['services'][name].pop('ports', None)
+        with open(os.path.join(deploy, 'on-this-host.yml'), 'w') as file:
+            yaml.safe_dump(document, file)
+        with open(os.path.join(deploy, 'nginx.conf'), 'r+') as file:
+            text = file.read()
+            for name, port in ports.items():
+                text = text.replace(name + ':5000', '127.0.0.1:%d' % port)
+            file.seek(0)
+            file.write(text.replace('listen 8443', 'listen [%s]:%d' % (DockerEngine.ADDRESS, self.nginx_port)))
+            file.truncate()
+
+    def type_all(self):
+        """Whether all commands were well; `said` is what they said."""
+        environment = dict(self.docker.environment, HOME=self.home, PATH='/usr/sbin:/usr/bin:/sbin:/bin', DEBIAN_FRONTEND='noninteractive',
+                           NGINX_IMAGE=self.images['nginx'], COMPOSE_PROJECT_NAME='walkthrough')
+        done = subprocess.run(['bash', '-c', self.script()], cwd=self.release, env=environment, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS)
+        self.said = done.stdout
+        return done.returncode == 0
+
+
+@pytest.fixture
+def reader(folder, docker, place, stand_ins):
+    with FakeSwift() as cloud:
+        reader = Reader(folder, docker, place, cloud, stand_ins)
+        yield reader
+        print(reader.said)
+        for name in docker('ps', '--all', '--quiet').split():
+            print(docker.run('logs', '--tail', '20', name))
+            docker.run('rm', '--force', name)
+
+
+@pytest.fixture
+def stand_ins(docker, base, v1_base, tmp_path_factory):
+    """Names of images for those that a hub has."""
+    folder = str(tmp_path_factory.mktemp('nginx'))
+    return {'base': base, 'v1': v1_base, 'nginx': bases.build(docker, folder, 'nginx', ['FROM ' + base, *NGINX])}
+
+
+def test_who_types_all_of_it_has_a_registry(reader, place, sdist):
+    reader.unpack(sdist)
+    reader.write_compose_file()
+
+    assert reader.type_all(), 'it stopped after %s' % re.findall('=== line [0-9]+', reader.said)[-1]
+    assert reader.said.count('registry-swift %s' % __version__) >= 2
+    assert clients.tags(place.registry(), 'me/registry-swift') == ['1']
+
+
+def test_no_command_is_overlooked():
+    """All lines of the page that look like one are, and blocks have nothing else."""
+    text = page()
+
+    assert len(commands(text)) == len(re.findall(r'^ +\$ ', text, re.MULTILINE)) > 40
+    assert '.. code-block::' not in text.replace('.. code-block:: console', '')
