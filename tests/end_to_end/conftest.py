@@ -223,6 +223,20 @@ def tls(folder):
 
 
 @pytest.fixture
+def trust(docker, tls):
+    """Has the docker engine know the CA of a server with TLS, until the test ends; the address by which it knows the server."""
+    folders = []
+
+    def trust(server):
+        address = '%s:%d' % (servers.DockerEngine.NAME, server.port)
+        folders.append(shutil.copytree(tls.folder, os.path.join(docker.certificates, address)))
+        return address
+    yield trust
+    for folder in folders:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
 def users(folder):
     """A file of one user, ALICE, made by Apache's htpasswd."""
     need('htpasswd')

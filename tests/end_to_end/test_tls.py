@@ -1,7 +1,5 @@
 """TLS in the registry itself, with clients that want to know whom they talk to."""
 import http.client
-import os
-import shutil
 import ssl
 
 import pytest
@@ -18,28 +16,18 @@ def registry(place, tls):
     return place.registry(host=DockerEngine.ADDRESS, REGISTRY_TLS_CERTIFICATE=tls.certificate, REGISTRY_TLS_KEY=tls.key)
 
 
-@pytest.fixture
-def trusted(docker, registry, tls):
-    """The registry's name and port, and the docker engine knows its CA."""
-    address = '%s:%d' % (DockerEngine.NAME, registry.port)
-    shutil.copytree(tls.folder, os.path.join(docker.certificates, address))
-    yield address
-    shutil.rmtree(os.path.join(docker.certificates, address))
-
-
-def test_docker_pushes_and_pulls_if_it_knows_the_ca(docker, trusted, hello, tagged):
-    reference = tagged(trusted)
+def test_docker_pushes_and_pulls_if_it_knows_the_ca(docker, registry, trust, hello, tagged):
+    reference = tagged(trust(registry))
     docker('push', reference)
     clients.forget(docker, reference)
 
     assert docker('run', '--rm', '--network', 'none', '--pull', 'always', reference).strip() == hello[1]
 
 
-def test_docker_logs_in_over_tls(docker, place, tls, users, hello, tagged, login):
+def test_docker_logs_in_over_tls(docker, place, tls, trust, users, hello, tagged, login):
     registry = place.registry(host=DockerEngine.ADDRESS, REGISTRY_TLS_CERTIFICATE=tls.certificate, REGISTRY_TLS_KEY=tls.key,
                               REGISTRY_HTPASSWD=users, REGISTRY_ANONYMOUS_PULL='yes')
-    address = '%s:%d' % (DockerEngine.NAME, registry.port)
-    shutil.copytree(tls.folder, os.path.join(docker.certificates, address))
+    address = trust(registry)
     reference = tagged(address)
     assert docker.run('push', reference).returncode != 0
     assert login(address).returncode == 0
