@@ -15,7 +15,7 @@ from werkzeug import Response
 from werkzeug.exceptions import HTTPException
 
 from docker_registry.v2 import config as config_module
-from docker_registry.v2 import auth, endpoints, errors, headers, htpasswd, names, proxies
+from docker_registry.v2 import auth, endpoints, errors, headers, names, proxies
 from docker_registry.v2.blobs import Blobs
 from docker_registry.v2.bodies import Body, Counted
 from docker_registry.v2.concurrency import Together
@@ -51,15 +51,15 @@ ROUTES = [(re.compile(pattern), methods, action) for pattern, methods, action in
 _swift_requests = contextvars.ContextVar('swift_requests', default=None)
 
 
-def create_app(config, storage, access=config_module.Access()):
+def create_app(config, storage, users=None, access=config_module.Access()):
     """The registry as a WSGI application.
 
     :param config: `config.Config`
     :param storage: the Swift driver, `docker_registry.core.driver.fetch('swift')(...)`
+    :param users: `htpasswd.Users`; None: everybody may do everything
     :param access: `config.Access`
-    :raises htpasswd.Broken:
     """
-    return Registry(config, storage, access)
+    return Registry(config, storage, users, access)
 
 
 class Request(WerkzeugRequest):
@@ -81,17 +81,18 @@ class Request(WerkzeugRequest):
 
     @property
     def logged_path(self):
-        return re.sub('(/blobs/uploads/).{24,}', r'\1...', self.path)
+        path = self.path.encode('unicode_escape').decode()  # what could begin another line of the log, too
+        return re.sub('(/blobs/uploads/).{24,}', r'\1...', path)
 
 
 class Registry:
     """The WSGI application, and what handlers use."""
 
-    def __init__(self, config, storage, access):
+    def __init__(self, config, storage, users, access):
         together = Together(config.storage_threads)
         self.config, self.storage = config, storage
         self._proxies = proxies.Proxies(access.trusted_proxies)
-        self.guard = self._guard(access)
+        self.guard = self._guard(users, access)
         self.tokens = Tokens(self._key(b'uploads of the registry v2 API'), config.upload_lifetime)
         self.blobs = Blobs(storage, together)
         self.uploads = Uploads(storage, self.blobs)
@@ -104,11 +105,11 @@ class Registry:
     def _key(self, purpose):
         return config_module.signing_key(self.config, self.storage, purpose)
 
-    def _guard(self, access):
-        if not access.htpasswd:
+    def _guard(self, users, access):
+        if users is None:
             return auth.Everybody()
         tokens = auth.Tokens(self._key(b'logins of the registry v2 API')) if access.anonymous_pull else None
-        return auth.Guard(htpasswd.Users(access.htpasswd), access.login_failures, tokens)
+        return auth.Guard(users, access.login_failures, tokens)
 
     def read_token(self, repository, token):
         """The upload that a URL names; :raises NameInvalid, UploadUnknown:"""

@@ -5,21 +5,22 @@ anything else, and has no way to ask for nothing: https://distribution.github.io
 """
 
 import base64
+import contextlib
 import hashlib
 import logging
 import math
 import threading
 import time
 
-from itsdangerous import BadData, URLSafeSerializer
-
-from docker_registry.v2 import errors, names, proxies
+from docker_registry.v2 import errors, htpasswd, names, proxies
 from docker_registry.v2.failures import Failures
+from itsdangerous import BadData, URLSafeSerializer
 
 logger = logging.getLogger(__name__)
 
 FAILURES_SECONDS = 300  # for which a failed login counts
 ALL_USERS = 10  # times as many as for one user may fail for an address
+LOGINS = 6  # that may wait in a process at a time, of the requests that it serves: what they wait for takes the processor
 TOKEN_SECONDS = 300  # for which a token is good, if the user stays
 TOKEN_PATH = '/v2/token'
 
@@ -48,51 +49,64 @@ class Guard:
     def __init__(self, users, most_failures, tokens=None):
         self._users, self._tokens = users, tokens
         self._most, self._failures = most_failures, Failures(FAILURES_SECONDS)
-        self._locks = [threading.Lock() for _ in range(64)]
+        self._lock, self._places = threading.Lock(), threading.BoundedSemaphore(LOGINS)
+        self._has_warned = False
 
     def admit(self, request, action, repository=None):
-        """Let a request pass, with its `user`; :raises Unauthorized, TooManyRequests:"""
+        """Let a request pass, with its `user`; :raises Unauthorized, TooManyRequests, Unavailable:"""
         if action == PULL and request.method not in ('GET', 'HEAD'):
             action = PUSH
         kind, credentials = _authorization(request)
-        if kind == 'basic':
-            request.user = self._user(request, credentials, self._challenge(request, action, repository))
-        elif kind == 'bearer' and self._tokens:
-            request.user = self._tokens.read(credentials, self._users)
-            if request.user is None:
-                raise self._unauthorized(request, action, repository, 'invalid_token')
+        with _known_users():
+            if kind == 'basic':
+                request.user, _ = self._log_in(request, credentials, self._challenge(request, action, repository))
+            elif kind == 'bearer' and self._tokens:
+                request.user = self._tokens.read(credentials, self._users)
+                if request.user is None:
+                    raise self._unauthorized(request, action, repository, 'invalid_token')
         anonymous = self._tokens and (action == PULL or action == PING and kind == 'bearer')
         if not request.user and not anonymous:
             raise self._unauthorized(request, action, repository, 'insufficient_scope' if kind == 'bearer' else '')
 
     def grant(self, request):
-        """A token for the user of a request, or for nobody; :raises Unauthorized, TooManyRequests:"""
+        """A token for the user of a request, or for nobody; :raises Unauthorized, TooManyRequests, Unavailable:"""
         if not self._tokens:
             raise errors.NotFound(detail=TOKEN_PATH)
         kind, credentials = _authorization(request)
+        stored = None
         if kind == 'basic':
-            request.user = self._user(request, credentials, BASIC)
-        return self._tokens.make(request.user, self._users)
+            with _known_users():
+                request.user, stored = self._log_in(request, credentials, BASIC)
+        return self._tokens.make(request.user, stored)
 
     # Passwords
 
-    def _user(self, request, credentials, challenge):
-        """The name of the user whose password came; :raises Unauthorized, TooManyRequests:"""
+    def _log_in(self, request, credentials, challenge):
+        """(name of the user whose password came, the hash of that); :raises Unauthorized, TooManyRequests, htpasswd.Broken:"""
         name, _, password = credentials.partition(b':')
         household = proxies.household(request.remote_addr or '')
         limits = ((household, name), self._most), ((household,), self._most * ALL_USERS)
         self._require_patience(limits)  # before all else: no guess is free, not even of what is remembered
-        if self._users.remembers(name, password):
-            return name.decode()
-        with self._locks[hash((household, name)) % len(self._locks)]:  # one guess after another
-            self._require_patience(limits)
-            if self._users.remembers(name, password) or self._users.check(name, password):
-                return name.decode()
-            for key, most in limits:
-                self._failures.count(key, most)
+        stored = self._users.recall(name, password) or self._check(name, password, limits)
+        if stored:
+            return name.decode(), stored
         logger.warning('a wrong password for %s from %s', name.decode() if self._users.hash_of(name) else 'a user that there is not',
                        request.remote_addr)
         raise errors.Unauthorized('wrong user name or password', headers={'WWW-Authenticate': challenge})
+
+    def _check(self, name, password, limits):
+        """The hash that a password is right for, or None, and then it is counted. One at a time: those that wait may find it done."""
+        if not self._places.acquire(blocking=False):
+            raise errors.TooManyRequests('too many logins at a time', headers={'Retry-After': '1'})
+        try:
+            with self._lock:
+                self._require_patience(limits)
+                stored = self._users.recall(name, password) or self._users.check(name, password)
+                for key, most in limits if stored is None else ():
+                    self._failures.count(key, most)
+                return stored
+        finally:
+            self._places.release()
 
     def _require_patience(self, limits):
         wait = max(self._failures.wait(key, most) for key, most in limits)
@@ -105,7 +119,7 @@ class Guard:
         return errors.Unauthorized(headers={'WWW-Authenticate': self._challenge(request, action, repository, error)})
 
     def _challenge(self, request, action, repository, error=''):
-        if not self._tokens:
+        if not self._tokens or self._is_misled(request):
             return BASIC
         if not proxies.is_host(request.host):
             raise errors.ParameterInvalid('the Host is no name or address')
@@ -113,8 +127,26 @@ class Guard:
                   'scope': _scope(action, repository), 'error': error}
         return 'Bearer ' + ','.join(f'{name}="{value}"' for name, value in fields.items() if value)
 
+    def _is_misled(self, request):
+        """Whether a proxy says that the client came by TLS, and is not trusted: it would be sent to a URL without, password and all."""
+        misled = request.scheme == 'http' and 'https' in request.headers.get('X-Forwarded-Proto', '').lower()
+        if misled and not self._has_warned:
+            self._has_warned = True
+            logger.warning('%s says that clients come by TLS, and --trusted-proxies (REGISTRY_TRUSTED_PROXIES) does not name it: docker '
+                           'cannot pull without a login through it', request.remote_addr)
+        return misled
+
 
 BASIC = 'Basic realm="registry"'
+
+
+@contextlib.contextmanager
+def _known_users():
+    """:raises Unavailable: it could not be found out who the users are; that nobody is one is not for us to say"""
+    try:
+        yield
+    except htpasswd.Broken:
+        raise errors.Unavailable('users cannot be looked up for the moment')
 
 
 def _scope(action, repository):
@@ -141,27 +173,28 @@ class Tokens:
     def __init__(self, key):
         self._serializer = URLSafeSerializer(key, salt='login', signer_kwargs={'digest_method': hashlib.sha256})
 
-    def make(self, user, users):
-        """What a client is answered; `user` is '' for nobody."""
-        claims = {'user': user, 'password': _fingerprint(user, users), 'expires': int(time.time()) + TOKEN_SECONDS}
+    def make(self, user, stored):
+        """What a client is answered, for a user and the hash of the password that came; '' and None for nobody."""
+        claims = {'user': user, 'password': _fingerprint(stored), 'expires': int(time.time()) + TOKEN_SECONDS}
         token = self._serializer.dumps(claims)
         return {'token': token, 'access_token': token, 'expires_in': TOKEN_SECONDS}
 
     def read(self, token, users):
-        """The user of a token, '' for nobody; None if the token is none of ours, too old, or of a former password."""
+        """The user of a token, '' for nobody; None if the token is none of ours, too old, or of a former password.
+
+        :raises htpasswd.Broken:
+        """
         try:
             claims = self._serializer.loads(token)
         except BadData:
             return None
         user = claims['user']
-        if claims['expires'] < time.time() or claims['password'] != _fingerprint(user, users):
+        stored = users.hash_of(user.encode()) if user else None
+        if claims['expires'] < time.time() or claims['password'] != _fingerprint(stored) or user and stored is None:
             return None
         return user
 
 
-def _fingerprint(user, users):
-    """What changes when the user's password does; of a user that is gone it is what no token has."""
-    if not user:
-        return ''
-    stored = users.hash_of(user.encode())
+def _fingerprint(stored):
+    """What changes when the password does."""
     return stored and hashlib.sha256(stored).hexdigest()[:32]

@@ -61,7 +61,8 @@ def serve(options, environ):
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     level = log_level(environ)
     server_settings, access = settings(config.ServerSettings, options, environ), settings(config.Access, options, environ)
-    require_sense(server_settings, access)
+    require_sense(server_settings, access, environ)
+    users = read_users(access)
     registry_config = settings(config.Config, options, environ)
     storage_config = storage_settings.read(environ)
     certificates = server_settings.tls_certificate and server.Certificates(server_settings.tls_certificate, server_settings.tls_key)
@@ -72,13 +73,17 @@ def serve(options, environ):
     log_config = server.logging_config(level)
     dictConfig(log_config)
     storage = storage_settings.open_storage(storage_config)
-    need = server_settings.threads + registry_config.storage_threads
-    if storage.settings.pool_size < need:
-        logging.warning('swift_pool_size (SWIFT_POOL_SIZE) %d is less than the %d threads of a process: some will wait',
-                        storage.settings.pool_size, need)
-    registry = app.create_app(registry_config, storage, access)
+    warn_of_small_pool(storage, server_settings.threads + registry_config.storage_threads)
+    registry = app.create_app(registry_config, storage, users, access)
     server.begin_to_listen(sock, server_settings)
+    logging.info('%s may do everything%s', users or 'everybody', ', and everybody may pull' if access.anonymous_pull else '')
     return server.Server(registry, storage, server_settings, sock, certificates, log_config).run()
+
+
+def warn_of_small_pool(storage, threads):
+    if storage.settings.pool_size < threads:
+        logging.warning('swift_pool_size (SWIFT_POOL_SIZE) %d is less than the %d threads of a process: some will wait',
+                        storage.settings.pool_size, threads)
 
 
 def settings(kind, options, environ):
@@ -89,15 +94,22 @@ def settings(kind, options, environ):
         raise config_error(str(error))
 
 
-def require_sense(server_settings, access):
-    """:raises ConfigError: a setting has no meaning without another one, or names a file that cannot be used"""
+def require_sense(server_settings, access, environ):
+    """:raises ConfigError: a setting has no meaning without another one, or is that of another registry"""
     if server_settings.tls_key and not server_settings.tls_certificate:
         raise config_error('--tls-key (REGISTRY_TLS_KEY) is set, and --tls-certificate (REGISTRY_TLS_CERTIFICATE) is not')
     if access.anonymous_pull and not access.htpasswd:
         raise config_error('--anonymous-pull (REGISTRY_ANONYMOUS_PULL) is set, and --htpasswd (REGISTRY_HTPASSWD) is not: '
                            'without users, everybody may push as well')
+    foreign = sorted(name for name in environ if name.startswith('REGISTRY_AUTH'))
+    if foreign:
+        raise config_error(f'{foreign[0]} is a setting of CNCF distribution: here, REGISTRY_HTPASSWD names the file of users')
+
+
+def read_users(access):
+    """`htpasswd.Users`, or None: everybody may do everything; :raises ConfigError: the file cannot be used"""
     try:
-        access.htpasswd and htpasswd.Users(access.htpasswd)
+        return htpasswd.Users(access.htpasswd) if access.htpasswd else None
     except htpasswd.Broken as error:
         raise config_error(f'--htpasswd (REGISTRY_HTPASSWD): {error}')
 
@@ -117,6 +129,8 @@ def add_user(options, environ):
     """Print the line of a user for the file that REGISTRY_HTPASSWD names."""
     try:
         print(htpasswd.line(options.name, read_password()))
+    except UnicodeError:  # whose text would quote it
+        raise config_error('the name and the password should be UTF-8')
     except ValueError as error:
         raise config_error(str(error))
     return 0

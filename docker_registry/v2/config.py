@@ -33,8 +33,8 @@ def _number(least, most=10 ** 6):
 def _networks(text):
     try:
         return tuple(ipaddress.ip_network(word) for word in text.replace(',', ' ').split())
-    except ValueError:
-        raise ValueError('should be addresses or networks, with commas between them: 10.0.0.5, 192.168.0.0/24')
+    except ValueError as error:
+        raise ValueError(f'should be addresses or networks, with commas between them (10.0.0.5, 192.168.0.0/24): {error}')
 
 
 def _setting(default, meaning, parse=str, environment=None, secret=False):
@@ -69,8 +69,9 @@ class Access:
                                  're-read when it changes. Unset: everybody may do everything')
     anonymous_pull: bool = _setting(False, 'let everybody pull, and only users push, delete and list repositories', _flag)
     login_failures: int = _setting(10, 'wrong passwords that an address may send for a user, and ten times as many for all, before it '
-                                       'has to wait; those of the last five minutes count', _number(1))
-    trusted_proxies: tuple = _setting((), 'addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are believed',
+                                       'has to wait; they are forgotten within five minutes', _number(1))
+    trusted_proxies: tuple = _setting((), 'addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are believed; name all that clients come '
+                                      'through',
                                       _networks)
 
 
@@ -136,7 +137,7 @@ def _from_environment(setting, environ):
     if not text and setting.metadata['secret'] and environ.get(name + '_FILE'):
         return _content(environ[name + '_FILE'], name + '_FILE')
     # Docker and Kubernetes put an address into REGISTRY_PORT if another container, or service, is named `registry`.
-    return '' if text.startswith('tcp://') else text
+    return '' if name == 'REGISTRY_PORT' and text.startswith('tcp://') else text
 
 
 def _content(path, name):

@@ -16,12 +16,12 @@ from docker_registry.v2.recent import Recent
 logger = logging.getLogger(__name__)
 
 COST = 10  # of what we make: 2 ** COST rounds, some 0.1 seconds
-MOST_COST = 14  # a second or two; more would let a few wrong passwords occupy the machine
+MOST_COST = 12  # half a second; more would let a few wrong passwords occupy the machine
 MOST_BYTES = 72  # of a password, that bcrypt looks at
 REMEMBERED_SECONDS = 300  # clients send the password with each request: it is not hashed each time
 SETTLED_SECONDS = 1  # a file changed more lately may be half written: htpasswd writes in place
 
-_LINE = re.compile(rb'([^:\s]{1,255}):(\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53})')
+_LINE = re.compile(rb'([^:\s]{1,255}):(\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31})')  # of the last one of the salt, two bits count
 
 
 class Broken(Exception):
@@ -29,7 +29,7 @@ class Broken(Exception):
 
 
 class Users:
-    """The users of a file, which is read again when it changes. One that cannot be used leaves things as they were."""
+    """The users of a file, which is read again when it changes. While it cannot be used, nobody can be looked up."""
 
     def __init__(self, path):
         """:raises Broken:"""
@@ -42,27 +42,29 @@ class Users:
         if not self._hashes:
             raise Broken(f'{path} has no users: add one with `registry-swift htpasswd`')
 
-    def _take(self, hashes):
-        self._hashes = hashes
-        self._cost = max(map(cost_of, hashes.values()), default=COST)
-        self._decoy = make(os.urandom(16), self._cost)  # what the password of a user that there is not is compared with
+    def __str__(self):
+        return f'the users of {self._path}'
 
     def hash_of(self, name):
-        """The hash of a user's password, None if there is no such user. `name` is bytes."""
+        """The hash of a user's password, None if there is no such user. `name` is bytes; :raises Broken:"""
         self._refresh()
         return self._hashes.get(name)
 
-    def remembers(self, name, password):
-        """Whether this was right a short while ago, and still is."""
-        return self._mark(name, password, self.hash_of(name) or b'') in self._remembered
+    def recall(self, name, password):
+        """The hash that this was the password of a short while ago, if it still is, else None; :raises Broken:"""
+        stored = self.hash_of(name)
+        return stored if self._mark(name, password, stored or b'') in self._remembered else None
 
     def check(self, name, password):
-        """Whether it is this user's password. Takes as long for a user that there is not, or has a cheaper hash."""
+        """The hash that this is the password of, else None. Takes as long for a user that there is not, or has a cheaper hash.
+
+        :raises Broken:
+        """
         stored = self.hash_of(name)
-        right = _is_right(password, stored or self._decoy, self._cost) and stored is not None
-        if right:
-            self._remembered.add(self._mark(name, password, stored))
-        return right
+        if not _is_right(password, stored or self._decoy, self._cost) or stored is None:
+            return None
+        self._remembered.add(self._mark(name, password, stored))
+        return stored
 
     def _mark(self, name, password, stored):
         """What stands for a right login in memory: of no use to who reads it, and another one once the file has changed."""
@@ -70,22 +72,28 @@ class Users:
 
     def _refresh(self):
         with self._lock:
-            try:
-                stamp = self._stamp_of_file()
-                if stamp == self._stamp or 0 <= time.time() - stamp[0] / 1e9 < SETTLED_SECONDS:
-                    return
-                self._stamp = stamp
-                self._take(read(self._path))
-                logger.info('%s was read again: %d users', self._path, len(self._hashes))
-            except Broken as error:
-                logger.error('the new file of users cannot be used, the old one stays: %s', error)
+            stamp = self._stamp_of_file()
+            if stamp != self._stamp and not 0 <= time.time() - stamp[0] / 1e9 < SETTLED_SECONDS:
+                self._stamp, self._hashes = stamp, None
+                try:
+                    self._take(read(self._path))
+                    logger.info('%s was read again: %d users', self._path, len(self._hashes))
+                except Broken as error:
+                    logger.error('nobody can log in until this is mended: %s', error)
+            if self._hashes is None:
+                raise Broken(f'{self._path} cannot be used')
+
+    def _take(self, hashes):
+        self._cost = max(map(cost_of, hashes.values()), default=COST)
+        self._decoy = make(os.urandom(16), self._cost)  # what the password of a user that there is not is compared with
+        self._hashes = hashes
 
     def _stamp_of_file(self):
         try:
             found = os.stat(self._path)
         except OSError:
-            return (0, 0, 0)  # reading it says why
-        return found.st_mtime_ns, found.st_ino, found.st_size
+            return (0,)  # reading it says why
+        return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
 
 
 def read(path):
@@ -107,8 +115,8 @@ def read(path):
 
 def line(name, password):
     """The line of a user; :raises ValueError: what is wrong with the name or the password, both text"""
-    if not _LINE.fullmatch(name.encode() + b':' + b'$2y$10$'.ljust(60, b'.')) or not name.isprintable():
-        raise ValueError('a name has no colon and no spaces, and at most 255 bytes')
+    if not _LINE.fullmatch(name.encode() + b':' + b'$2y$10$'.ljust(60, b'.')) or not name.isprintable() or name[0] == '#':
+        raise ValueError('a name has no colon and no spaces, no # at its beginning, and at most 255 bytes')
     if not 1 <= len(password.encode()) <= MOST_BYTES:
         raise ValueError(f'a password has 1 to {MOST_BYTES} bytes: bcrypt looks at no more')
     return f'{name}:{make(password.encode()).decode()}'

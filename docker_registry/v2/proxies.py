@@ -3,6 +3,7 @@
 import ipaddress
 import re
 
+_WITH_PORT = re.compile(r'([0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}')  # as some balancers say it
 _HOST = re.compile(r'[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?')
 
 
@@ -44,9 +45,10 @@ class Proxies:
 
 
 def address(text):
-    """An `ipaddress`, of IPv4 also where it stands in one of IPv6; None if it is none."""
+    """An `ipaddress`, of IPv4 also where it stands in one of IPv6; None if it is none. A port after it is left out."""
+    match = _WITH_PORT.fullmatch(text)
     try:
-        found = ipaddress.ip_address(text)
+        found = ipaddress.ip_address(match[1].strip('[]') if match else text)
     except ValueError:
         return None
     return getattr(found, 'ipv4_mapped', None) or found

@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 2048  # connections that wait to be accepted
 CLIENT_TIMEOUT = 120  # seconds in which a client has to send or take something, or it loses its connection
+HEAD_TIMEOUT = 10  # the same, before the head of its request is there: a thread waits for it, of clients that are not known yet
 KEEP_ALIVE = 75  # seconds for which an idle connection stays open
 WORKER_TIMEOUT = 120  # seconds without a sign of life after which a worker is replaced; running requests are no obstacle
 LOGIN_SECONDS = 3  # for which a worker waits for Swift before it serves
@@ -108,7 +109,8 @@ class Patient:
     """A socket that waits for its client, and not for ever: a thread would be lost to each that went silent."""
 
     def setblocking(self, flag):
-        self.settimeout(CLIENT_TIMEOUT if flag else 0)
+        """Called before each request."""
+        self.settimeout(HEAD_TIMEOUT if flag else 0)
 
 
 class PatientSocket(Patient, socket.socket):
@@ -147,7 +149,7 @@ class Terse(logging.Filter):
 
     def filter(self, record):
         if record.exc_info and isinstance(record.exc_info[1], TimeoutError):
-            record.msg, record.args, record.exc_info = 'a client was silent for %d seconds', (CLIENT_TIMEOUT,), None
+            record.msg, record.args, record.exc_info = 'a client was silent for too long', (), None
         elif not record.getMessage().startswith('Invalid request from'):
             return True
         record.levelno, record.levelname = logging.INFO, 'INFO'
@@ -185,7 +187,11 @@ class Server(BaseApplication):
         super().__init__()
 
     def load(self):
-        return self._app
+        return self._serve
+
+    def _serve(self, environ, start_response):
+        environ['gunicorn.socket'].settimeout(CLIENT_TIMEOUT)  # the head is there
+        return self._app(environ, start_response)
 
     def load_config(self):
         settings, options = self._settings, {

@@ -7,7 +7,7 @@ from wsgiref.validate import validator
 from docker_registry.core import driver
 from docker_registry.v2 import app as app_module
 from docker_registry.v2 import config as config_module
-from docker_registry.v2 import formats
+from docker_registry.v2 import formats, htpasswd
 from werkzeug.test import Client
 
 
@@ -43,7 +43,8 @@ class Registry:
 
     def __init__(self, storage, config, access=config_module.Access()):
         self.storage = storage
-        self.app = app_module.create_app(config, storage, access)
+        users = htpasswd.Users(access.htpasswd) if access.htpasswd else None
+        self.app = app_module.create_app(config, storage, users, access)
         self._client = Client(validator(self.app))
         self.swift_requests = []  # (method, status) of each request to Swift
         count = storage.on_request

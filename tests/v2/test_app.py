@@ -161,6 +161,14 @@ def test_each_request_is_one_line_of_log(fake_registry, caplog):
     assert re.fullmatch(r'GET /v2/a/blobs/uploads/\.\.\. 204 0 \d+\.\d\d\d swift=0 from=- user=- id=[0-9a-f]{16}', second)
 
 
+def test_nobody_can_write_a_line_of_the_log(fake_registry, caplog):
+    with caplog.at_level(logging.INFO, 'docker_registry.v2.access'):
+        fake_registry('GET', '/v2/x%0a2026-11-25%20INFO%20[1]%20forged%0d%1b[31m%e2%80%a8')
+
+    message, = caplog.messages
+    assert message.isascii() and message.isprintable() and r'x\n2026' in message
+
+
 def test_alive_and_ready(registry):
     assert registry('GET', '/healthz').status_code == 200
     assert registry('GET', '/readyz').status_code == 200

@@ -1,7 +1,10 @@
 """Passwords, everybody who may pull, and those that guess."""
 import base64
+import concurrent.futures
+import multiprocessing
 import os
 import re
+import threading
 import time
 
 import pytest
@@ -174,16 +177,89 @@ def test_addresses_of_one_ipv6_network_are_one(fake_place, users):
 def test_failures_are_forgotten_little_by_little(monkeypatch):
     failures, now = Failures(300), [1000.0]
     monkeypatch.setattr(time, 'monotonic', lambda: now[0])
+    for _ in range(10):
+        assert failures.wait('key', 10) == 0
+        failures.count('key', 10)
+    assert failures.wait('key', 10) == pytest.approx(30)
+    now[0] += 30
+    assert failures.wait('key', 10) == 0
     for _ in range(50):
         failures.count('key', 10)
-    waits = [failures.wait('key', 10)]
-    now[0] += waits[0]
-
-    assert waits[0] == pytest.approx(60) and failures.wait('key', 10) == 0
-    failures.count('key', 10)
-    assert failures.wait('key', 10) == pytest.approx(30)
+    assert failures.wait('key', 10) == pytest.approx(60)
     now[0] += 300
-    assert [failures.wait('key', 10), failures.count('key', 10), failures.wait('key', 10)] == [0, None, 0]
+    assert failures.wait('key', 10) == 0
+
+
+def test_two_that_have_one_bucket_wait_no_longer_than_each_alone(monkeypatch):
+    failures = Failures(300)
+    monkeypatch.setattr(failures, '_offset', lambda key: 0)
+    for _ in range(200):
+        failures.count('address', 100)
+
+    assert failures.wait('user', 10) <= 60
+
+
+def test_no_failure_is_lost_of_those_that_come_together():
+    failures = Failures(10 ** 6)
+    context = multiprocessing.get_context('fork')
+    processes = [context.Process(target=lambda: [failures.count('key', 1000) for _ in range(200)]) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+
+    assert failures._level('key') == pytest.approx(0.8, abs=0.001)
+
+
+def test_logins_that_wait_leave_places_for_other_requests(closed, monkeypatch):
+    """More than `auth.LOGINS` at a time are sent away, and the rest of the threads serves."""
+    users, hashing, go_on = closed.app.guard._users, threading.Event(), threading.Event()
+
+    def check(name, password):
+        hashing.set()
+        assert go_on.wait(30)
+    monkeypatch.setattr(users, 'check', check)
+    with concurrent.futures.ThreadPoolExecutor(auth.LOGINS) as pool:
+        waiting = [pool.submit(guess, closed, 'wrong', f'user-{number}') for number in range(auth.LOGINS)]
+        assert hashing.wait(30)
+        while closed.app.guard._places._value:
+            time.sleep(0.01)
+        answer = guess(closed, 'wrong', 'one-more')
+        assert (answer.status_code, answer.headers['Retry-After']) == (429, '1')
+        assert closed('GET', '/healthz').status_code == 200
+        go_on.set()
+
+        assert [future.result().status_code for future in waiting] == [401] * auth.LOGINS
+
+
+def test_a_password_that_many_requests_bring_at_once_is_hashed_once(closed, monkeypatch):
+    users, calls = closed.app.guard._users, []
+    check = users.check
+    monkeypatch.setattr(users, 'check', lambda *given: calls.append(given) or check(*given))
+    with concurrent.futures.ThreadPoolExecutor(auth.LOGINS) as pool:
+        statuses = [answer.status_code for answer in pool.map(lambda _: guess(closed, 'correct horse'), range(auth.LOGINS))]
+
+    assert (statuses, len(calls)) == ([200] * auth.LOGINS, 1)
+
+
+def test_a_file_that_cannot_be_used_is_503_and_nobody_is_called_wrong(closed, public, users):
+    sent = bearer(token(public, headers=basic()))
+    anonymous = bearer(token(public))
+    replace(users, b'alice:plain\n')
+
+    for registry, headers in ((closed, basic()), (closed, basic(password='wrong')), (public, basic()), (public, sent)):
+        answer = registry('GET', '/v2/', headers=headers)
+        assert (answer.status_code, code_of(answer)) == (503, 'UNAVAILABLE')
+    assert public('GET', '/v2/token', headers=basic()).status_code == 503
+    assert public('GET', '/v2/team/app/tags/list', headers=anonymous).status_code == 200
+
+
+def replace(path, content):
+    """As whoever replaces the file with one that was finished a while ago."""
+    with open(path + '.new', 'wb') as file:
+        file.write(content)
+    os.utime(path + '.new', (1000, 1000))
+    os.rename(path + '.new', path)
 
 
 # Everybody may pull
@@ -234,6 +310,15 @@ def test_an_anonymous_token_that_does_not_do_is_said(public):
     assert 'error="insufficient_scope"' in answer.headers['WWW-Authenticate']
 
 
+def test_a_client_that_came_by_tls_is_not_sent_to_a_url_without(public, caplog):
+    """By a proxy that is not trusted: the password would go over the wire in clear text."""
+    for _ in range(2):
+        answer = public('GET', '/v2/', headers={'X-Forwarded-Proto': 'https'})
+
+    assert answer.headers['WWW-Authenticate'] == 'Basic realm="registry"'
+    assert len([record for record in caplog.records if 'REGISTRY_TRUSTED_PROXIES' in record.getMessage()]) == 1
+
+
 def test_a_host_that_would_break_the_challenge_is_refused(public):
     answer = public('GET', '/v2/', headers={'Host': 'a",realm="http://evil'})
 
@@ -272,11 +357,24 @@ def test_a_token_ends(public, monkeypatch):
 
 def test_a_token_ends_with_the_password_it_was_given_for(public, users):
     allowed = bearer(token(public, headers=basic()))
-    with open(users, 'wb') as file:
-        file.write(b'alice:%b\n' % htpasswd.make(b'another', 4))
-    os.utime(users, (1000, 1000))
+    replace(users, b'alice:%b\n' % htpasswd.make(b'another', 4))
 
     assert public('GET', '/v2/', headers=allowed).status_code == 401
+
+
+@pytest.mark.parametrize('after', [b'bob:%b\n' % htpasswd.make(b'battery', 4), b'alice:%b\n' % htpasswd.make(b'another', 4)],
+                         ids=['removed', 'changed'])
+def test_a_token_that_is_given_while_the_user_is_taken_out_is_no_good(public, users, monkeypatch, after):
+    known, check = public.app.guard._users, public.app.guard._users.check
+
+    def slow_check(name, password):
+        stored = check(name, password)
+        replace(users, after)
+        return stored
+    monkeypatch.setattr(known, 'check', slow_check)
+    answer = public('GET', '/v2/token', headers=basic())
+
+    assert public('GET', '/v2/_catalog', headers=bearer(answer.json['token'])).status_code == 401
 
 
 def test_a_token_is_good_at_every_instance_and_nowhere_else(fake_place, public, users):
@@ -297,4 +395,4 @@ def test_the_address_that_a_trusted_proxy_names_is_where_tokens_are(fake_place, 
     through = registry('GET', '/v2/', headers=said, environ_overrides={'REMOTE_ADDR': '127.0.0.1'})
     direct = registry('GET', '/v2/', headers=said, environ_overrides={'REMOTE_ADDR': '192.0.2.9'})
     assert 'realm="https://hub.example.com/v2/token"' in through.headers['WWW-Authenticate']
-    assert 'realm="http://localhost/v2/token"' in direct.headers['WWW-Authenticate']
+    assert 'hub.example.com' not in direct.headers['WWW-Authenticate']

@@ -60,6 +60,7 @@ def failed_start(environ, *arguments):
     ({'REGISTRY_HTPASSWD': '/etc'}, 'REGISTRY_HTPASSWD'),
     ({'REGISTRY_ANONYMOUS_PULL': 'yes'}, 'REGISTRY_HTPASSWD'),
     ({'REGISTRY_TRUSTED_PROXIES': 'proxy'}, 'REGISTRY_TRUSTED_PROXIES'),
+    ({'REGISTRY_AUTH_HTPASSWD_PATH': '/etc/htpasswd'}, 'REGISTRY_HTPASSWD'),
 ], ids=lambda value: ' '.join(f'{name}={text}' for name, text in value.items()) if isinstance(value, dict) else '')
 def test_a_wrong_or_missing_setting_stops_the_start_with_one_line_that_names_it(fake, changes, named):
     assert named in failed_start(environment(fake, **changes))
@@ -249,7 +250,7 @@ def test_a_users_line_is_good_for_the_file_and_the_password_comes_from_standard_
     assert users.check(b'alice', b'correct horse') and not users.check(b'alice', b'correct')
 
 
-@pytest.mark.parametrize('name, password', [('a:b', 'x'), ('', 'x'), ('a b', 'x'), ('alice', ''), ('alice', 'x' * 73)])
+@pytest.mark.parametrize('name, password', [('a:b', 'x'), ('', 'x'), ('a b', 'x'), ('#a', 'x'), ('alice', 'x\udcff'), ('alice', ''), ('alice', 'x' * 73)])
 def test_a_name_or_a_password_that_cannot_be(capsys, monkeypatch, name, password):
     monkeypatch.setattr('sys.stdin', io.StringIO(password + '\n'))
 

@@ -35,7 +35,7 @@ def rewrite(path, content):
     (b'carol', b'battery', False), (b'', b'', False), (b'alice', b'correct horse\0', False), (b'alice', b'x' * 500, False),
     (b'\xff', b'\xff', False)])
 def test_a_password_is_its_users(path, name, password, right):
-    assert Users(str(path)).check(name, password) is right
+    assert (Users(str(path)).check(name, password) is not None) is right
 
 
 @pytest.mark.parametrize('prefix', [b'$2a$', b'$2b$', b'$2y$'])
@@ -74,8 +74,9 @@ def test_comments_and_empty_lines_are_none_of_users(tmp_path):
 @pytest.mark.parametrize('content, says', [
     (b'', 'has no users'), (b'# nobody\n', 'has no users'), (b'alice:$apr1$JI2ZZ$7yz.ZHTZ0t7wMd6Pa5Zlq/\n', 'line 1'),
     (line('alice', 'x') + b'bob:secret\n', 'line 2'), (line('alice', 'x') * 2, 'line 2'), (b'no colon\n', 'line 1'),
-    (line('alice', 'x').replace(b'$04$', b'$31$'), 'cost'), (line('alice', 'x')[:-5], 'line 1'),
-    (line('a', 'x').replace(b'a:', b'\xff:'), 'UTF-8')], ids=['empty', 'comment', 'md5', 'plain', 'twice', 'no-colon', 'cost', 'short', 'latin1'])
+    (line('alice', 'x').replace(b'$04$', b'$13$'), 'cost'), (line('alice', 'x')[:-5], 'line 1'),
+    (line('a', 'x').replace(b'a:', b'\xff:'), 'UTF-8'),
+    (b'alice:$2y$04$' + b'a' * 53, 'line 1')], ids=['empty', 'comment', 'md5', 'plain', 'twice', 'no-colon', 'cost', 'short', 'latin1', 'salt'])
 def test_a_file_that_is_wrong_is_said_and_not_quoted(tmp_path, content, says):
     (tmp_path / 'htpasswd').write_bytes(content)
     with pytest.raises(htpasswd.Broken, match=says) as caught:
@@ -90,7 +91,7 @@ def test_a_change_counts_at_once(path):
     rewrite(path, line('alice', 'another') + line('carol', 'new'))
 
     assert users.check(b'carol', b'new') and users.check(b'alice', b'another')
-    assert not users.remembers(b'alice', b'correct horse') and not users.check(b'alice', b'correct horse')
+    assert not users.recall(b'alice', b'correct horse') and not users.check(b'alice', b'correct horse')
     assert users.hash_of(b'bob') is None
 
 
@@ -105,15 +106,31 @@ def test_a_file_written_in_place_counts_once_it_has_settled(path):
 
 
 @pytest.mark.parametrize('content', [b'alice:plain\n', None])
-def test_a_change_that_cannot_be_used_is_logged_and_the_old_file_stays(path, caplog, content):
-    users = Users(str(path))
+def test_while_the_file_cannot_be_used_nobody_can_be_looked_up(path, caplog, content):
+    users, before = Users(str(path)), path.read_bytes()
+    assert users.check(b'alice', b'correct horse')
     if content is None:
         path.unlink()
     else:
         rewrite(path, content)
 
-    assert users.check(b'alice', b'correct horse') and users.check(b'bob', b'battery')
-    assert len([record for record in caplog.records if 'old one stays' in record.getMessage()]) == 1
+    for _ in range(2):
+        with pytest.raises(htpasswd.Broken):
+            users.recall(b'alice', b'correct horse')
+    assert len([record for record in caplog.records if 'until this is mended' in record.getMessage()]) == 1
+    rewrite(path, before)
+    assert users.recall(b'alice', b'correct horse')
+
+
+def test_a_change_counts_that_leaves_the_time_and_the_size_as_they_were(path):
+    users, new = Users(str(path)), line('alice', 'another')
+    rewrite(path, new.replace(b':', b' ', 1))
+    with pytest.raises(htpasswd.Broken):
+        users.hash_of(b'alice')
+    path.write_bytes(new)
+    os.utime(path, (1000, 1000))
+
+    assert users.check(b'alice', b'another')
 
 
 def test_nobody_is_in_a_file_that_was_emptied(path):
@@ -125,13 +142,13 @@ def test_nobody_is_in_a_file_that_was_emptied(path):
 
 def test_a_right_password_is_hashed_once(path, monkeypatch):
     users = Users(str(path))
-    assert not users.remembers(b'alice', b'correct horse')
+    assert not users.recall(b'alice', b'correct horse')
     assert users.check(b'alice', b'correct horse')
 
-    assert users.remembers(b'alice', b'correct horse')
-    assert not users.remembers(b'alice', b'correct hors') and not users.remembers(b'bob', b'correct horse')
+    assert users.recall(b'alice', b'correct horse')
+    assert not users.recall(b'alice', b'correct hors') and not users.recall(b'bob', b'correct horse')
     users.check(b'alice', b'wrong')
-    assert not users.remembers(b'alice', b'wrong')
+    assert not users.recall(b'alice', b'wrong')
 
 
 @pytest.mark.parametrize('name, password', [

@@ -1,5 +1,7 @@
 """Users of a registry that runs, in processes that share what they know of guesses."""
 import base64
+import os
+import signal
 
 import pytest
 from docker_registry.drivers.swift import __version__
@@ -44,6 +46,34 @@ def test_a_user_is_added_while_the_registry_runs(fake, tmp_path, users):
 
         until(lambda: server.request('GET', '/v2/', **bob)[0] == 200)
         assert server.request('GET', '/v2/', **RIGHT)[0] == 200
+
+
+@pytest.mark.parametrize('options, who', [
+    ((), 'everybody may do everything'), (('--htpasswd', '{users}'), 'the users of {users} may do everything'),
+    (('--htpasswd', '{users}', '--anonymous-pull'), 'the users of {users} may do everything, and everybody may pull')])
+def test_the_start_says_who_may_do_what(fake, tmp_path, users, options, who):
+    with Serving(tmp_path, environment(fake), *[word.format(users=users) for word in options]) as server:
+        assert who.format(users=users) + '\n' in server.log
+
+
+def test_a_process_that_is_replaced_knows_no_more_than_the_others(fake, tmp_path, users):
+    """Whoever was taken out of the file does not come back with what it was at the start."""
+    with Serving(tmp_path, environment(fake, REGISTRY_HTPASSWD=users)) as server:
+        assert server.request('GET', '/v2/', **RIGHT)[0] == 200
+        users.unlink()
+        assert server.request('GET', '/v2/', **RIGHT)[0] == 503
+        before = server.workers
+        os.kill(before[0], signal.SIGKILL)
+        until(lambda: server.workers and server.workers != before)
+
+        assert until(lambda: status(server)) == 503
+
+
+def status(server):
+    try:
+        return server.request('GET', '/v2/', **RIGHT)[0]
+    except OSError:
+        return None
 
 
 def test_the_start_says_the_version(fake, tmp_path):

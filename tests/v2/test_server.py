@@ -249,7 +249,8 @@ def test_it_runs_without_any_folder_to_write_to(real_swift, tmp_path):
 
 
 def test_a_silent_client_loses_its_connection(real_swift, tmp_path):
-    code = 'import sys; from docker_registry.v2 import cli, server; server.CLIENT_TIMEOUT = 1; sys.exit(cli.main(sys.argv[1:]))'
+    code = ('import sys; from docker_registry.v2 import cli, server; server.CLIENT_TIMEOUT = server.HEAD_TIMEOUT = 1; '
+            'sys.exit(cli.main(sys.argv[1:]))')
     with Serving(tmp_path, environment(real_swift), command=['-c', code]) as server:
         upload = server.begin_upload()
         for start in ('GET /v2/ HTTP/1.1\r\nHost:', head('PATCH', upload, 'Content-Length: 100') + 'a few bytes'):
@@ -260,6 +261,34 @@ def test_a_silent_client_loses_its_connection(real_swift, tmp_path):
 
         assert 'a client was silent' in server.log
         assert 'Traceback' not in server.log
+
+
+IMPATIENT = ['-c', 'import sys; from docker_registry.v2 import cli, server; server.HEAD_TIMEOUT = 0.5; sys.exit(cli.main(sys.argv[1:]))']
+
+
+def test_a_client_that_is_slow_to_ask_loses_its_connection_before_one_that_is_slow_to_send(real_swift, tmp_path):
+    with Serving(tmp_path, environment(real_swift), command=IMPATIENT) as server:
+        uploading = server.raw(head('PATCH', server.begin_upload(), 'Content-Length: 100') + 'a few bytes')
+        asking = server.raw('GET /v2/ HTTP/1.1\r\nHost:')
+        while asking.recv(1000):
+            pass
+        uploading.sendall(b'x' * 89)
+
+        assert status_of(uploading) == 202
+
+
+def test_connections_that_say_nothing_after_their_tls_greeting_do_not_keep_others_waiting(real_swift, tmp_path, certificate):
+    environ = environment(real_swift, GUNICORN_THREADS=2)
+    with Serving(tmp_path, environ, *tls_options(certificate), command=IMPATIENT) as server:
+        silent = [tls_connection(server, certificate) for _ in range(3)]
+        started = time.monotonic()
+        with tls_connection(server, certificate) as client:
+            client.sendall(head('GET', '/healthz').encode())
+            assert status_of(client) == 200
+        for connection in silent:
+            connection.close()
+
+    assert time.monotonic() - started < 30  # a quarter of what a client may be silent for
 
 
 # TLS
