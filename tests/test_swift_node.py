@@ -368,7 +368,7 @@ def test_a_server_that_does_not_come_up_is_named_with_its_log(tmp_path):
 
 
 @pytest.mark.parametrize('options', [{'user': 'nobody'}, {'key': 'two words'}, {'without': 'nonsense'},
-                                     {'set': 'filter:nonsense:a=b'}, {'set': 'nonsense'}])
+                                     {'set': 'filter:nonsense:a=b'}, {'set': 'nonsense'}, {'keystone': True, 'data': 'folder'}])
 def test_options_that_make_no_sense_are_refused(options):
     with pytest.raises(RuntimeError, match='swift_node'):
         start(**options)
@@ -402,10 +402,11 @@ def test_a_signal_leaves_no_process_and_no_folder(program, tmp_path, number):
     assert processes(str(tmp_path)) == [] and os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize('seconds', [0, 0.01, 0.1, 0.2, 0.4])
-def test_a_signal_during_the_start_leaves_no_process_and_no_folder(tmp_path, monkeypatch, seconds):
+@pytest.mark.parametrize('seconds, options', [(0, []), (0.01, []), (0.1, []), (0.2, []), (0.4, []), (0, ['--keystone']),
+                                              (2, ['--keystone'])])
+def test_a_signal_during_the_start_leaves_no_process_and_no_folder(tmp_path, monkeypatch, seconds, options):
     monkeypatch.setenv('TMPDIR', str(tmp_path))
-    process = subprocess.Popen([sys.executable, swift_process.NODE], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, swift_process.NODE] + options, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_until(lambda: os.listdir(str(tmp_path)))
     time.sleep(seconds)  # the moment is what is tried here
     process.terminate()
@@ -459,3 +460,93 @@ def test_as_a_module_an_exception_stops_it_too(tmp_path):
         with swift_node.SwiftNode(data=str(tmp_path)):
             1 / 0
     assert processes(str(tmp_path)) == []
+
+
+# -- with Keystone
+
+@pytest.fixture(scope='module')
+def cloud():
+    """One that clients log in to as on an OpenStack cloud.  Without Keystone it fails: tox installs what it needs."""
+    with start(keystone=True) as running:
+        yield running
+
+
+def by_password(cloud, key=None, project=None, user_domain=None, project_domain=None):
+    """What Keystone is told by who has the user's name and password; https://docs.openstack.org/api-ref/identity/v3/"""
+    user = {'name': cloud.user, 'password': key or cloud.key, 'domain': {'name': user_domain or cloud.user_domain}}
+    scope = {'name': project or cloud.project, 'domain': {'name': project_domain or cloud.project_domain}}
+    return {'identity': {'methods': ['password'], 'password': {'user': user}}, 'scope': {'project': scope}}
+
+
+def by_credential(cloud):
+    credential = {'id': cloud.application_credential_id, 'secret': cloud.application_credential_secret}
+    return {'identity': {'methods': ['application_credential'], 'application_credential': credential}}
+
+
+def log_in(cloud, auth):
+    """(status, token, catalog)"""
+    status, headers, body = fetch('POST', cloud.auth_url + '/auth/tokens', json.dumps({'auth': auth}).encode(),
+                                  {'Content-Type': 'application/json'})
+    return status, headers.get('X-Subject-Token'), json.loads(body).get('token', {}).get('catalog')
+
+
+@pytest.mark.parametrize('auth', [by_password, by_credential])
+def test_keystone_lets_in_the_user_and_the_application_credential(cloud, auth):
+    status, token, _ = log_in(cloud, auth(cloud))
+    assert status == 201
+    named = {'X-Auth-Token': token}
+    assert fetch('PUT', cloud.storage_url + '/by-keystone', headers=named)[0] in (201, 202)
+    assert fetch('PUT', cloud.storage_url + '/by-keystone/o', b'content', named)[0] == 201
+    assert fetch('GET', cloud.storage_url + '/by-keystone/o', headers=named)[2] == b'content'
+
+
+@pytest.mark.parametrize('wrong', [{'key': 'wrong'}, {'project': 'other'}, {'user_domain': 'Default'},
+                                   {'project_domain': 'Default'}])
+def test_keystone_refuses_what_is_not_the_users(cloud, wrong):
+    assert log_in(cloud, by_password(cloud, **wrong))[:2] == (401, None)
+
+
+def test_the_catalog_has_swift_in_one_region_only(cloud):
+    swift, = [service for service in log_in(cloud, by_password(cloud))[2] if service['type'] == 'object-store']
+    assert sorted((each['interface'], each['region'], each['url']) for each in swift['endpoints']) == [
+        ('internal', cloud.region, cloud.storage_url), ('public', cloud.region, cloud.storage_url)]
+
+
+def test_swift_refuses_a_token_once_it_is_revoked(cloud):
+    token = log_in(cloud, by_password(cloud))[1]
+    assert fetch('HEAD', cloud.storage_url, headers={'X-Auth-Token': token})[0] == 204
+    both = {'X-Auth-Token': token, 'X-Subject-Token': token}
+    assert fetch('DELETE', cloud.auth_url + '/auth/tokens', headers=both)[0] == 204
+    assert fetch('HEAD', cloud.storage_url, headers={'X-Auth-Token': token})[0] == 401
+
+
+@pytest.mark.parametrize('token', [{}, {'X-Auth-Token': 'made-up'}])
+def test_swift_refuses_who_has_no_token_of_keystone(cloud, token):
+    assert fetch('HEAD', cloud.storage_url, headers=token)[0] == 401
+
+
+def test_v1_auth_is_not_there_with_keystone(cloud):
+    url = cloud.storage_url.partition('/v1/')[0] + '/auth/v1.0'
+    assert fetch('GET', url, headers={'X-Auth-User': 'test:tester', 'X-Auth-Key': cloud.key})[0] == 400
+
+
+def test_a_signal_leaves_nothing_of_keystone(program, tmp_path):
+    process = program('--keystone')
+    assert len(processes(str(tmp_path))) == 2 + len(swift_node.SERVERS)
+    process.terminate()
+    assert process.communicate(timeout=20) == (b'', b'')
+    assert processes(str(tmp_path)) == [] and os.listdir(tmp_path) == []
+
+
+def test_a_killed_program_takes_keystone_with_it(program, tmp_path):
+    program('--keystone').kill()
+    wait_until(lambda: processes(str(tmp_path)) == [])
+
+
+def test_a_keystone_that_dies_ends_the_program(program, tmp_path):
+    process = program('--keystone')
+    keystone, = set(processes('keystone_node.py')) & set(processes(str(tmp_path)))
+    os.kill(keystone, signal.SIGKILL)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 1 and b'Keystone ended' in errors
+    assert processes(str(tmp_path)) == [] and os.listdir(tmp_path) == []

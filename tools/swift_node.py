@@ -7,6 +7,7 @@ SIGTERM, SIGINT or, with --stdin, the end of its standard input, and then stops 
 
     swift_node.py                               a Swift to throw away
     swift_node.py --data /srv/swift --port 8080 one to come back to: its objects stay, whatever the port
+    swift_node.py --keystone                    one as on an OpenStack cloud (needs requirements-keystone.txt, too)
 """
 # As a module:
 #
@@ -32,6 +33,8 @@ import threading
 import time
 import urllib.parse
 
+from keystone_node import KeystoneError, KeystoneNode
+
 SERVERS = ('proxy', 'object', 'container', 'account')
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PART_POWER = 4  # of the rings; objects written under another would not be found
@@ -40,6 +43,7 @@ START_AGENT = 'swift-node-start'  # User-Agent of our own requests at the start,
 PIPELINE = ('request-log catch_errors gatekeeper healthcheck cache listing_formats bulk tempurl ratelimit tempauth copy '
             'container-quotas account-quotas slo dlo versioned_writes symlink keymaster encryption proxy-server').split()
 ENCRYPTION = ('keymaster', 'encryption')
+KEYSTONE_AUTH = ['authtoken', 'keystoneauth']  # in place of tempauth
 
 FILTERS = {  # those that are not just Swift's with its defaults
     'request-log': {'paste.filter_factory': 'swift_node:request_log'},
@@ -79,24 +83,32 @@ class SwiftNode(object):
     delay_ms    each request of a client waits so long before Swift sees it
     without     names of filters to leave out, such as 'bulk'
     encryption  whether Swift encrypts objects on disk
+    keystone    whether a Keystone of its own takes the place of TempAuth, for user as project:name; not with `data`
     settings    further settings of Swift, {(section, option): value}; sections are those of proxy-server.conf, which
                 include DEFAULT, and swift-constraints
 
-    Attributes once started: auth_url, storage_url, user, key, port, request_log and swift_log (paths).
+    Attributes once started: auth_url, storage_url, user, key, port, request_log and swift_log (paths), and keystone, which
+    is None or a KeystoneNode.
     """
 
     def __init__(self, data=None, port=0, user='test:tester', key='testing', token_life=86400, delay_ms=0, without=(),
-                 encryption=False, settings=None, start_timeout=60):
+                 encryption=False, settings=None, start_timeout=60, keystone=False):
         if user.count(':') != 1 or not all(user.split(':')):
             raise ValueError('the user must be account:name, not %r' % user)
         if key.split() != [key] or '%(' in key:
             raise ValueError('the key must be one word, without %( in it')
+        if keystone and data is not None:
+            raise ValueError('Keystone is one to throw away: leave out the folder of data')
         unknown = sorted(set(without) - set(PIPELINE[:-1]))
         if unknown:
             raise ValueError('no such filter: %s' % ', '.join(unknown))
         self.user, self.key, self.port = user, key, port
         self._folder, self._kept = None if data is None else os.path.abspath(data), data is not None
         self._pipeline = [name for name in PIPELINE if name not in without and (encryption or name not in ENCRYPTION)]
+        if keystone:
+            tempauth = self._pipeline.index('tempauth')
+            self._pipeline[tempauth:tempauth + 1] = KEYSTONE_AUTH
+        self._with_keystone, self._token_life, self.keystone = keystone, token_life, None
         self._settings = {('filter:request-log', 'delay_ms'): delay_ms, ('filter:tempauth', 'token_life'): token_life}
         self._settings.update(settings or {})
         self._start_timeout = start_timeout
@@ -113,17 +125,20 @@ class SwiftNode(object):
         try:
             with signals_held():  # one in between would leave a folder or a process that nobody knows of
                 self._make_folders()
+                self._launch_keystone()
                 self._write_configuration()
                 self._launch()
             self._wait_for_servers()
-            self.auth_url = 'http://127.0.0.1:%d/auth/v1.0' % self.port
-            self.storage_url = self._log_in()
+            self.storage_url = self._make_account(*self._keystone_login() if self.keystone else self._log_in())
         except BaseException:
             self.stop()
             raise
 
     def stop(self):
         """Stop the servers; may be called again, and after a failed start."""
+        if self.keystone:
+            self.keystone.stop()
+            self.keystone = None
         if self._process:
             self._process.stdin.close()
             self._signal(signal.SIGTERM)
@@ -142,9 +157,12 @@ class SwiftNode(object):
 
     def wait(self, descriptor=None):
         """Block until `descriptor` can be read; a server that dies meanwhile is a StartError."""
-        watched = [self._process.stdout] + ([] if descriptor is None else [descriptor])
-        if self._process.stdout in select.select(watched, [], [])[0]:
+        ends = [self._process.stdout] + ([self.keystone.output] if self.keystone else [])
+        ended = select.select(ends + ([] if descriptor is None else [descriptor]), [], [])[0]
+        if self._process.stdout in ended:
             raise self._error('ended')
+        if self.keystone and self.keystone.output in ended:
+            raise self.keystone.error('ended')
 
     # -- folders and configuration
 
@@ -184,8 +202,8 @@ class SwiftNode(object):
     def _proxy_conf(self):
         conf = {'DEFAULT': self._defaults(), 'pipeline:main': {'pipeline': ' '.join(self._pipeline)},
                 'app:proxy-server': {'use': 'egg:swift#proxy'}}
-        for name in PIPELINE[:-1]:
-            ours = FILTERS.get(name, {})
+        for name in PIPELINE[:-1] + (KEYSTONE_AUTH if self.keystone else []):
+            ours = self.keystone.authtoken() if name == 'authtoken' else FILTERS.get(name, {})
             used = {} if 'paste.filter_factory' in ours else {'use': 'egg:swift#' + name.replace('-', '_')}
             conf['filter:' + name] = dict(used, **ours)
         conf['filter:request-log']['path'] = self.request_log
@@ -201,6 +219,12 @@ class SwiftNode(object):
             conf.write(file)
 
     # -- processes
+
+    def _launch_keystone(self):
+        """It comes up while Swift does."""
+        if self._with_keystone:
+            self.keystone = KeystoneNode(os.path.join(self._folder, 'keystone'), self._token_life, self._start_timeout)
+            self.keystone.start()
 
     def _launch(self):
         """Start the servers on sockets that listen already: no port is taken by another in between."""
@@ -257,23 +281,31 @@ class SwiftNode(object):
     # -- the first requests
 
     def _log_in(self):
-        """The storage URL that a real login gives; the account exists afterwards."""
+        """The storage URL and the token that a real login gives."""
+        self.auth_url = 'http://127.0.0.1:%d/auth/v1.0' % self.port
         answer = self._request('GET', '/auth/v1.0', {'X-Auth-User': self.user, 'X-Auth-Key': self.key})
-        url = answer.getheader('X-Storage-Url')
-        if answer.status == 200:
-            token = answer.getheader('X-Auth-Token')
-            answer = self._request('POST', urllib.parse.urlsplit(url).path, {'X-Auth-Token': token, 'Content-Length': '0'})
-        if answer.status not in (200, 201, 204):
-            raise self._error('answers %s %s' % (answer.status, answer.reason))
+        return answer.getheader('X-Storage-Url'), answer.getheader('X-Auth-Token')
+
+    def _keystone_login(self):
+        self.auth_url = self.keystone.auth_url
+        project, self.user = self.user.split(':')
+        self.keystone.register('http://127.0.0.1:%d' % self.port, project, self.user, self.key)
+        return self.keystone.log_in()
+
+    def _make_account(self, url, token):
+        self._request('POST', urllib.parse.urlsplit(url).path, {'X-Auth-Token': token, 'Content-Length': '0'})
         return url
 
     def _request(self, method, path, headers):
         connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=self._start_timeout)
         try:
             connection.request(method, path, headers=dict(headers, **{'User-Agent': START_AGENT}))
-            return connection.getresponse()
+            answer = connection.getresponse()
         finally:
             connection.close()
+        if answer.status not in (200, 201, 204):
+            raise self._error('answers %s %s' % (answer.status, answer.reason))
+        return answer
 
 
 @contextlib.contextmanager
@@ -610,6 +642,7 @@ def parse_arguments(argv):
     add('--stdin', action='store_true', help='stop also when standard input ends, that is, with the process that holds it')
     add('--token-life', type=int, default=86400, metavar='SECONDS', help='how long a token lives (default a day)')
     add('--delay-ms', type=float, default=0, metavar='N', help='every request waits N milliseconds, as on a network')
+    add('--keystone', action='store_true', help='a Keystone of its own (v3) instead of TempAuth (v1); not with --data')
     add('--encryption', action='store_true', help='Swift encrypts objects on disk, with a key that is no secret')
     add('--without', action='append', default=[], metavar='FILTER', help='leave out bulk, slo, tempurl, ... (repeatable)')
     add('--no-bulk', action='append_const', dest='without', const='bulk', help='the same as --without bulk')
@@ -640,9 +673,10 @@ def setting(text):
 
 def run(options):
     with SwiftNode(options.data, options.port, options.user, options.key, options.token_life, options.delay_ms,
-                   options.without, options.encryption, dict(options.settings)) as node:
-        print(json.dumps({'auth_url': node.auth_url, 'user': node.user, 'key': node.key, 'storage_url': node.storage_url,
-                          'log': node.request_log, 'swift_log': node.swift_log, 'pid': os.getpid()}), flush=True)
+                   options.without, options.encryption, dict(options.settings), keystone=options.keystone) as node:
+        facts = {'auth_url': node.auth_url, 'user': node.user, 'key': node.key, 'storage_url': node.storage_url,
+                 'log': node.request_log, 'swift_log': node.swift_log, 'pid': os.getpid()}
+        print(json.dumps(dict(facts, **node.keystone.facts() if node.keystone else {})), flush=True)
         node.wait(0 if options.stdin else None)
         while os.read(0, 4096):
             node.wait(0)
@@ -656,7 +690,7 @@ def main(argv):
         signal.signal(number, stop)
     try:
         run(options)
-    except (StartError, ValueError) as error:
+    except (StartError, KeystoneError, ValueError) as error:
         print('swift_node: %s' % error, file=sys.stderr)
         return 1
 
