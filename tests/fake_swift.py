@@ -396,6 +396,8 @@ class Identity(object):
         swift = self.swift
         if 'id' in given:
             found = given['id'] == swift.app_credential_id
+            if not found:
+                raise self.not_found('Could not find Application Credential: %s.' % given['id'])
         else:
             found = given.get('name') == swift.app_credential_name and self.named(
                 given.get('user', {}), swift.username, swift.user_id)
@@ -410,6 +412,11 @@ class Identity(object):
     def unauthorized():
         error = {'code': 401, 'title': 'Unauthorized', 'message': 'The request you have made requires authentication.'}
         return Refusal(401, json.dumps({'error': error}), content_type='application/json')
+
+    @staticmethod
+    def not_found(message):
+        error = {'code': 404, 'title': 'Not Found', 'message': message}
+        return Refusal(404, json.dumps({'error': error}), content_type='application/json')
 
     def document(self, name):
         return {'id': {'v3': 'v3.14'}.get(name, name), 'status': 'stable' if name == 'v3' else 'deprecated',

@@ -717,6 +717,15 @@ def _v1_token(answer, settings):
                   time.time() + int(lifetime) if lifetime.isdigit() else float('inf'))
 
 
+# Keystone does not say which of them is wrong.
+_CREDENTIALS = (
+    'swift_user (OS_USERNAME)', 'swift_password (OS_PASSWORD)', 'swift_tenant_name (OS_PROJECT_NAME)',
+    'swift_user_domain_name (OS_USER_DOMAIN_NAME)', 'swift_project_domain_name (OS_PROJECT_DOMAIN_NAME)')
+_APPLICATION_CREDENTIAL = (
+    'swift_application_credential_id (OS_APPLICATION_CREDENTIAL_ID) or _name (_NAME)',
+    'swift_application_credential_secret (OS_APPLICATION_CREDENTIAL_SECRET)')
+
+
 class _KeystoneLogin(object):
     """Keystone v2 and v3 by keystoneauth1; v1 does without: the v1 registry pins a requests too old for that."""
 
@@ -755,12 +764,12 @@ class _KeystoneLogin(object):
     def _refused(error, settings):
         if error.http_status in _PASSING_STATUSES:
             return _broken('login', settings.authurl, error.http_status, getattr(error.response, 'headers', {}))
-        if error.http_status in (401, 403):
-            what = 'check swift_user (OS_USERNAME), swift_password (OS_PASSWORD), project and domains'
-            if settings.application_credential_secret:
-                what = 'check swift_application_credential_id and _secret (OS_APPLICATION_CREDENTIAL_ID, _SECRET)'
-            return _config_error('Keystone refuses the credentials (status %d): %s' % (error.http_status, what),
-                                 error.http_status)
+        application = settings.application_credential_secret
+        # Keystone's answer to the id of one that is unknown or revoked is a 404, which elsewhere is that of a wrong URL.
+        unknown = application and error.http_status == 404 and 'Application Credential' in error.message
+        if error.http_status in (401, 403) or unknown:
+            return _config_error('Keystone refuses the credentials (status %d): check %s' % (
+                error.http_status, ', '.join(_APPLICATION_CREDENTIAL if application else _CREDENTIALS)), error.http_status)
         return _config_error(
             'swift_authurl (OS_AUTH_URL) %s does not answer as Keystone v%d does (status %d): check it and '
             'swift_auth_version (OS_AUTH_VERSION)' % (settings.authurl, settings.auth_version, error.http_status),

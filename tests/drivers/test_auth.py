@@ -285,13 +285,22 @@ class TestKeystone(object):
         error = refusal(Storage(config=dict(config, **more)).exists, 'o')
 
         assert type(error) is exceptions.ConfigError and error.status == 401
-        assert 'swift_user' in str(error) and 'swift_password' in str(error)
+        assert all(name in str(error) for name in ('swift_user', 'swift_password', 'swift_tenant_name', 'swift_user_domain_name'))
 
-    def test_a_wrong_application_credential_is_said(self, fake):
+    @pytest.mark.parametrize('identifier, secret, code', [('c4ed', 's3cr3t', 401), ('revoked', 'hush', 404)])
+    def test_a_wrong_application_credential_is_said(self, fake, identifier, secret, code):
         error = refusal(Storage(config=keystone_config(
-            fake, swift_application_credential_id='c4ed', swift_application_credential_secret='s3cr3t')).exists, 'o')
+            fake, swift_application_credential_id=identifier, swift_application_credential_secret=secret)).exists, 'o')
 
-        assert type(error) is exceptions.ConfigError and 'swift_application_credential_id' in str(error)
+        assert type(error) is exceptions.ConfigError and error.status == code
+        assert 'swift_application_credential_id' in str(error) and 'swift_authurl' not in str(error)
+
+    def test_a_wrong_url_is_said_with_an_application_credential_as_well(self, fake):
+        fake.fault(on(kind='auth'), status(404), times=None)
+        error = refusal(Storage(config=keystone_config(
+            fake, swift_application_credential_id='c4ed', swift_application_credential_secret='hush')).exists, 'o')
+
+        assert type(error) is exceptions.ConfigError and 'swift_authurl' in str(error)
 
     @pytest.mark.parametrize('version', [2, 3])
     @pytest.mark.parametrize('trouble', [status(503), status(429), status(500), fake_swift.cut_response(), fake_swift.lost_answer(True)])

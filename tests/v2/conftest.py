@@ -1,5 +1,6 @@
 """The registry v2 API, as an application without a server, on the fake Swift and on the real one."""
 import os
+import subprocess
 import sys
 
 import pytest
@@ -13,17 +14,28 @@ from registry_client import Place  # noqa: E402
 SWIFTS = [name for name in os.environ.get('TEST_SWIFTS', 'fake,real').split(',') if name != 'live']
 
 
-@pytest.fixture(scope='session')
-def real_swift():
+def running(*needs, **options):
+    """A real Swift for the length of a session."""
     import swift_process
     python = os.environ.get('SWIFT_PYTHON', '')
-    if not os.path.exists(python):
+    probe = [python, '-Ec', 'import ' + ', '.join(needs)]
+    if not os.path.exists(python) or subprocess.run(probe, stderr=subprocess.DEVNULL).returncode:
         required = os.environ.get('REGISTRY_TEST_REQUIRE', '').split(',')
-        why = 'SWIFT_PYTHON names no Python with OpenStack Swift (tox -e swift makes one)'
+        why = 'SWIFT_PYTHON names no Python with %s (tox -e swift makes one)' % ' and '.join(needs)
         (pytest.fail if set(required) & {'swift', 'all'} else pytest.skip)(why)
-    node = swift_process.start(python)
-    yield node
-    node.stop()
+    with swift_process.start(python, **options) as node:
+        yield node
+
+
+@pytest.fixture(scope='session')
+def real_swift():
+    yield from running('swift')
+
+
+@pytest.fixture(scope='session')
+def keystone_swift():
+    """One that clients log in to with Keystone, as on an OpenStack cloud."""
+    yield from running('swift', 'keystone', 'keystonemiddleware', keystone=True)
 
 
 @pytest.fixture
