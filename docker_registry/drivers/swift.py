@@ -765,8 +765,9 @@ class _KeystoneLogin(object):
         if error.http_status in _PASSING_STATUSES:
             return _broken('login', settings.authurl, error.http_status, getattr(error.response, 'headers', {}))
         application = settings.application_credential_secret
-        # Keystone's answer to the id of one that is unknown or revoked is a 404, which elsewhere is that of a wrong URL.
-        unknown = application and error.http_status == 404 and 'Application Credential' in error.message
+        # Keystone's answer to one that is unknown or revoked is a 404, in the JSON of all its errors; that to a wrong URL has none.
+        unknown = application and error.http_status == 404 and 'json' in getattr(
+            error.response, 'headers', {}).get('Content-Type', '')
         if error.http_status in (401, 403) or unknown:
             return _config_error('Keystone refuses the credentials (status %d): check %s' % (
                 error.http_status, ', '.join(_APPLICATION_CREDENTIAL if application else _CREDENTIALS)), error.http_status)
