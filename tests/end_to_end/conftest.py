@@ -60,9 +60,9 @@ class Place:
         self.container = 'e2e-%s' % uuid.uuid4().hex[:12]
         self.servers = []
 
-    def registry(self, **options):
-        """A further `servers.Registry` that is ready."""
-        return self._started(servers.Registry(self.folder, self.swift, self.container, **options))
+    def registry(self, swift=None, **options):
+        """A further `servers.Registry` that is ready; it may be on another Swift."""
+        return self._started(servers.Registry(self.folder, swift or self.swift, self.container, **options))
 
     def nginx(self, registries, tls, users):
         """A `proxies.Nginx` in front of registries that is ready."""
@@ -78,14 +78,23 @@ class Place:
         return server.wait()
 
 
-@pytest.fixture(scope='session')
-def swift():
+def _running(**options):
     python = os.environ.get('SWIFT_PYTHON', '')
     if not os.path.exists(python):
         missing('SWIFT_PYTHON names no Python with OpenStack Swift (tox -e swift makes one)')
-    node = swift_process.start(python)
-    yield node
-    node.stop()
+    with swift_process.start(python, **options) as node:
+        yield node
+
+
+@pytest.fixture(scope='session')
+def swift():
+    yield from _running()
+
+
+@pytest.fixture(scope='session')
+def cloud():
+    """A Swift that clients log in to with a Keystone, as on an OpenStack cloud."""
+    yield from _running(keystone=True)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import yaml
 import bases
 import clients
 from docker_registry.drivers.swift import __version__
-from fake_swift import FakeSwift
 from servers import DockerEngine, free_port
 
 SECONDS = 400
@@ -60,9 +59,12 @@ class Reader:
             # The accounts.
             (r"'https://dal05\.objectstorage\.service\.networklayer\.com/auth/v1\.0'", self.v1.auth_url),
             ('my_master_account:my_account', self.v1.user), ('my_api_key', self.v1.key),
-            (r'https://keystone\.example\.com:5000/v3', cloud.auth_url_v3), ('OS_USERNAME=registry', 'OS_USERNAME=' + cloud.username),
+            (r'https://keystone\.example\.com:5000/v3', cloud.auth_url), ('OS_USERNAME=registry', 'OS_USERNAME=' + cloud.user),
             ('OS_PASSWORD=secret', 'OS_PASSWORD=' + cloud.key), ('OS_PROJECT_NAME=images', 'OS_PROJECT_NAME=' + cloud.project),
-            ('21dced0fd20347869b93710d2b98aae0', cloud.app_credential_id), ('credential-secret', cloud.app_credential_secret),
+            ('OS_USER_DOMAIN_NAME=Default', 'OS_USER_DOMAIN_NAME=' + cloud.user_domain),
+            ('OS_PROJECT_DOMAIN_NAME=Default', 'OS_PROJECT_DOMAIN_NAME=' + cloud.project_domain), ('RegionOne', cloud.region),
+            ('21dced0fd20347869b93710d2b98aae0', cloud.application_credential_id),
+            ('credential-secret', cloud.application_credential_secret),
             ("(OS_CONTAINER='?)docker-registry", r'\g<1>' + self.container),
             # A hub, and networks of docker's own.
             ('docker build (.*) - <', r'docker build --network host --build-arg BASE=%s \1 - <' % self.images['v1']),
@@ -127,14 +129,13 @@ class Reader:
 
 
 @pytest.fixture
-def reader(folder, docker, place, stand_ins):
-    with FakeSwift() as cloud:
-        reader = Reader(folder, docker, place, cloud, stand_ins)
-        yield reader
-        print(reader.said)
-        for name in docker('ps', '--all', '--quiet').split():
-            print(docker.run('logs', '--tail', '20', name))
-            docker.run('rm', '--force', name)
+def reader(folder, docker, place, cloud, stand_ins):
+    reader = Reader(folder, docker, place, cloud, stand_ins)
+    yield reader
+    print(reader.said)
+    for name in docker('ps', '--all', '--quiet').split():
+        print(docker.run('logs', '--tail', '20', name))
+        docker.run('rm', '--force', name)
 
 
 @pytest.fixture
@@ -144,13 +145,15 @@ def stand_ins(docker, base, v1_base, tmp_path_factory):
     return {'base': base, 'v1': v1_base, 'nginx': bases.build(docker, folder, 'nginx', ['FROM ' + base, *NGINX])}
 
 
-def test_who_types_all_of_it_has_a_registry(reader, place, sdist):
+def test_who_types_all_of_it_has_a_registry(reader, place, cloud, sdist):
     reader.unpack(sdist)
     reader.write_compose_file()
 
     assert reader.type_all(), 'it stopped after %s' % re.findall('=== line [0-9]+', reader.said)[-1]
     assert reader.said.count('registry-swift %s' % __version__) >= 2
     assert clients.tags(place.registry(), 'me/registry-swift') == ['1']
+    assert clients.tags(place.registry(cloud, OS_AUTH_VERSION='3', OS_PROJECT_NAME=cloud.project, OS_USER_DOMAIN_NAME=cloud.user_domain,
+                                       OS_PROJECT_DOMAIN_NAME=cloud.project_domain), 'me/registry-swift') == ['2', '3', '4']
 
 
 def test_no_command_is_overlooked():
