@@ -64,10 +64,10 @@ class Place:
         """A further `servers.Registry` that is ready; it may be on another Swift."""
         return self._started(servers.Registry(self.folder, swift or self.swift, self.container, **options))
 
-    def nginx(self, registries, tls, users):
+    def nginx(self, registries, tls, users, **options):
         """A `proxies.Nginx` in front of registries that is ready."""
-        need('nginx')
-        return self._started(proxies.Nginx(self.folder, registries, tls, users))
+        need('nginx', 'unshare')
+        return self._started(proxies.Nginx(self.folder, registries, tls, users, **options))
 
     def distribution(self):
         need('docker-registry')

@@ -47,6 +47,28 @@ def children(pid):
     return found
 
 
+def has_unread(port):
+    """Whether bytes have come to a port of 127.0.0.1 that no process has taken."""
+    with open('/proc/net/tcp') as sockets:  # local address, peer, state, bytes to send:bytes to read, in hex
+        fields = [line.split()[1:5] for line in sockets][1:]
+    return any(local == '0100007F:%04X' % port and state == '01' and int(queues.split(':')[1], 16) for local, _, state, queues in fields)
+
+
+def peak_memory(pid):
+    """Bytes, of the process's whole life."""
+    return number_in('/proc/%d/status' % pid, 'VmHWM') * 1024
+
+
+def written_to_disk(pid):
+    """Bytes, those in files that are gone included."""
+    return number_in('/proc/%d/io' % pid, 'write_bytes')
+
+
+def number_in(path, name):
+    with open(path) as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(name + ':'))
+
+
 class Server:
     """A process that was told to start; `wait` until it is ready.
 
@@ -61,7 +83,7 @@ class Server:
     def __init__(self, command, folder, environment, port, host='127.0.0.1', tls=False):
         self.port, self.address = port, '%s:%d' % ('[%s]' % host if ':' in host else host, port)
         self.url = '%s://%s' % ('https' if tls else 'http', self.address)
-        self.log_path = os.path.join(folder, '%s-%d.log' % (os.path.basename(command[0]), port))
+        self.log_path = os.path.join(folder, '%s-%d.log' % (type(self).__name__.lower(), port))
         environment = dict({name: os.environ[name] for name in CLEAN if name in os.environ}, **environment)
         with open(self.log_path, 'ab') as log:
             # setpriv: not even tests that are killed leave a server behind.

@@ -3,6 +3,7 @@ import pytest
 
 import images
 from images import MiB
+from servers import peak_memory, written_to_disk
 
 MEMORY = 150 * MiB  # bytes that a worker may ever have
 DISK = 16 * MiB  # bytes that a worker may write to disk, its log above all
@@ -18,18 +19,3 @@ def test_a_large_layer_takes_little_memory_and_no_disk(place, skopeo, new_image,
     assert images.differences(image.folder, pulled) == []
     assert max(peak_memory(pid) for pid in workers) < MEMORY
     assert max(written_to_disk(pid) for pid in workers) < DISK
-
-
-def peak_memory(pid):
-    """Bytes, of the process's whole life."""
-    return number_in('/proc/%d/status' % pid, 'VmHWM') * 1024
-
-
-def written_to_disk(pid):
-    """Bytes, those in files that are gone included."""
-    return number_in('/proc/%d/io' % pid, 'write_bytes')
-
-
-def number_in(path, name):
-    with open(path) as file:
-        return next(int(line.split()[1]) for line in file if line.startswith(name + ':'))
