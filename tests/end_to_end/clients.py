@@ -1,4 +1,5 @@
 """The clients of a registry: skopeo, podman and plain HTTP. The docker engine is a server, too: see `servers`."""
+import base64
 import os
 import subprocess
 
@@ -6,8 +7,8 @@ import requests
 
 from servers import PATIENCE, program
 
-
 ALICE = 'alice:correct horse'  # a user of registries that have users
+BASIC = {'Authorization': 'Basic ' + base64.b64encode(ALICE.encode()).decode()}  # what she sends
 
 
 class CommandFailed(AssertionError):

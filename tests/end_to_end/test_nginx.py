@@ -1,9 +1,9 @@
 """nginx, which does TLS and asks for passwords, in front of two registries that do neither."""
-import base64
 import concurrent.futures
 import hashlib
 import http.client
 import os
+import re
 import shutil
 import signal
 import socket
@@ -16,14 +16,13 @@ import clients
 import images
 import servers
 from balancer import Balancer
-from clients import ALICE
+from clients import ALICE, BASIC
 from images import MiB
 from servers import DockerEngine
 from test_kills import in_background
 
 #: What docs/operations.rst says to leave out if the registries ask for passwords themselves.
 REGISTRIES_ASK = ('auth_basic "registry"', 'auth_basic_user_file /etc/registry/htpasswd', 'proxy_set_header Authorization ""')
-BASIC = {'Authorization': 'Basic ' + base64.b64encode(ALICE.encode()).decode()}
 
 
 @pytest.fixture
@@ -45,6 +44,16 @@ def trusted(docker, nginx, tls):
 
 
 @pytest.fixture
+def loaded(docker, skopeo, new_image, folder):
+    """Gives docker an image of one layer; its name at an address."""
+    def load(size, address):
+        skopeo.copy('dir:' + new_image(size).folder, 'docker-archive:%s/archive:%s/team/large:latest' % (folder, address))
+        docker('load', '--quiet', '--input', folder + '/archive')
+        return address + '/team/large'
+    return load
+
+
+@pytest.fixture
 def session(tls):
     session = requests.Session()
     session.trust_env = False  # a bundle of CAs that the environment names
@@ -63,11 +72,8 @@ def test_docker_logs_in_pushes_and_pulls(docker, trusted, hello, tagged, login):
     assert docker('run', '--rm', '--network', 'none', '--pull', 'always', reference).strip() == hello[1]
 
 
-def test_docker_pushes_and_pulls_a_layer_of_more_than_100_mb(docker, trusted, skopeo, new_image, folder, login):
-    skopeo.copy('dir:' + new_image(110 * MiB).folder, 'docker-archive:%s/archive:large' % folder)
-    docker('load', '--quiet', '--input', folder + '/archive')
-    reference = trusted + '/team/large'
-    docker('tag', 'large', reference)
+def test_docker_pushes_and_pulls_a_layer_of_more_than_100_mb(docker, trusted, loaded, login):
+    reference = loaded(110 * MiB, trusted)
     assert login(trusted).returncode == 0
     docker('push', '--quiet', reference)
     clients.forget(docker, reference)
@@ -106,6 +112,16 @@ def test_health_needs_no_password_and_nothing_else_is_passed_on(nginx, session):
     session.auth = None
     assert session.get(nginx.url + '/healthz').status_code == 200
     assert session.get(nginx.url + '/readyz').status_code == 404
+
+
+def test_a_path_that_nginx_reads_as_that_of_health_does_not_get_past_it(nginx, registries, tls):
+    client = http.client.HTTPSConnection('127.0.0.1', nginx.port, timeout=servers.PATIENCE, context=ssl.create_default_context(cafile=tls.ca))
+    client.request('GET', '/v2/team/image/manifests/..%2f..%2f../%2e%2e/healthz?secret')
+    answer = client.getresponse()
+    client.close()
+
+    logged = 'GET /healthz 200 3 [^\n]* id=' + answer.headers['X-Request-Id']
+    servers.wait_until(lambda: any(re.search(logged, registry.log) for registry in registries), 'a registry was asked for its health')
 
 
 def test_the_location_of_an_upload_leads_back_through_nginx(nginx, session):
@@ -200,26 +216,19 @@ def test_a_request_is_repeated_at_the_other_registry_if_the_first_dies_over_it(n
         assert [answer.status_code for answer in answers] == [202] * 4
 
 
-def test_an_image_is_pushed_again_after_its_registry_died_in_the_middle(place, nginx, registries, skopeo, tls, new_image, new_folder):
-    image, place_of = new_image(80 * MiB), 'docker://%s/team/image:v1'
-
-    def push():
-        options = 'dir:' + image.folder, place_of % balancer.address, '--dest-cert-dir', tls.folder, '--dest-creds', ALICE
-        try:
-            skopeo.copy(*options)
-        except clients.CommandFailed:
-            skopeo.copy(*options)
-
+def test_docker_sends_a_layer_again_whose_registry_died_in_the_middle(docker, nginx, registries, loaded, login):
     with Balancer([nginx.port]) as balancer:
+        reference = loaded(80 * MiB, balancer.address)
+        assert login(balancer.address).returncode == 0
         balancer.hold_after(70 * MiB)
-        with in_background(push):
+        with in_background(docker, 'push', '--quiet', reference):
             assert balancer.held.wait(servers.PATIENCE)
-            receiving = max(registries, key=lambda registry: servers.peak_memory(registry.workers[0]))
-            receiving.kill()
+            max(registries, key=lambda registry: servers.peak_memory(registry.workers[0])).kill()  # that which has the bytes
             balancer.release()
-    pulled = new_folder()
-    skopeo.copy(place_of % nginx.address, 'dir:' + pulled, '--src-cert-dir', tls.folder, '--src-creds', ALICE)
-    assert images.differences(image.folder, pulled) == []
+        clients.forget(docker, reference)
+        docker('pull', '--quiet', reference)
+        clients.forget(docker, reference)
+    assert '" 502 ' in nginx.log
 
 
 def test_the_longest_url_of_an_upload_comes_through(nginx, session):
