@@ -21,6 +21,7 @@ KEEP_ALIVE = 75  # seconds for which an idle connection stays open
 WORKER_TIMEOUT = 120  # seconds without a sign of life after which a worker is replaced; running requests are no obstacle
 LOGIN_SECONDS = 3  # for which a worker waits for Swift before it serves
 LONGEST_REQUEST_LINE = 8190  # bytes, gunicorn's highest; the URL of an upload has up to 3,500
+MOST_UNREAD = 60 * 1024  # bytes left of a body; gunicorn reads up to 64 KiB to keep the connection for the next request
 MEMORY_FOLDER = '/dev/shm'  # where a worker's sign of life is kept: there also if the root file system is read-only
 
 
@@ -129,6 +130,12 @@ class Worker(ThreadWorker):
             conn.sock = PatientSocket(fileno=conn.sock.detach())
         return super().handle(conn)
 
+    def handle_request(self, req, conn):
+        """With the end of the connection announced where gunicorn would not: it keeps none of which much of a body is left."""
+        ends = req.should_close
+        req.should_close = lambda: ends() or much_is_left(req.body.reader)
+        return super().handle_request(req, conn)
+
     def set_accept_enabled(self, enabled):
         """Once it is to end, who comes is refused, and so tries elsewhere: gunicorn's own would let them wait in line."""
         super().set_accept_enabled(enabled)
@@ -139,6 +146,11 @@ class Worker(ThreadWorker):
     def handle_quit(self, sig, frame):
         """At once: gunicorn's own would wait for the threads, and for ever if the signal comes while it starts one."""
         os._exit(0)
+
+
+def much_is_left(reader):
+    """Whether of a body that nobody wanted there is more than gunicorn reads, or may be: of one in chunks nobody knows."""
+    return getattr(reader, 'length', 0) > MOST_UNREAD or bool(getattr(reader, 'parser', None))
 
 
 # Logging

@@ -117,6 +117,21 @@ def test_connections_are_kept(serving):
     assert connection.sock.getsockname() == before
 
 
+@pytest.mark.parametrize('size', [1000, 60000])
+def test_a_connection_is_kept_after_a_small_body_that_nobody_wanted(serving, size):
+    connection = serving.connection()
+    status, headers, _ = serving.request('PATCH', '/v2/a/blobs/uploads/unknown', b'x' * size, connection)
+    before = connection.sock
+    assert (status, headers['Connection']) == (404, 'keep-alive')
+    assert serving.request('GET', '/v2/', connection=connection)[0] == 200 and connection.sock is before
+
+
+@pytest.mark.parametrize('body', [b'x' * 100000, b'x' * 3000000, iter([b'x' * 100000]), iter([b'x'])])
+def test_the_end_of_a_connection_is_announced_if_too_much_of_a_body_is_left(serving, body):
+    status, headers, _ = serving.request('PATCH', '/v2/a/blobs/uploads/unknown', body)
+    assert (status, headers['Connection']) == (404, 'close')
+
+
 def test_each_request_is_logged_once(serving):
     serving.request('GET', '/v2/', X_Request_Id='once')
 
