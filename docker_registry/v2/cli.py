@@ -128,7 +128,7 @@ def run_check(options, environ):
 def add_user(options, environ):
     """Print the line of a user for the file that REGISTRY_HTPASSWD names."""
     try:
-        print(htpasswd.line(options.name, read_password()))
+        print(htpasswd.line(options.name, read_password(), options.cost))
     except UnicodeError:  # whose text would quote it
         raise config_error('the name and the password should be UTF-8')
     except ValueError as error:
@@ -163,6 +163,8 @@ def parser():
     command.set_defaults(run=run_check)
     command = new_parser(commands.add_parser, 'htpasswd', help='make the line of a user for the file of passwords', description=HTPASSWD)
     command.add_argument('name', metavar='NAME', help='of the user')
+    command.add_argument('--cost', type=int, default=htpasswd.COST, help='the work that a guess takes is doubled by each step (default '
+                         f'{htpasswd.COST}); 5 for a file that nginx reads, which hashes the password at each request')
     command.set_defaults(run=add_user)
     return program
 

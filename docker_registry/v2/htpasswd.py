@@ -16,6 +16,7 @@ from docker_registry.v2.recent import Recent
 logger = logging.getLogger(__name__)
 
 COST = 10  # of what we make: 2 ** COST rounds, some 0.1 seconds
+LEAST_COST = 4  # that bcrypt has
 MOST_COST = 12  # half a second; more would let a few wrong passwords occupy the machine
 MOST_BYTES = 72  # of a password, that bcrypt looks at
 REMEMBERED_SECONDS = 300  # clients send the password with each request: it is not hashed each time
@@ -113,21 +114,23 @@ def read(path):
     return hashes
 
 
-def line(name, password):
-    """The line of a user; :raises ValueError: what is wrong with the name or the password, both text"""
+def line(name, password, cost=COST):
+    """The line of a user; :raises ValueError: what is wrong with the name, the password or the cost, all text but the last"""
     if not _LINE.fullmatch(name.encode() + b':' + b'$2y$10$'.ljust(60, b'.')) or not name.isprintable() or name[0] == '#':
         raise ValueError('a name has no colon and no spaces, no # at its beginning, and at most 255 bytes')
     if not 1 <= len(password.encode()) <= MOST_BYTES:
         raise ValueError(f'a password has 1 to {MOST_BYTES} bytes: bcrypt looks at no more')
-    return f'{name}:{make(password.encode()).decode()}'
+    if not LEAST_COST <= cost <= MOST_COST:
+        raise ValueError(f'the cost should be from {LEAST_COST} to {MOST_COST}')
+    return f'{name}:{make(password.encode(), cost).decode()}'
 
 
 def _parsed(line, where):
     match = _LINE.fullmatch(line)
     if not match:
         raise Broken(f'{where} is not a user with a bcrypt password: make it with `registry-swift htpasswd` or `htpasswd -B`')
-    if not 4 <= int(match[3]) <= MOST_COST:
-        raise Broken(f'{where}: the cost of the password is {int(match[3])}, and should be from 4 to {MOST_COST}')
+    if not LEAST_COST <= int(match[3]) <= MOST_COST:
+        raise Broken(f'{where}: the cost of the password is {int(match[3])}, and should be from {LEAST_COST} to {MOST_COST}')
     if not match[1].decode(errors='ignore').isprintable() or match[1].decode(errors='ignore').encode() != match[1]:
         raise Broken(f'{where}: the name is not UTF-8, or has characters that cannot be shown')
     return match[1], match[2]

@@ -13,7 +13,6 @@ import images
 import pytest
 import requests
 import servers
-from fake_swift import FakeSwift
 
 from docker_registry.drivers.swift import __version__
 
@@ -150,12 +149,14 @@ def write(folder, name, content):
 
 
 @pytest.mark.parametrize('who', [
-    {'OS_USERNAME': 'tester', 'OS_PASSWORD': 'testing', 'OS_PROJECT_NAME': 'test'},
-    {'OS_APPLICATION_CREDENTIAL_ID': 'c4ed', 'OS_APPLICATION_CREDENTIAL_SECRET': 'hush'}], ids=['password', 'application credential'])
-def test_it_logs_in_to_keystone(docker, image, who):
-    with FakeSwift() as cloud:
-        variables = dict(who, OS_AUTH_URL=cloud.auth_url_v3, OS_AUTH_VERSION='3', OS_CONTAINER='registry')
-        said = docker('run', '--rm', '--read-only', '--network', 'host', *containers.arguments(variables), image, 'check')
+    {'OS_USERNAME': 'user', 'OS_PASSWORD': 'key', 'OS_PROJECT_NAME': 'project', 'OS_USER_DOMAIN_NAME': 'user_domain',
+     'OS_PROJECT_DOMAIN_NAME': 'project_domain'},
+    {'OS_APPLICATION_CREDENTIAL_ID': 'application_credential_id',
+     'OS_APPLICATION_CREDENTIAL_SECRET': 'application_credential_secret'}], ids=['password', 'application credential'])
+def test_it_logs_in_to_keystone(docker, image, cloud, who):
+    variables = {name: getattr(cloud, fact) for name, fact in who.items()}
+    variables.update(OS_AUTH_URL=cloud.auth_url, OS_AUTH_VERSION='3', OS_REGION_NAME=cloud.region, OS_CONTAINER='image')
+    said = docker('run', '--rm', '--read-only', '--network', 'host', *containers.arguments(variables), image, 'check')
 
     assert re.search(r'^log in +ok ', said) and 'failed' not in said
 

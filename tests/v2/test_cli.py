@@ -250,6 +250,15 @@ def test_a_users_line_is_good_for_the_file_and_the_password_comes_from_standard_
     assert users.check(b'alice', b'correct horse') and not users.check(b'alice', b'correct')
 
 
+def test_the_cost_of_a_password_may_be_chosen(capsys, monkeypatch):
+    monkeypatch.setattr('sys.stdin', io.StringIO('correct horse\n' * 2))
+
+    assert cli.main(['htpasswd', '--cost', '5', 'alice']) == 0
+    assert capsys.readouterr().out.startswith('alice:$2y$05$')
+    assert cli.main(['htpasswd', '--cost', '13', 'alice']) == 1
+    assert 'from 4 to 12' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('name, password', [('a:b', 'x'), ('', 'x'), ('a b', 'x'), ('#a', 'x'), ('alice', 'x\udcff'), ('alice', ''), ('alice', 'x' * 73)])
 def test_a_name_or_a_password_that_cannot_be(capsys, monkeypatch, name, password):
     monkeypatch.setattr('sys.stdin', io.StringIO(password + '\n'))
