@@ -86,6 +86,8 @@ READ_SIZE = 256 * 1024  # what one read of a body asks for, in bytes
 # A body larger than what socket buffers take in may wait for Swift while it is sent, not only when it is answered.
 SENT_AT_ONCE = 64 * 1024
 RENEWED_AHEAD, RENEWAL_PAUSE = 60, 10  # seconds before a token expires, and between tries to get another
+# Keystone dates tokens and revocations by the second: a token that it gives in the second of a revocation is revoked, too.
+SAME_SECOND = 1.1
 CONTAINER_CHECK_SECONDS = 60  # a 404 makes us look whether the container is still there, at most this often
 SEGMENTS = '_segments'  # where segments live, below the root
 SEGMENTS_HEADER = 'X-Object-Meta-Segments'  # "<upload id> <count>" on each large object that stream_write commits
@@ -897,8 +899,8 @@ class _Swift(object):
             raise self._refusal(method, path, response)
         return response
 
-    def _attempt(self, method, target, below_account, headers, body, expected, stream, renewed=False):
-        """One try, or two if the token has run out."""
+    def _attempt(self, method, target, below_account, headers, body, expected, stream, refused=0):
+        """One try, or two if the token has run out, or three if it was revoked just now."""
         if body is not None and body.replayable:
             body.rewind()
         token = self._login.token()
@@ -907,9 +909,11 @@ class _Swift(object):
             self._login.forget(token)
             if not _may_repeat(body):
                 raise _broken(method, target, 401, response.headers, 'the token had run out', passing=False)
-            if renewed or self.settings.auth_token:
+            if self.settings.auth_token or refused == (1 if self.settings.auth_version == 1 else 2):
                 raise self._unauthorized()
-            return self._attempt(method, target, below_account, headers, body, expected, stream, renewed=True)
+            if refused:
+                time.sleep(SAME_SECOND)
+            return self._attempt(method, target, below_account, headers, body, expected, stream, refused + 1)
         if response.status in _PASSING_STATUSES and response.status not in expected:
             raise _broken(method, target, response.status, response.headers, passing=_may_repeat(body))
         return response

@@ -354,6 +354,19 @@ class TestKeystone(object):
 
         assert storage.get_content('o') == b'1'
 
+    @pytest.mark.parametrize('refused, good', [(1, True), (2, True), (3, False)])
+    def test_a_new_token_that_is_revoked_with_the_old_one_is_renewed_too(self, fake, monkeypatch, refused, good):
+        monkeypatch.setattr(driver_module, 'SAME_SECOND', 0.01)
+        storage = Storage(config=keystone_config(fake, swift_tenant_name='test', **PASSWORD))
+        storage.put_content('o', b'1')
+        fake.fault(on('GET', path_contains='/o'), status(401), times=refused)
+
+        if good:
+            assert storage.get_content('o') == b'1'
+        else:
+            assert type(refusal(storage.get_content, 'o')) is exceptions.ConfigError
+        assert logins(fake) == 1 + min(refused, 2)
+
     def test_its_tokens_are_renewed_ahead_of_their_end(self, fake):
         fake.identity.token_life = 3600
         storage = Storage(config=keystone_config(fake, swift_tenant_name='test', **PASSWORD))
@@ -518,18 +531,18 @@ class TlsRelay(object):
     def __init__(self, port, certificate, key):
         self._context = ssl.SSLContext(getattr(ssl, 'PROTOCOL_TLS_SERVER', ssl.PROTOCOL_SSLv23))
         self._context.load_cert_chain(certificate, key)
-        self._port, self._sockets = port, []
+        self._port, self._sockets, self._threads = port, [], []
         self._listener = socket.socket()
         self._listener.bind(('127.0.0.1', 0))
         self._listener.listen(16)
         self.url = 'https://localhost:%d' % self._listener.getsockname()[1]
         self._start(self._accept)
 
-    @staticmethod
-    def _start(work, *arguments):
+    def _start(self, work, *arguments):
         thread = threading.Thread(target=work, args=arguments)
         thread.daemon = True
         thread.start()
+        self._threads.append(thread)
 
     def _accept(self):
         while True:
@@ -561,19 +574,25 @@ class TlsRelay(object):
         except (EnvironmentError, ValueError):
             pass
         finally:
-            for end in (source, target):
-                try:
-                    end.shutdown(socket.SHUT_RDWR)
-                except EnvironmentError:
-                    pass
+            end_of(source)
+            end_of(target)
 
     def stop(self):
-        try:
-            self._listener.shutdown(socket.SHUT_RDWR)
-        finally:
-            self._listener.close()
+        """The threads first: OpenSSL knows a socket by its number, and would read from the next one that has it."""
+        end_of(self._listener)
         for end in self._sockets:
+            end_of(end)
+        for thread in self._threads:
+            thread.join()
+        for end in self._sockets + [self._listener]:
             end.close()
+
+
+def end_of(end):
+    try:
+        end.shutdown(socket.SHUT_RDWR)
+    except EnvironmentError:
+        pass
 
 
 @pytest.fixture(scope='module')
