@@ -1,13 +1,16 @@
 """The registry behind gunicorn: listening socket, TLS, worker processes with threads, one log."""
 
+import contextlib
 import logging
 import os
 import socket
 import ssl
 import threading
+import time
 
 from docker_registry.core.exceptions import UnspecifiedError
 from docker_registry.drivers.swift import __version__
+from docker_registry.v2.bodies import READ_SIZE
 from docker_registry.v2.storage_settings import config_error
 from gunicorn.app.base import BaseApplication
 from gunicorn.workers.gthread import ThreadWorker
@@ -21,6 +24,7 @@ KEEP_ALIVE = 75  # seconds for which an idle connection stays open
 WORKER_TIMEOUT = 120  # seconds without a sign of life after which a worker is replaced; running requests are no obstacle
 LOGIN_SECONDS = 3  # for which a worker waits for Swift before it serves
 LONGEST_REQUEST_LINE = 8190  # bytes, gunicorn's highest; the URL of an upload has up to 3,500
+LINGER = 2  # seconds for which a connection that has ended is read from
 MOST_UNREAD = 60 * 1024  # bytes left of a body; gunicorn reads up to 64 KiB to keep the connection for the next request
 MEMORY_FOLDER = '/dev/shm'  # where a worker's sign of life is kept: there also if the root file system is read-only
 
@@ -128,7 +132,10 @@ class Worker(ThreadWorker):
     def handle(self, conn):
         if not conn.initialized and not isinstance(conn.sock, Patient):
             conn.sock = PatientSocket(fileno=conn.sock.detach())
-        return super().handle(conn)
+        result = super().handle(conn)
+        if result is False:
+            end(conn.sock)
+        return result
 
     def handle_request(self, req, conn):
         """With the end of the connection announced where gunicorn would not: it keeps none of which much of a body is left."""
@@ -151,6 +158,22 @@ class Worker(ThreadWorker):
 def much_is_left(reader):
     """Whether of a body that nobody wanted there is more than gunicorn reads, or may be: of one in chunks nobody knows."""
     return getattr(reader, 'length', 0) > MOST_UNREAD or bool(getattr(reader, 'parser', None))
+
+
+def end(sock):
+    """End a connection from our side, and read on for a while: were it closed with something unread, the client, or the proxy
+    before it, would be told that it broke, and not see the answer. gunicorn does so after us, and finds nothing left to do: it
+    would read less, and let all connections of the process wait meanwhile.
+    """
+    with contextlib.suppress(OSError):  # the client has closed it, or is silent
+        sock.shutdown(socket.SHUT_WR)
+        deadline = time.monotonic() + LINGER
+        while (left := deadline - time.monotonic()) > 0:
+            sock.settimeout(left)
+            if not sock.recv(READ_SIZE):
+                break
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 # Logging

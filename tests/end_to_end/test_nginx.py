@@ -231,6 +231,14 @@ def test_docker_sends_a_layer_again_whose_registry_died_in_the_middle(docker, ng
     assert '" 502 ' in nginx.log
 
 
+@pytest.mark.parametrize('in_chunks', [False, True])
+def test_a_large_body_that_the_registry_refuses_is_no_failure_of_its(nginx, session, in_chunks):
+    block = bytes(MiB)
+    for _ in range(4):  # as many as would take both registries for dead
+        answer = session.patch(nginx.url + '/v2/team/image/blobs/uploads/unknown', data=iter([block] * 8) if in_chunks else block * 8)
+        assert answer.json()['errors'][0]['code'] == 'BLOB_UPLOAD_UNKNOWN'
+
+
 def test_the_longest_url_of_an_upload_comes_through(nginx, session):
     content, repository = os.urandom(1300), '/'.join(['r' * 63] * 4)  # as much as fits into the URL
     answer = session.post('%s/v2/%s/blobs/uploads/' % (nginx.url, repository))

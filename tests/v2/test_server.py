@@ -132,6 +132,15 @@ def test_the_end_of_a_connection_is_announced_if_too_much_of_a_body_is_left(serv
     assert (status, headers['Connection']) == (404, 'close')
 
 
+def test_who_does_not_close_a_connection_that_has_ended_keeps_nobody_waiting(serving):
+    clients = [serving.raw(head('GET', '/healthz', 'Connection: close')) for _ in range(3)]
+    assert [status_of(client) for client in clients] == [200] * 3
+    started = time.monotonic()
+    assert serving.request('GET', '/healthz')[0] == 200
+
+    assert time.monotonic() - started < 1
+
+
 def test_each_request_is_logged_once(serving):
     serving.request('GET', '/v2/', X_Request_Id='once')
 
