@@ -302,13 +302,16 @@ def test_a_registry_knows_the_client_behind_nginx(nginx, registries, session):
     assert 'from=::1' in log and 'from=192.0.2.1' not in log  # what a client says of itself is no more than that
 
 
-def test_a_registry_believes_nobody_but_nginx(place, users):
-    """From 127.0.0.2, while 127.0.0.1 is trusted."""
+@pytest.mark.parametrize('source, scheme, challenge, address', [
+    ('127.0.0.1', 'https', 'Bearer realm="https://elsewhere/', '192.0.2.1'), ('127.0.0.2', '', 'Bearer realm="{url}/', '127.0.0.2'),
+    ('127.0.0.2', 'https', 'Basic ', '127.0.0.2')])  # nobody is sent to a URL without TLS who may have come with it
+def test_a_registry_believes_nobody_but_whom_it_trusts(place, users, source, scheme, challenge, address):
     registry = place.registry(workers=1, REGISTRY_HTPASSWD=users, REGISTRY_ANONYMOUS_PULL='yes', REGISTRY_TRUSTED_PROXIES='127.0.0.1')
-    for source, realm, logged in (('127.0.0.1', 'https://elsewhere/', '192.0.2.1'), ('127.0.0.2', registry.url + '/', '127.0.0.2')):
-        client = http.client.HTTPConnection('127.0.0.1', registry.port, timeout=servers.PATIENCE, source_address=(source, 0))
-        client.request('GET', '/v2/', headers={'X-Forwarded-For': '192.0.2.1', 'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': 'elsewhere',
-                                               'X-Request-Id': source})
-        assert client.getresponse().headers['WWW-Authenticate'].startswith('Bearer realm="' + realm)
-        client.close()
-        servers.wait_until(lambda: 'from=%s user=- id=%s' % (logged, source) in registry.log, 'it is logged')
+    client = http.client.HTTPConnection('127.0.0.1', registry.port, timeout=servers.PATIENCE, source_address=(source, 0))
+    client.request('GET', '/v2/', headers={'X-Forwarded-For': '192.0.2.1', 'X-Forwarded-Proto': scheme, 'X-Forwarded-Host': 'elsewhere',
+                                           'X-Request-Id': 'mine'})
+    answer = client.getresponse()
+    client.close()
+
+    assert answer.headers['WWW-Authenticate'].startswith(challenge.format(url=registry.url))
+    servers.wait_until(lambda: 'from=%s user=- id=mine' % address in registry.log, 'it is logged')

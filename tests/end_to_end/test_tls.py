@@ -1,5 +1,6 @@
 """TLS in the registry itself, with clients that want to know whom they talk to."""
 import http.client
+import os
 import ssl
 
 import pytest
