@@ -29,8 +29,7 @@ EXPOSE 5000
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["python3", "-m", "docker_registry.v2.health"]
 ENTRYPOINT ["registry-swift"]
 CMD ["serve"]
-ARG VERSION
 LABEL org.opencontainers.image.title="registry-swift" \
       org.opencontainers.image.description="A Docker and OCI registry whose only state is an OpenStack Swift container" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}"
+      org.opencontainers.image.version="0.3.0"

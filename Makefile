@@ -5,7 +5,6 @@ TOX = .venv/bin/tox
 # Of `make image`: its name, the base if not that of Dockerfile, and further ARGS of docker build.
 IMAGE ?= registry-swift
 BASE ?=
-VERSION = $(shell sed -n "s/^__version__ = '\(.*\)'/\1/p" docker_registry/drivers/swift.py)
 
 .PHONY: help run image test bench clean
 
@@ -29,7 +28,7 @@ run:
 	@exec $(PYTHON) tools/run_registry.py $(ARGS)
 
 image:
-	docker build --tag $(IMAGE) --build-arg VERSION=$(VERSION) $(if $(BASE),--build-arg BASE=$(BASE)) $(ARGS) .
+	docker build --tag $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) $(ARGS) .
 
 bench:
 	$(PYTHON) benchmarks/driver.py

@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -27,10 +28,12 @@ PYTHON_OF = {'core': '2.7', 'registry': '2.7'}  # the others have theirs in thei
 PROGRAMS = {
     'py27': ['redis-server'], 'registry': ['redis-server', 'swig'],
     'v2': ['htpasswd'],
-    'e2e': ['dockerd', 'docker', 'skopeo', 'podman', 'docker-registry', 'nginx', 'htpasswd', 'mmdebstrap']}
+    'e2e': ['dockerd', 'docker', 'docker-compose', 'skopeo', 'podman', 'docker-registry', 'nginx', 'htpasswd', 'mmdebstrap', 'busybox',
+            'openssl', 'curl']}
 SWIFT = 'swift'  # whose environment has the Swift that others start
-# Those that take long, so that no core is left with one at the end; e2e needs the v1 registry that `registry` makes.
+# Those that take long, so that no core is left with one at the end.
 EARLY = ['registry', 'v2', 'e2e', 'packaging', 'py27', 'swift']
+V1_IS_THERE = threading.Event()  # e2e makes an image of the v1 registry that `registry` has installed
 LARGE = ['py311', 'e2e']  # once is enough for what takes gigabytes
 
 
@@ -41,6 +44,8 @@ def main(wanted):
     runnable = [name for name in wanted if name not in left_out]
     sdist = build_sdist()
     make_swift()
+    if 'registry' not in runnable:
+        V1_IS_THERE.set()
     results = {}
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for result in pool.map(lambda name: run(name, sdist), sorted(runnable, key=by_turn)):
@@ -126,11 +131,15 @@ def run(name, sdist):
     environment = dict(os.environ, REGISTRY_DRIVER=sdist)
     if name not in LARGE:
         environment.pop('LARGE', None)
+    if name == 'e2e':
+        V1_IS_THERE.wait()
     began = time.monotonic()
     log = TOX / (name + '.log')
     with open(log, 'w') as output, somebodys_swift(name, environment):
         status = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                                 env=environment).returncode
+    if name == 'registry':
+        V1_IS_THERE.set()
     text = log.read_text(errors='replace')
     seconds = time.monotonic() - began
     print(f'----- {name}: {"passed" if status == 0 else "FAILED"} after {seconds:.0f} seconds', flush=True)

@@ -5,6 +5,7 @@ import dataclasses
 import getpass
 import logging
 import os
+import re
 import signal
 import sys
 import textwrap
@@ -61,7 +62,7 @@ def serve(options, environ):
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     level = log_level(environ)
     server_settings, access = settings(config.ServerSettings, options, environ), settings(config.Access, options, environ)
-    require_sense(server_settings, access, environ)
+    require_sense(server_settings, access, options, environ)
     users = read_users(access)
     registry_config = settings(config.Config, options, environ)
     storage_config = storage_settings.read(environ)
@@ -94,14 +95,17 @@ def settings(kind, options, environ):
         raise config_error(str(error))
 
 
-def require_sense(server_settings, access, environ):
-    """:raises ConfigError: a setting has no meaning without another one, or is that of another registry"""
+def require_sense(server_settings, access, options, environ):
+    """:raises ConfigError: a setting has no meaning, by itself or without another one, or is that of another registry"""
+    for option, name in (('htpasswd', 'REGISTRY_HTPASSWD'), ('tls_certificate', 'REGISTRY_TLS_CERTIFICATE')):
+        if '' in (getattr(options, option), environ.get(name)):  # of a variable that is not set, mostly
+            raise config_error(f'--{option.replace("_", "-")} ({name}) is empty: name the file, or leave it out')
     if server_settings.tls_key and not server_settings.tls_certificate:
         raise config_error('--tls-key (REGISTRY_TLS_KEY) is set, and --tls-certificate (REGISTRY_TLS_CERTIFICATE) is not')
     if access.anonymous_pull and not access.htpasswd:
         raise config_error('--anonymous-pull (REGISTRY_ANONYMOUS_PULL) is set, and --htpasswd (REGISTRY_HTPASSWD) is not: '
                            'without users, everybody may push as well')
-    foreign = sorted(name for name in environ if name.startswith('REGISTRY_AUTH'))
+    foreign = sorted(name for name in environ if re.fullmatch('REGISTRY_AUTH(_(HTPASSWD|TOKEN|SILLY).*)?', name))
     if foreign:
         raise config_error(f'{foreign[0]} is a setting of CNCF distribution: here, REGISTRY_HTPASSWD names the file of users')
 

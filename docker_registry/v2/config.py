@@ -14,18 +14,10 @@ def _flag(text):
     return known[text.lower()]
 
 
-def _count(least):
+def _number(least, most=None):
     def parse(text):
-        if not text.isdigit() or int(text) < least:
-            raise ValueError(f'should be a whole number of at least {least}')
-        return int(text)
-    return parse
-
-
-def _number(least, most=10 ** 6):
-    def parse(text):
-        if not re.fullmatch('[0-9]{1,7}', text) or not least <= int(text) <= most:
-            raise ValueError(f'should be a whole number from {least} to {most}')
+        if not re.fullmatch('[0-9]{1,15}', text) or int(text) < least or most is not None and int(text) > most:
+            raise ValueError('should be a whole number ' + (f'of at least {least}' if most is None else f'from {least} to {most}'))
         return int(text)
     return parse
 
@@ -47,32 +39,31 @@ class Config:
     """What the registry accepts, and how it goes about it."""
 
     sparse_manifests: bool = _setting(False, 'accept manifests that name blobs or manifests which are not there', _flag)
-    manifest_limit: int = _setting(4 * 1024 ** 2, 'bytes a manifest may have', _count(1024))
-    manifest_cache: int = _setting(16 * 1024 ** 2, 'bytes of manifests to remember, in each process', _count(0))
+    manifest_limit: int = _setting(4 * 1024 ** 2, 'bytes a manifest may have', _number(1024))
+    manifest_cache: int = _setting(16 * 1024 ** 2, 'bytes of manifests to remember, in each process', _number(0))
     upload_secret: str = _setting(
         '', 'what the keys that sign uploads and logins are made of; unset: of the Swift credentials. The same on all instances',
         secret=True)
-    upload_lifetime: int = _setting(24 * 3600, 'seconds after which an upload has to be finished', _count(60))
+    upload_lifetime: int = _setting(24 * 3600, 'seconds after which an upload has to be finished', _number(60))
     chunk_min_length: int = _setting(1024 ** 2, 'bytes that chunks of an upload should have at least; smaller ones work, '
-                                                'slower', _count(0))
+                                                'slower', _number(0))
     storage_threads: int = _setting(16, 'requests to Swift beside those of the threads that serve, in each process',
-                                    _count(1))
-    retry_after: int = _setting(5, 'seconds after which a client is to come again when Swift is in trouble', _count(1))
-    page: int = _setting(1000, 'most names in a page of the catalog', _count(1))
+                                    _number(1))
+    retry_after: int = _setting(5, 'seconds after which a client is to come again when Swift is in trouble', _number(1))
+    page: int = _setting(1000, 'most names in a page of the catalog', _number(1))
 
 
 @dataclass(frozen=True)
 class Access:
     """Who may do what. Options of `serve`, too."""
 
-    htpasswd: str = _setting('', 'file of users and their passwords, as `registry-swift htpasswd` or `htpasswd -B` write it (bcrypt); '
-                                 're-read when it changes. Unset: everybody may do everything')
+    htpasswd: str = _setting('', 'file of users and their passwords, as `registry-swift htpasswd` or `htpasswd -B` write it '
+                                 '(bcrypt); re-read when it changes. Unset: everybody may do everything')
     anonymous_pull: bool = _setting(False, 'let everybody pull, and only users push, delete and list repositories', _flag)
-    login_failures: int = _setting(10, 'wrong passwords that an address may send for a user, and ten times as many for all, before it '
-                                       'has to wait; they are forgotten within five minutes', _number(1))
-    trusted_proxies: tuple = _setting((), 'addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are believed; name all that clients come '
-                                      'through',
-                                      _networks)
+    login_failures: int = _setting(10, 'wrong passwords that an address may send for a user, and ten times as many for all, '
+                                       'before it has to wait; they are forgotten within five minutes', _number(1))
+    trusted_proxies: tuple = _setting((), 'addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are '
+                                          'believed; name all that clients come through', _networks)
 
 
 @dataclass(frozen=True)

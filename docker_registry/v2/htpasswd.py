@@ -15,14 +15,15 @@ from docker_registry.v2.recent import Recent
 
 logger = logging.getLogger(__name__)
 
-COST = 10  # of what we make: 2 ** COST rounds, some 0.1 seconds
+COST = 10  # of what we make: 2 ** COST rounds, some 70 milliseconds
 LEAST_COST = 4  # that bcrypt has
-MOST_COST = 12  # half a second; more would let a few wrong passwords occupy the machine
+MOST_COST = 12  # 0.3 seconds; more would let a few wrong passwords occupy the machine
 MOST_BYTES = 72  # of a password, that bcrypt looks at
 REMEMBERED_SECONDS = 300  # clients send the password with each request: it is not hashed each time
 SETTLED_SECONDS = 1  # a file changed more lately may be half written: htpasswd writes in place
 
-_LINE = re.compile(rb'([^:\s]{1,255}):(\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31})')  # of the last one of the salt, two bits count
+# Of the last character of the salt only two bits count.
+_LINE = re.compile(rb'([^:\s]{1,255}):(\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31})')
 
 
 class Broken(Exception):

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 2048  # connections that wait to be accepted
 CLIENT_TIMEOUT = 120  # seconds in which a client has to send or take something, or it loses its connection
-HEAD_TIMEOUT = 10  # the same, before the head of its request is there: a thread waits for it, of clients that are not known yet
+HEAD_TIMEOUT = 10  # seconds in which the head of a request has to be there: a thread waits for it, of clients nobody knows
 KEEP_ALIVE = 75  # seconds for which an idle connection stays open
 WORKER_TIMEOUT = 120  # seconds without a sign of life after which a worker is replaced; running requests are no obstacle
 LOGIN_SECONDS = 3  # for which a worker waits for Swift before it serves
@@ -44,7 +44,7 @@ def listening_socket(settings):
         # and the one would wait 40 ms for the other.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return sock
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter of what no host can be called
         raise cannot_listen(settings, error)
 
 
@@ -58,7 +58,7 @@ def begin_to_listen(sock, settings):
 
 def cannot_listen(settings, error):
     return config_error(f'--host, --port (REGISTRY_HOST, REGISTRY_PORT): cannot listen on {settings.host} port '
-                        f'{settings.port}: {error.strerror}')
+                        f'{settings.port}: {getattr(error, "strerror", None) or "no such host"}')
 
 
 class Certificates:
@@ -113,9 +113,22 @@ def _no_password():
 class Patient:
     """A socket that waits for its client, and not for ever: a thread would be lost to each that went silent."""
 
+    _deadline = None  # for the head of a request to be there, however it comes
+
     def setblocking(self, flag):
         """Called before each request."""
+        self._deadline = time.monotonic() + HEAD_TIMEOUT if flag else None
         self.settimeout(HEAD_TIMEOUT if flag else 0)
+
+    def be_patient(self):
+        """The head is there, and its body may take any time, as long as it comes."""
+        self._deadline = None
+        self.settimeout(CLIENT_TIMEOUT)
+
+    def recv(self, *arguments):
+        if self._deadline is not None:
+            self.settimeout(max(0.001, self._deadline - time.monotonic()))
+        return super().recv(*arguments)
 
 
 class PatientSocket(Patient, socket.socket):
@@ -225,14 +238,15 @@ class Server(BaseApplication):
         return self._serve
 
     def _serve(self, environ, start_response):
-        environ['gunicorn.socket'].settimeout(CLIENT_TIMEOUT)  # the head is there
+        environ['gunicorn.socket'].be_patient()
         return self._app(environ, start_response)
 
     def load_config(self):
-        settings, options = self._settings, {
+        settings = self._settings
+        options = {
             'bind': self._bound, 'backlog': BACKLOG, 'worker_class': Worker, 'preload_app': True,
-            'workers': self._settings.workers, 'threads': self._settings.threads,
-            'timeout': WORKER_TIMEOUT, 'graceful_timeout': self._settings.graceful_timeout, 'keepalive': KEEP_ALIVE,
+            'workers': settings.workers, 'threads': settings.threads,
+            'timeout': WORKER_TIMEOUT, 'graceful_timeout': settings.graceful_timeout, 'keepalive': KEEP_ALIVE,
             'limit_request_line': LONGEST_REQUEST_LINE,
             'worker_tmp_dir': MEMORY_FOLDER if os.access(MEMORY_FOLDER, os.W_OK) else None,
             'control_socket_disable': True,

@@ -14,7 +14,7 @@ STORAGE_PATH = 'files'  # unless set: below it lies what CNCF distribution wrote
 SECTION = 'swift'  # of a configuration file, unless SETTINGS_FLAVOR names another
 
 #: What a start or a check waits for: whoever started it is looking on.
-IMPATIENT = {'swift_retries': 1, 'swift_retry_max_wait': 1, 'swift_connect_timeout': 5, 'swift_read_timeout': 15}
+IMPATIENT = {'swift_retries': 1, 'swift_retry_max_wait': 1, 'swift_connect_timeout': 5, 'swift_read_timeout': 8}
 
 
 class Text(yaml.SafeLoader):

@@ -53,3 +53,5 @@ def test_the_last_writer_wins_and_every_pull_gets_a_whole_image(place, skopeo, n
     assert len(pushes) == CLIENTS * ROUNDS and len(pulls) > 2
     written = {push.digest: push for push in pushes}
     assert [read for read in pulls if overwritten_before(read.began, written[read.digest], pushes)] == []
+    for digest, image in pushed.items():  # who came too early for the tag is not lost
+        assert images.differences(skopeo.pull(instances[0], 'team/image@' + digest, new_folder()), image.folder) == []

@@ -295,11 +295,20 @@ def test_registries_may_ask_for_passwords_themselves(place, skopeo, tls, users, 
     assert images.differences(image.folder, pulled) == []
 
 
-def test_a_registry_knows_the_client_behind_nginx(nginx, registries, session):
-    session.get('https://[::1]:%d/v2/' % nginx.port, headers={'X-Forwarded-For': '192.0.2.1'})
-    log = servers.wait_until(lambda: ''.join(each.log for each in registries if 'GET /v2/' in each.log), 'it is logged')
+@pytest.mark.parametrize('client', ['::1', '127.0.0.1'])  # the latter is that of a proxy, too
+def test_a_registry_knows_the_client_behind_nginx(nginx, registries, session, client):
+    host = '[%s]' % client if ':' in client else client
+    session.get('https://%s:%d/v2/' % (host, nginx.port), headers={'X-Forwarded-For': '192.0.2.1'})
+    log = servers.wait_until(lambda: ''.join(each.log for each in registries if 'GET /v2/ ' in each.log), 'it is logged')
 
-    assert 'from=::1' in log and 'from=192.0.2.1' not in log  # what a client says of itself is no more than that
+    assert 'from=%s' % client in log and 'from=192.0.2.1' not in log  # what a client says of itself is no more than that
+
+
+def test_nginx_sends_nobody_to_its_own_port(nginx, session):
+    """It may be published as another one."""
+    answer = session.get(nginx.url + '/v2', allow_redirects=False)
+
+    assert (answer.status_code, answer.headers['Location']) == (301, '/v2/')
 
 
 @pytest.mark.parametrize('source, scheme, challenge, address', [

@@ -57,7 +57,7 @@ class Reader:
         name, cloud = DockerEngine.NAME.replace('.', r'\.'), self.cloud
         return [
             # The accounts.
-            (r"'https://dal05\.objectstorage\.service\.networklayer\.com/auth/v1\.0'", self.v1.auth_url),
+            (r"'?https://dal05\.objectstorage\.service\.networklayer\.com/auth/v1\.0'?", self.v1.auth_url),
             ('my_master_account:my_account', self.v1.user), ('my_api_key', self.v1.key),
             (r'https://keystone\.example\.com:5000/v3', cloud.auth_url), ('OS_USERNAME=registry', 'OS_USERNAME=' + cloud.user),
             ('OS_PASSWORD=secret', 'OS_PASSWORD=' + cloud.key), ('OS_PROJECT_NAME=images', 'OS_PROJECT_NAME=' + cloud.project),
@@ -145,15 +145,22 @@ def stand_ins(docker, base, v1_base, tmp_path_factory):
     return {'base': base, 'v1': v1_base, 'nginx': bases.build(docker, folder, 'nginx', ['FROM ' + base, *NGINX])}
 
 
-def test_who_types_all_of_it_has_a_registry(reader, place, cloud, sdist):
+def test_who_types_all_of_it_has_a_registry(reader, place, cloud, sdist, other_docker):
+    """And from another machine what was pushed can be pulled, with its layers, and run."""
     reader.unpack(sdist)
     reader.write_compose_file()
 
     assert reader.type_all(), 'it stopped after %s' % re.findall('=== line [0-9]+', reader.said)[-1]
     assert reader.said.count('registry-swift %s' % __version__) >= 2
-    assert clients.tags(place.registry(), 'me/registry-swift') == ['1']
-    assert clients.tags(place.registry(cloud, OS_AUTH_VERSION='3', OS_PROJECT_NAME=cloud.project, OS_USER_DOMAIN_NAME=cloud.user_domain,
-                                       OS_PROJECT_DOMAIN_NAME=cloud.project_domain), 'me/registry-swift') == ['2', '3', '4']
+    assert '\n401\n' in reader.said
+    on_cloud = place.registry(cloud, OS_AUTH_VERSION='3', OS_PROJECT_NAME=cloud.project, OS_USER_DOMAIN_NAME=cloud.user_domain,
+                              OS_PROJECT_DOMAIN_NAME=cloud.project_domain)
+    for registry, tags in ((place.registry(), ['1']), (on_cloud, ['2', '3', '4'])):
+        assert clients.tags(registry, 'me/registry-swift') == tags
+        pulled = '%s/me/registry-swift:%s' % (registry.address, tags[-1])
+        said = other_docker('run', '--rm', '--network', 'none', '--pull', 'always', pulled, '--version')
+        assert said == 'registry-swift %s\n' % __version__
+        other_docker('image', 'rm', pulled)
 
 
 def test_no_command_is_overlooked():

@@ -61,6 +61,11 @@ def failed_start(environ, *arguments):
     ({'REGISTRY_ANONYMOUS_PULL': 'yes'}, 'REGISTRY_HTPASSWD'),
     ({'REGISTRY_TRUSTED_PROXIES': 'proxy'}, 'REGISTRY_TRUSTED_PROXIES'),
     ({'REGISTRY_AUTH_HTPASSWD_PATH': '/etc/htpasswd'}, 'REGISTRY_HTPASSWD'),
+    ({'REGISTRY_AUTH': 'htpasswd'}, 'REGISTRY_HTPASSWD'),
+    ({'REGISTRY_HTPASSWD': ''}, 'REGISTRY_HTPASSWD'),
+    ({'REGISTRY_TLS_CERTIFICATE': ''}, 'REGISTRY_TLS_CERTIFICATE'),
+    ({'REGISTRY_HOST': 'x..y'}, 'REGISTRY_HOST'),
+    ({'REGISTRY_PAGE': '\u00b2'}, 'REGISTRY_PAGE'),
 ], ids=lambda value: ' '.join(f'{name}={text}' for name, text in value.items()) if isinstance(value, dict) else '')
 def test_a_wrong_or_missing_setting_stops_the_start_with_one_line_that_names_it(fake, changes, named):
     assert named in failed_start(environment(fake, **changes))
@@ -188,6 +193,11 @@ def test_the_configuration_file_says_where_the_root_is(monkeypatch, v1_config):
 
     assert storage_settings.open_storage(section)._root == 'registry'
     assert storage_settings.open_storage({})._root == 'files'
+
+
+def test_what_kubernetes_says_of_a_service_called_registry_auth_is_no_setting(fake, tmp_path):
+    with Serving(tmp_path, environment(fake, REGISTRY_AUTH_SERVICE_HOST='10.0.0.1', REGISTRY_AUTH_PORT='tcp://10.0.0.1:80')) as server:
+        assert server.request('GET', '/healthz')[0] == 200
 
 
 def test_without_a_flavor_it_is_the_section_swift(v1_config):
