@@ -34,7 +34,7 @@ SWIFT = 'swift'  # whose environment has the Swift that others start
 # Those that take long, so that no core is left with one at the end.
 EARLY = ['registry', 'v2', 'e2e', 'packaging', 'py27', 'swift']
 V1_IS_THERE = threading.Event()  # e2e makes an image of the v1 registry that `registry` has installed
-LARGE = ['py311', 'e2e']  # once is enough for what takes gigabytes
+LARGE = ['py311', 'e2e']  # have tests that take gigabytes: run where LARGE is 1, or names the environment
 
 
 def main(wanted):
@@ -129,8 +129,9 @@ class Result:
 def run(name, sdist):
     command = [sys.executable, '-m', 'tox', 'run', '-e', name, '--installpkg', sdist, '--colored', 'no']
     environment = dict(os.environ, REGISTRY_DRIVER=sdist)
-    if name not in LARGE:
-        environment.pop('LARGE', None)
+    large = environment.pop('LARGE', '')
+    if large == name or large == '1' and name in LARGE:
+        environment['LARGE'] = '1'
     if name == 'e2e':
         V1_IS_THERE.wait()
     began = time.monotonic()
