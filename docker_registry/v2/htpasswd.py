@@ -49,8 +49,7 @@ class Users:
 
     def hash_of(self, name):
         """The hash of a user's password, None if there is no such user. `name` is bytes; :raises Broken:"""
-        self._refresh()
-        return self._hashes.get(name)
+        return self._current().get(name)
 
     def recall(self, name, password):
         """The hash that this was the password of a short while ago, if it still is, else None; :raises Broken:"""
@@ -72,7 +71,8 @@ class Users:
         """What stands for a right login in memory: of no use to who reads it, and another one once the file has changed."""
         return hmac.digest(self._key, b'%d:%b%d:%b%b' % (len(name), name, len(password), password, stored), 'sha256')
 
-    def _refresh(self):
+    def _current(self):
+        """{name: hash}, of the file as it is now; :raises Broken:"""
         with self._lock:
             stamp = self._stamp_of_file()
             if stamp != self._stamp and not 0 <= time.time() - stamp[0] / 1e9 < SETTLED_SECONDS:
@@ -84,6 +84,7 @@ class Users:
                     logger.error('nobody can log in until this is mended: %s', error)
             if self._hashes is None:
                 raise Broken(f'{self._path} cannot be used')
+            return self._hashes
 
     def _take(self, hashes):
         self._cost = max(map(cost_of, hashes.values()), default=COST)

@@ -2,6 +2,8 @@
 import os
 import shutil
 import subprocess
+import sys
+import threading
 
 import bcrypt
 import pytest
@@ -167,3 +169,34 @@ def test_every_login_costs_the_same_work(path, monkeypatch, name, password):
     users.check(name, password)
 
     assert sum(rounds) == 2 ** DEAR
+
+
+@pytest.fixture
+def switching_often():
+    """Between threads."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_those_who_ask_while_the_file_is_read_again_get_an_answer(path, switching_often):
+    users, done, errors = Users(str(path)), threading.Event(), []
+
+    def ask():
+        while not done.is_set():
+            try:
+                assert users.hash_of(b'bob')
+            except Exception as error:
+                errors.append(error)
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in range(100):
+        rewrite(path, line('bob', 'battery') + line('user-%d' % number, 'x'))
+        assert users.hash_of(b'user-%d' % number)
+    done.set()
+    for thread in threads:
+        thread.join()
+
+    assert errors == []
