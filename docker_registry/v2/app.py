@@ -1,7 +1,6 @@
 """The WSGI application: routes, one writer of errors, one line of log for each request."""
 
 import contextvars
-import itertools
 import json
 import logging
 import re
@@ -73,7 +72,6 @@ class Request(WerkzeugRequest):
         super().__init__(environ)
         given = environ.get('HTTP_X_REQUEST_ID', '')
         self.id = given if re.fullmatch(r'[\w.-]{1,64}', given, re.ASCII) else secrets.token_hex(8)
-        self.swift_requests = itertools.count()
 
     def attach_body(self):
         """:raises SizeInvalid:"""
