@@ -10,7 +10,7 @@ import time
 import uuid
 
 COMMAND = [sys.executable, '-m', 'docker_registry.v2']
-DEADLINE = 30  # seconds for what takes a second or two on an idle machine
+DEADLINE = 60  # seconds for what takes a second or two on an idle machine
 
 
 def environment(server, **more):
