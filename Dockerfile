@@ -26,7 +26,7 @@ COPY --from=build /opt/registry-swift /opt/registry-swift
 USER 10001:10001
 ENV PATH=/opt/registry-swift/bin:${PATH} REGISTRY_HOST=0.0.0.0
 EXPOSE 5000
-HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["python3", "-m", "docker_registry.v2.health"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["python3", "-m", "docker_registry.v2.http.health"]
 ENTRYPOINT ["registry-swift"]
 CMD ["serve"]
 LABEL org.opencontainers.image.title="registry-swift" \

@@ -53,7 +53,7 @@ def newest(tmp_path_factory, sdist):
 
 
 def test_the_registry_extra_has_what_the_registry_imports(newest):
-    newest.python('-c', 'import gunicorn, yaml; import docker_registry.v2.app')
+    newest.python('-c', 'import gunicorn, yaml; import docker_registry.v2.http.app')
 
 
 @pytest.mark.parametrize('core', CORES)

@@ -5,9 +5,10 @@ import uuid
 from wsgiref.validate import validator
 
 from docker_registry.core import driver
-from docker_registry.v2 import app as app_module
-from docker_registry.v2 import config as config_module
-from docker_registry.v2 import formats, htpasswd
+from docker_registry.v2.http import app as app_module
+from docker_registry.v2.settings import config as config_module
+from docker_registry.v2.access import htpasswd
+from docker_registry.v2.registry import formats
 from werkzeug.test import Client
 
 

@@ -3,7 +3,7 @@ import logging
 import re
 
 import pytest
-from docker_registry.v2.config import Config
+from docker_registry.v2.settings.config import Config
 from fake_swift import lost_answer, on, status
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies

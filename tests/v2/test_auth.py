@@ -8,10 +8,11 @@ import threading
 import time
 
 import pytest
-from docker_registry.v2 import auth, config, htpasswd
-from docker_registry.v2.app import ROUTES
-from docker_registry.v2.config import Access
-from docker_registry.v2.failures import Failures
+from docker_registry.v2.access import auth, htpasswd
+from docker_registry.v2.settings import config
+from docker_registry.v2.http.app import ROUTES
+from docker_registry.v2.settings.config import Access
+from docker_registry.v2.access.failures import Failures
 from registry_client import code_of, digest_of
 
 LAYER = b'layer'

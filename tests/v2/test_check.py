@@ -2,7 +2,7 @@
 import json
 
 import pytest
-from docker_registry.v2 import check
+from docker_registry.v2.operations import check
 from fake_swift import FakeSwift, on, status
 from registry_process import environment, run
 

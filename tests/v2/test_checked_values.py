@@ -1,6 +1,7 @@
 """Strings from outside: what is taken for a name, a digest, a tag, a range."""
 import pytest
-from docker_registry.v2 import errors, headers, names
+from docker_registry.v2.http import headers
+from docker_registry.v2.registry import errors, names
 
 DIGITS = 'a' * 64
 

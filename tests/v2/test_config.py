@@ -1,6 +1,6 @@
 """Settings of the registry, from the environment."""
 import pytest
-from docker_registry.v2 import config
+from docker_registry.v2.settings import config
 
 
 @pytest.mark.parametrize('kind, environ, message', [

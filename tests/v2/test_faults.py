@@ -7,7 +7,7 @@ import random
 
 import pytest
 from docker_registry.core import exceptions
-from docker_registry.v2 import config
+from docker_registry.v2.settings import config
 from fake_swift import cut_request, cut_response, lost_answer, on, short_body, stall, status
 from registry_client import Place, Registry, as_json, digest_of, image
 from werkzeug.test import Client

@@ -7,8 +7,8 @@ import threading
 
 import bcrypt
 import pytest
-from docker_registry.v2 import htpasswd
-from docker_registry.v2.htpasswd import Users
+from docker_registry.v2.access import htpasswd
+from docker_registry.v2.access.htpasswd import Users
 from registry_process import until
 
 CHEAP, DEAR = 4, 7

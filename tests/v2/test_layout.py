@@ -1,7 +1,7 @@
 """Every path, as CNCF distribution 2.8 writes it."""
 import pytest
-from docker_registry.v2 import layout
-from docker_registry.v2.names import Digest
+from docker_registry.v2.registry import layout
+from docker_registry.v2.registry.names import Digest
 
 DIGEST = Digest('sha256', 'ab' + 'c' * 62)
 OTHER = Digest('sha512', 'd' * 128)

@@ -2,7 +2,7 @@
 import re
 
 import pytest
-from docker_registry.v2 import catalog, formats, referrers, tags
+from docker_registry.v2.registry import catalog, formats, referrers, tags
 from hypothesis import given, settings
 from hypothesis import strategies
 from registry_client import as_json, code_of, descriptor, digest_of, image
@@ -82,7 +82,7 @@ class Listing:
 @given(strategies.sets(strategies.text('a-.0', min_size=1, max_size=4).filter(lambda name: name[0] not in '-.'), min_size=1),
        strategies.integers(1, 4))
 def test_pages_of_any_tags(names, count):
-    from docker_registry.v2.concurrency import Together
+    from docker_registry.v2.registry.concurrency import Together
     listing, found, last, more = tags.Tags(Listing(names), Together(1)), [], '', True
     while more:
         page, more = listing.page('a', count, last)

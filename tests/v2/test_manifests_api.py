@@ -2,7 +2,7 @@
 import json
 
 import pytest
-from docker_registry.v2 import formats
+from docker_registry.v2.registry import formats
 from registry_client import as_json, code_of, descriptor, digest_of, image
 
 CONFIG, LAYER = b'{}', b'a layer'

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 from docker_registry.drivers.swift import __version__
-from docker_registry.v2 import htpasswd
+from docker_registry.v2.access import htpasswd
 from registry_process import Serving, environment, until
 
 WRONG = {'Authorization': 'Basic ' + base64.b64encode(b'alice:wrong').decode()}

@@ -2,8 +2,8 @@
 import ipaddress
 
 import pytest
-from docker_registry.v2 import proxies
-from docker_registry.v2.proxies import Proxies
+from docker_registry.v2.http import proxies
+from docker_registry.v2.http.proxies import Proxies
 
 TRUSTED = Proxies([ipaddress.ip_network(text) for text in ('127.0.0.1/32', '10.0.0.0/8', '::1/128')])
 

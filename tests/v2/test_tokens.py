@@ -4,7 +4,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from docker_registry.v2 import errors, tokens
+from docker_registry.v2.registry import errors, tokens
 
 
 def upload(**more):

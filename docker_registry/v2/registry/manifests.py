@@ -5,8 +5,8 @@ import threading
 from dataclasses import dataclass
 
 from docker_registry.core import exceptions
-from docker_registry.v2 import errors, formats, layout
-from docker_registry.v2.names import Digest
+from docker_registry.v2.registry import errors, formats, layout
+from docker_registry.v2.registry.names import Digest
 
 DEFAULT_MEDIA_TYPE = 'application/octet-stream'  # of stored bytes that nothing is known of
 

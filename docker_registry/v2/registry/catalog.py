@@ -1,6 +1,6 @@
 """The catalog: the names of all repositories."""
 
-from docker_registry.v2 import layout
+from docker_registry.v2.registry import layout
 
 LISTED = 200  # paths in one request: a repository of no more than these costs less than one
 

@@ -10,7 +10,7 @@ import zlib
 from collections import namedtuple
 from dataclasses import dataclass, replace
 
-from docker_registry.v2 import errors
+from docker_registry.v2.registry import errors
 
 #: A stored part: the request that stored it, its number in the upload, bytes, and MD5 in hex.
 Part = namedtuple('Part', 'attempt number size etag')

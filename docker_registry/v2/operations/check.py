@@ -11,7 +11,7 @@ import uuid
 from urllib.parse import urlsplit
 
 from docker_registry.core import exceptions
-from docker_registry.v2 import storage_settings
+from docker_registry.v2.settings import storage_settings
 
 FOLDER = '_check'
 CONTENT = b'registry-swift check: this object may be deleted\n'

@@ -1,6 +1,6 @@
 """Bodies: what comes from a client, counted, and what goes to one."""
 
-from docker_registry.v2 import errors
+from docker_registry.v2.registry import errors
 
 READ_SIZE = 256 * 1024
 

@@ -6,7 +6,7 @@ Each is one write-once object, so that two clients that push at once cannot lose
 import json
 
 from docker_registry.core import exceptions
-from docker_registry.v2 import errors, formats, layout
+from docker_registry.v2.registry import errors, formats, layout
 
 PAGE = 200  # descriptors in one answer
 

@@ -8,7 +8,8 @@ import json
 
 from werkzeug import Response
 
-from docker_registry.v2 import catalog, errors, formats, headers, layout, names
+from docker_registry.v2.http import headers
+from docker_registry.v2.registry import catalog, errors, formats, layout, names
 
 MOST_TAGS = 100  # in one PUT of a manifest
 

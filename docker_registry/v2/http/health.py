@@ -1,4 +1,4 @@
-"""`python -m docker_registry.v2.health`: whether the registry that the environment describes is alive; for health checks of images.
+"""`python -m docker_registry.v2.http.health`: whether the registry that the environment describes is alive; for health checks of images.
 
 Status 0 if it answers, else 1 and a line that says why. Nothing is imported that takes time: it is asked every half minute.
 """
@@ -7,7 +7,7 @@ import http.client
 import ssl
 import sys
 
-from docker_registry.v2 import config
+from docker_registry.v2.settings import config
 
 PATIENCE = 5  # seconds
 THIS_HOST = {'0.0.0.0': '127.0.0.1', '::': '::1'}  # where who listens on all addresses can be reached

@@ -19,7 +19,7 @@ walkers skip:
 A link's content is the digest, as text. Write order: data, link, tag; deletes go the other way.
 """
 
-from docker_registry.v2.names import Digest
+from docker_registry.v2.registry.names import Digest
 
 ROOT = 'docker/registry/v2'
 REPOSITORIES = ROOT + '/repositories'

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urlencode
 
-from docker_registry.v2 import errors
+from docker_registry.v2.registry import errors
 
 _BYTES_RANGE = re.compile(r'bytes\s*=\s*(\d{0,19})\s*-\s*(\d{0,19})\s*', re.IGNORECASE | re.ASCII)
 _CONTENT_RANGE = re.compile(r'(?:bytes[ =])?(\d{1,19})-(\d{1,19})(?:/(?:\d+|\*))?', re.ASCII)

@@ -12,8 +12,10 @@ import math
 import threading
 import time
 
-from docker_registry.v2 import errors, htpasswd, names, proxies
-from docker_registry.v2.failures import Failures
+from docker_registry.v2.access import htpasswd
+from docker_registry.v2.http import proxies
+from docker_registry.v2.registry import errors, names
+from docker_registry.v2.access.failures import Failures
 from itsdangerous import BadData, URLSafeSerializer
 
 logger = logging.getLogger(__name__)

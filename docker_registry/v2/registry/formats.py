@@ -3,8 +3,8 @@
 import json
 from dataclasses import dataclass, field
 
-from docker_registry.v2 import errors, names
-from docker_registry.v2.names import Digest
+from docker_registry.v2.registry import errors, names
+from docker_registry.v2.registry.names import Digest
 
 OCI_IMAGE = 'application/vnd.oci.image.manifest.v1+json'
 OCI_INDEX = 'application/vnd.oci.image.index.v1+json'

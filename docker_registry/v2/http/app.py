@@ -13,16 +13,18 @@ from werkzeug import Request as WerkzeugRequest
 from werkzeug import Response
 from werkzeug.exceptions import HTTPException
 
-from docker_registry.v2 import config as config_module
-from docker_registry.v2 import auth, endpoints, errors, headers, names, proxies
-from docker_registry.v2.blobs import Blobs
-from docker_registry.v2.bodies import Body, Counted
-from docker_registry.v2.concurrency import Together
-from docker_registry.v2.manifests import Manifests
-from docker_registry.v2.referrers import Referrers
-from docker_registry.v2.tags import Tags
-from docker_registry.v2.tokens import Tokens
-from docker_registry.v2.uploads import Uploads
+from docker_registry.v2.settings import config as config_module
+from docker_registry.v2.access import auth
+from docker_registry.v2.http import endpoints, headers, proxies
+from docker_registry.v2.registry import errors, names
+from docker_registry.v2.registry.blobs import Blobs
+from docker_registry.v2.http.bodies import Body, Counted
+from docker_registry.v2.registry.concurrency import Together
+from docker_registry.v2.registry.manifests import Manifests
+from docker_registry.v2.registry.referrers import Referrers
+from docker_registry.v2.registry.tags import Tags
+from docker_registry.v2.registry.tokens import Tokens
+from docker_registry.v2.registry.uploads import Uploads
 
 logger = logging.getLogger(__name__)
 access_logger = logging.getLogger('docker_registry.v2.access')

@@ -14,9 +14,9 @@ import time
 from dataclasses import replace
 
 from docker_registry.core import exceptions
-from docker_registry.v2 import errors, layout, names, tokens
-from docker_registry.v2.blobs import ONE_OBJECT, READ_SIZE, Verified
-from docker_registry.v2.tokens import Part, Upload
+from docker_registry.v2.registry import errors, layout, names, tokens
+from docker_registry.v2.registry.blobs import ONE_OBJECT, READ_SIZE, Verified
+from docker_registry.v2.registry.tokens import Part, Upload
 
 MOST_PENDING_READ = 8 * 1024  # bytes of a chunk to look at, to see whether they fit into the token
 REWRITTEN_WHOLE = 32 * 1024 ** 2  # bytes; what has to be read back anyway and is no larger becomes one plain object

@@ -4,8 +4,8 @@ import logging
 import time
 
 from docker_registry.core import exceptions
-from docker_registry.v2 import errors, layout
-from docker_registry.v2.recent import Recent
+from docker_registry.v2.registry import errors, layout
+from docker_registry.v2.registry.recent import Recent
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import logging
 
 from docker_registry.core import exceptions
-from docker_registry.v2 import errors, layout, names
+from docker_registry.v2.registry import errors, layout, names
 
 logger = logging.getLogger(__name__)
 

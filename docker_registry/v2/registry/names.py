@@ -4,7 +4,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from docker_registry.v2 import errors
+from docker_registry.v2.registry import errors
 
 # https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests
 _NAME = re.compile(r'[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*', re.ASCII)

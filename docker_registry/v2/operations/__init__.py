@@ -1,0 +1,1 @@
+"""What an operator runs on a container, beside the registry that serves it. Knows no HTTP."""

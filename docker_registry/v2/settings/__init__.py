@@ -1,0 +1,1 @@
+"""Every setting, in tables, and where the registry reads them from."""
