@@ -1409,6 +1409,17 @@ class Storage(driver.Base):
         """Log in and see that the container is there, now rather than at first use."""
         self._swift.check_container(at_once=True)
 
+    def storage_url(self):
+        """The URL of the account, once logged in: the one that the settings name, else the login's."""
+        return self._swift.storage_url()
+
+    def info(self):
+        """What Swift says that it can do: its answer to `/info`, a dict by middleware; {} where the site keeps it to itself.
+
+        https://docs.openstack.org/swift/latest/api/discoverability.html
+        """
+        return self._swift.info()
+
     def derive_key(self, purpose):
         """32 bytes that every instance with the same credentials and container has, and nobody else.
 

@@ -1,9 +1,6 @@
-"""The registry v2 API (OCI distribution-spec 1.1) on the Swift driver.
+"""The registry v2 API (OCI distribution-spec 1.1) on the Swift driver, in rooms. Each uses only those to its right:
 
-`app.create_app(config, storage)` gives the WSGI application. Dependencies point one way:
+    cli -> http, operations -> access -> registry -> settings
 
-    cli, server -> app, endpoints, auth, proxies, htpasswd, config -> manifests, referrers, tags, catalog, uploads, blobs
-        -> layout, names, errors
-
-The right-hand side is the domain: it knows no HTTP, and reaches Swift only through the storage driver's public methods.
+docs/architecture.rst shows what is in each. `http.app.create_app(config, storage)` returns the WSGI application.
 """

@@ -16,8 +16,8 @@ from docker_registry.drivers.swift import SETTINGS, __version__
 from docker_registry.v2.access import htpasswd
 from docker_registry.v2.http import app, server
 from docker_registry.v2.operations import check
-from docker_registry.v2.settings import config, storage_settings
-from docker_registry.v2.settings.storage_settings import config_error
+from docker_registry.v2.settings import config, storage as storage_settings
+from docker_registry.v2.settings.storage import config_error
 
 LOG_LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR')
 

@@ -424,6 +424,11 @@ class TestRedirects(object):
         assert requests.get(url.replace('temp_url_sig=', 'temp_url_sig=0'), timeout=30).status_code == 401
 
 
+def test_swift_says_where_the_account_is_and_what_it_can_do(storage):
+    assert storage.storage_url().startswith('http')
+    assert 'slo' in storage.info()
+
+
 def test_core_finds_the_driver():
     assert driver.fetch('swift').__module__ == 'docker_registry.drivers.swift'
 

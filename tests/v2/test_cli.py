@@ -13,7 +13,7 @@ from docker_registry.drivers.swift import SETTINGS, __version__
 from docker_registry.v2 import cli
 from docker_registry.v2.access import htpasswd
 from docker_registry.v2.http import server
-from docker_registry.v2.settings import config, storage_settings
+from docker_registry.v2.settings import config, storage as storage_settings
 from registry_process import Serving, environment, run, until
 from test_server import make_certificate
 
@@ -77,7 +77,7 @@ def test_a_wrong_or_missing_setting_stops_the_start_with_one_line_that_names_it(
 def test_a_swift_that_does_not_answer_stops_the_start(fake):
     with socket.create_server(('127.0.0.1', 0)) as silent:
         url = 'http://127.0.0.1:%d/auth/v1.0' % silent.getsockname()[1]
-        code = ('import sys; from docker_registry.v2 import cli; from docker_registry.v2.settings import storage_settings\n'
+        code = ('import sys; from docker_registry.v2 import cli; from docker_registry.v2.settings import storage as storage_settings\n'
                 'storage_settings.IMPATIENT.update(swift_read_timeout=1); sys.exit(cli.main(["serve", "--port", "0"]))')
         done = subprocess.run([sys.executable, '-c', code], env=environment(fake, OS_AUTH_URL=url), capture_output=True, text=True,
                               timeout=30)

@@ -14,7 +14,8 @@ from werkzeug import Response
 from werkzeug.exceptions import HTTPException
 
 from docker_registry.v2.settings import config as config_module
-from docker_registry.v2.access import auth
+from docker_registry.v2.access import guard
+from docker_registry.v2.access.tokens import Tokens
 from docker_registry.v2.http import endpoints, headers, proxies
 from docker_registry.v2.registry import errors, names
 from docker_registry.v2.registry.blobs import Blobs
@@ -23,30 +24,30 @@ from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.manifests import Manifests
 from docker_registry.v2.registry.referrers import Referrers
 from docker_registry.v2.registry.tags import Tags
-from docker_registry.v2.registry.tokens import Tokens
+from docker_registry.v2.registry.upload_state import StateTokens
 from docker_registry.v2.registry.uploads import Uploads
 
 logger = logging.getLogger(__name__)
-access_logger = logging.getLogger('docker_registry.v2.access')
+access_logger = logging.getLogger('docker_registry.v2.http.requests')
 
 # The repository is whatever stands before the last words that an endpoint has: its names may be words of these, too. The last
 # column is what its requests have to be admitted to; None: all are.
 ROUTES = [(re.compile(pattern), methods, action) for pattern, methods, action in (
-    (r'/v2/?', {'GET': endpoints.base}, auth.PING),
-    (r'/v2/_catalog', {'GET': endpoints.list_repositories}, auth.CATALOG),
-    (auth.TOKEN_PATH, {'GET': endpoints.get_token}, None),
+    (r'/v2/?', {'GET': endpoints.base}, guard.PING),
+    (r'/v2/_catalog', {'GET': endpoints.list_repositories}, guard.CATALOG),
+    (guard.TOKEN_PATH, {'GET': endpoints.get_token}, None),
     (r'/healthz', {'GET': endpoints.healthz}, None),
     (r'/readyz', {'GET': endpoints.readyz}, None),
-    (r'/v2/(?P<repository>.+)/tags/list', {'GET': endpoints.list_tags}, auth.PULL),
+    (r'/v2/(?P<repository>.+)/tags/list', {'GET': endpoints.list_tags}, guard.PULL),
     (r'/v2/(?P<repository>.+)/manifests/(?P<reference>[^/]+)', {
-        'GET': endpoints.get_manifest, 'PUT': endpoints.put_manifest, 'DELETE': endpoints.delete_manifest}, auth.PULL),
-    (r'/v2/(?P<repository>.+)/referrers/(?P<digest>[^/]+)', {'GET': endpoints.list_referrers}, auth.PULL),
-    (r'/v2/(?P<repository>.+)/blobs/uploads/?', {'POST': endpoints.begin_upload}, auth.PUSH),
+        'GET': endpoints.get_manifest, 'PUT': endpoints.put_manifest, 'DELETE': endpoints.delete_manifest}, guard.PULL),
+    (r'/v2/(?P<repository>.+)/referrers/(?P<digest>[^/]+)', {'GET': endpoints.list_referrers}, guard.PULL),
+    (r'/v2/(?P<repository>.+)/blobs/uploads/?', {'POST': endpoints.begin_upload}, guard.PUSH),
     (r'/v2/(?P<repository>.+)/blobs/uploads/(?P<token>[^/]+)', {
         'GET': endpoints.get_upload, 'PATCH': endpoints.append_to_upload, 'PUT': endpoints.finish_upload,
-        'DELETE': endpoints.cancel_upload}, auth.PUSH),
+        'DELETE': endpoints.cancel_upload}, guard.PUSH),
     (r'/v2/(?P<repository>.+)/blobs/(?P<digest>[^/]+)', {
-        'HEAD': endpoints.head_blob, 'GET': endpoints.get_blob, 'DELETE': endpoints.delete_blob}, auth.PULL),
+        'HEAD': endpoints.head_blob, 'GET': endpoints.get_blob, 'DELETE': endpoints.delete_blob}, guard.PULL),
 )]
 
 _swift_requests = contextvars.ContextVar('swift_requests', default=None)
@@ -93,7 +94,7 @@ class Registry:
         self.config, self.storage = config, storage
         self._proxies = proxies.Proxies(access.trusted_proxies)
         self.guard = self._guard(users, access)
-        self.tokens = Tokens(self._key(b'uploads of the registry v2 API'), config.upload_lifetime)
+        self.state_tokens = StateTokens(self._key(b'uploads of the registry v2 API'), config.upload_lifetime)
         self.blobs = Blobs(storage, together)
         self.uploads = Uploads(storage, self.blobs)
         self.tags = Tags(storage, together)
@@ -107,13 +108,13 @@ class Registry:
 
     def _guard(self, users, access):
         if users is None:
-            return auth.Everybody()
-        tokens = auth.Tokens(self._key(b'logins of the registry v2 API')) if access.anonymous_pull else None
-        return auth.Guard(users, access.login_failures, tokens)
+            return guard.Everybody()
+        tokens = Tokens(self._key(b'logins of the registry v2 API')) if access.anonymous_pull else None
+        return guard.Guard(users, access.login_failures, tokens)
 
     def read_token(self, repository, token):
         """The upload that a URL names; :raises NameInvalid, UploadUnknown:"""
-        return self.tokens.read(names.repository(repository), token, time.time())
+        return self.state_tokens.read(names.repository(repository), token, time.time())
 
     def __call__(self, environ, start_response):
         started = time.monotonic()

@@ -197,7 +197,7 @@ class _Ranged:
 def _progress(registry, upload, status):
     """Where the upload is, and how far. Of an empty one, too, the range is 0-0: clients know it so from Docker."""
     return _empty(status, {
-        'Location': f'/v2/{upload.repository}/blobs/uploads/{registry.tokens.sign(upload)}',
+        'Location': f'/v2/{upload.repository}/blobs/uploads/{registry.state_tokens.sign(upload)}',
         'Range': f'0-{max(0, upload.offset - 1)}', 'Docker-Upload-UUID': upload.id})
 
 

@@ -28,7 +28,7 @@ def main():
 def ask(settings, host):
     """The status of an answer. The certificate is of the name that clients know, so that nothing can be said of it here."""
     if settings.tls_certificate:
-        connection = http.client.HTTPSConnection(host, settings.port, timeout=PATIENCE, context=ssl._create_unverified_context())
+        connection = http.client.HTTPSConnection(host, settings.port, timeout=PATIENCE, context=_without_verification())
     else:
         connection = http.client.HTTPConnection(host, settings.port, timeout=PATIENCE)
     try:
@@ -36,6 +36,12 @@ def ask(settings, host):
         return connection.getresponse().status
     finally:
         connection.close()
+
+
+def _without_verification():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 if __name__ == '__main__':

@@ -11,7 +11,7 @@ import time
 from docker_registry.core.exceptions import UnspecifiedError
 from docker_registry.drivers.swift import __version__
 from docker_registry.v2.http.bodies import READ_SIZE
-from docker_registry.v2.settings.storage_settings import config_error
+from docker_registry.v2.settings.storage import config_error
 from gunicorn.app.base import BaseApplication
 from gunicorn.workers.gthread import ThreadWorker
 

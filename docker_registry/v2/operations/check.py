@@ -11,7 +11,7 @@ import uuid
 from urllib.parse import urlsplit
 
 from docker_registry.core import exceptions
-from docker_registry.v2.settings import storage_settings
+from docker_registry.v2.settings import storage as storage_settings
 
 FOLDER = '_check'
 CONTENT = b'registry-swift check: this object may be deleted\n'
@@ -46,11 +46,11 @@ class Check:
 
     def log_in(self):
         self._storage = storage_settings.open_storage(self._config, **storage_settings.IMPATIENT)
-        return f'the account is at {self._storage._swift.storage_url()}'
+        return f'the account is at {self._storage.storage_url()}'
 
     def info(self):
         """https://docs.openstack.org/swift/latest/api/discoverability.html"""
-        info = self._storage._swift.info()
+        info = self._storage.info()
         if not info:
             return 'this Swift does not say what it can; the next steps find out'
         if 'slo' not in info:

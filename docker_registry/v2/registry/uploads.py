@@ -1,6 +1,6 @@
 """Uploads: chunks become write-once parts, and one request makes parts a blob.
 
-Nothing here is mutable or listed: the whole state of an upload is its `tokens.Upload`, which the client carries. Each
+Nothing here is mutable or listed: the whole state of an upload is its `upload_state.Upload`, which the client carries. Each
 request stores its parts under a fresh random name, its attempt: a chunk that is sent twice, late or by someone else can so
 never overwrite what a blob is made of. Nor does anything here delete parts: an answer that got lost may have been that of a
 commit. Parts that no blob names are the garbage collector's, once they are older than an upload may become.
@@ -14,9 +14,9 @@ import time
 from dataclasses import replace
 
 from docker_registry.core import exceptions
-from docker_registry.v2.registry import errors, layout, names, tokens
+from docker_registry.v2.registry import errors, layout, names, upload_state
 from docker_registry.v2.registry.blobs import ONE_OBJECT, READ_SIZE, Verified
-from docker_registry.v2.registry.tokens import Part, Upload
+from docker_registry.v2.registry.upload_state import Part, Upload
 
 MOST_PENDING_READ = 8 * 1024  # bytes of a chunk to look at, to see whether they fit into the token
 REWRITTEN_WHOLE = 32 * 1024 ** 2  # bytes; what has to be read back anyway and is no larger becomes one plain object
@@ -45,7 +45,7 @@ class Uploads:
         hasher = self._hashers.take(upload)
         hashed = Hashed(Chained(upload.pending, source), hasher, skip=len(upload.pending))
         start = hashed.read_up_to(MOST_PENDING_READ + 1) if not upload.count else b''
-        if not upload.count and len(start) <= MOST_PENDING_READ and tokens.fits(start):
+        if not upload.count and len(start) <= MOST_PENDING_READ and upload_state.fits(start):
             return self._advanced(upload, hashed, pending=start)
         return self._stored(upload, Chained(start, hashed), hashed)
 
@@ -63,7 +63,7 @@ class Uploads:
 
     def _listed(self, upload, attempt):
         """The upload with its parts in a stored list, if they have become too many for a token."""
-        if len(upload.parts) <= tokens.MOST_PARTS:
+        if len(upload.parts) <= upload_state.MOST_PARTS:
             return upload
         self._storage.replace(layout.part_list(upload.id, attempt), upload.packed_list(self._list_content(upload)))
         return upload.with_list(attempt)

@@ -2,7 +2,6 @@
 import ipaddress
 
 import pytest
-from docker_registry.v2.http import proxies
 from docker_registry.v2.http.proxies import Proxies
 
 TRUSTED = Proxies([ipaddress.ip_network(text) for text in ('127.0.0.1/32', '10.0.0.0/8', '::1/128')])
@@ -48,9 +47,3 @@ def test_a_proxy_that_came_by_ipv6_with_an_address_of_ipv4():
     ({'host': '[::1]:5000'}, ('http', '[::1]:5000')), ({'host': 'a/b'}, ('http', 'registry:5000'))])
 def test_what_cannot_be_is_not_believed(fields, expected):
     assert applied('127.0.0.1', **fields)[1:] == expected
-
-
-@pytest.mark.parametrize('text, counted', [
-    ('192.0.2.7', '192.0.2.7'), ('2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'), ('::ffff:192.0.2.7', '192.0.2.7'), ('-', 'None')])
-def test_addresses_of_one_household_count_as_one(text, counted):
-    assert proxies.household(text) == counted

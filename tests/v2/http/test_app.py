@@ -152,7 +152,7 @@ def test_each_request_is_one_line_of_log(fake_registry, caplog):
     digest = fake_registry.push_blob('a', b'12345')
     location = fake_registry.upload('a')
     caplog.clear()
-    with caplog.at_level(logging.INFO, 'docker_registry.v2.access'):
+    with caplog.at_level(logging.INFO, 'docker_registry.v2.http.requests'):
         fake_registry('GET', f'/v2/a/blobs/{digest}', headers={'X-Request-Id': 'mine'})
         fake_registry('GET', location)
 
@@ -162,7 +162,7 @@ def test_each_request_is_one_line_of_log(fake_registry, caplog):
 
 
 def test_nobody_can_write_a_line_of_the_log(fake_registry, caplog):
-    with caplog.at_level(logging.INFO, 'docker_registry.v2.access'):
+    with caplog.at_level(logging.INFO, 'docker_registry.v2.http.requests'):
         fake_registry('GET', '/v2/x%0a2026-11-25%20INFO%20[1]%20forged%0d%1b[31m%e2%80%a8')
 
     message, = caplog.messages

@@ -6,24 +6,19 @@ anything else, and has no way to ask for nothing: https://distribution.github.io
 
 import base64
 import contextlib
-import hashlib
 import logging
 import math
 import threading
-import time
 
-from docker_registry.v2.access import htpasswd
-from docker_registry.v2.http import proxies
+from docker_registry.v2.access import addresses, htpasswd
 from docker_registry.v2.registry import errors, names
 from docker_registry.v2.access.failures import Failures
-from itsdangerous import BadData, URLSafeSerializer
 
 logger = logging.getLogger(__name__)
 
 FAILURES_SECONDS = 300  # for which a failed login counts
 ALL_USERS = 10  # times as many as for one user may fail for an address
 LOGINS = 6  # that may wait in a process at a time, of the requests that it serves: what they wait for takes the processor
-TOKEN_SECONDS = 300  # for which a token is good, if the user stays
 TOKEN_PATH = '/v2/token'
 
 #: What there is to be admitted to, each with the scope of a token for it: https://distribution.github.io/distribution/spec/auth/scope/
@@ -45,7 +40,7 @@ class Guard:
 
     :param users: `htpasswd.Users`
     :param most_failures: of an address for one user, in `FAILURES_SECONDS`
-    :param tokens: `Tokens`, if everybody may pull
+    :param tokens: `tokens.Tokens`, if everybody may pull
     """
 
     def __init__(self, users, most_failures, tokens=None):
@@ -86,7 +81,7 @@ class Guard:
     def _log_in(self, request, credentials, challenge):
         """(name of the user whose password came, the hash of that); :raises Unauthorized, TooManyRequests, htpasswd.Broken:"""
         name, _, password = credentials.partition(b':')
-        household = proxies.household(request.remote_addr or '')
+        household = addresses.household(request.remote_addr or '')
         limits = ((household, name), self._most), ((household,), self._most * ALL_USERS)
         self._require_patience(limits)  # before all else: no guess is free, not even of what is remembered
         stored = self._users.recall(name, password) or self._check(name, password, limits)
@@ -123,7 +118,7 @@ class Guard:
     def _challenge(self, request, action, repository, error=''):
         if not self._tokens or self._is_misled(request):
             return BASIC
-        if not proxies.is_host(request.host):
+        if not addresses.is_host(request.host):
             raise errors.ParameterInvalid('the Host is no name or address')
         fields = {'realm': f'{request.scheme}://{request.host}{TOKEN_PATH}', 'service': request.host,
                   'scope': _scope(action, repository), 'error': error}
@@ -167,36 +162,3 @@ def _authorization(request):
         return 'basic', base64.b64decode(credentials.strip(), validate=True)
     except ValueError:
         return '', b''
-
-
-class Tokens:
-    """Tokens that any instance with the same key knows again. They end with the password that they were given for."""
-
-    def __init__(self, key):
-        self._serializer = URLSafeSerializer(key, salt='login', signer_kwargs={'digest_method': hashlib.sha256})
-
-    def make(self, user, stored):
-        """What a client is answered, for a user and the hash of the password that came; '' and None for nobody."""
-        claims = {'user': user, 'password': _fingerprint(stored), 'expires': int(time.time()) + TOKEN_SECONDS}
-        token = self._serializer.dumps(claims)
-        return {'token': token, 'access_token': token, 'expires_in': TOKEN_SECONDS}
-
-    def read(self, token, users):
-        """The user of a token, '' for nobody; None if the token is none of ours, too old, or of a former password.
-
-        :raises htpasswd.Broken:
-        """
-        try:
-            claims = self._serializer.loads(token)
-        except BadData:
-            return None
-        user = claims['user']
-        stored = users.hash_of(user.encode()) if user else None
-        if claims['expires'] < time.time() or claims['password'] != _fingerprint(stored) or user and stored is None:
-            return None
-        return user
-
-
-def _fingerprint(stored):
-    """What changes when the password does."""
-    return stored and hashlib.sha256(stored).hexdigest()[:32]

@@ -8,11 +8,13 @@ import threading
 import time
 
 import pytest
-from docker_registry.v2.access import auth, htpasswd
+from docker_registry.v2.access import guard as guard_module
+from docker_registry.v2.access import htpasswd
 from docker_registry.v2.settings import config
 from docker_registry.v2.http.app import ROUTES
 from docker_registry.v2.settings.config import Access
 from docker_registry.v2.access.failures import Failures
+from docker_registry.v2.access.tokens import TOKEN_SECONDS
 from registry_client import code_of, digest_of
 
 LAYER = b'layer'
@@ -159,7 +161,7 @@ def test_others_do_not_have_to_wait(fake_place, users):
 
 def test_an_address_that_tries_many_users_has_to_wait_for_all(fake_place, users):
     registry = fake_place.registry(Access(htpasswd=users, login_failures=1))
-    for number in range(auth.ALL_USERS):
+    for number in range(guard_module.ALL_USERS):
         assert guess(registry, 'wrong', f'user-{number}').status_code == 401
 
     assert guess(registry, 'battery', 'bob').status_code == 429
@@ -213,15 +215,15 @@ def test_no_failure_is_lost_of_those_that_come_together():
 
 
 def test_logins_that_wait_leave_places_for_other_requests(closed, monkeypatch):
-    """More than `auth.LOGINS` at a time are sent away, and the rest of the threads serves."""
+    """More than `guard_module.LOGINS` at a time are sent away, and the rest of the threads serves."""
     users, hashing, go_on = closed.app.guard._users, threading.Event(), threading.Event()
 
     def check(name, password):
         hashing.set()
         assert go_on.wait(30)
     monkeypatch.setattr(users, 'check', check)
-    with concurrent.futures.ThreadPoolExecutor(auth.LOGINS) as pool:
-        waiting = [pool.submit(guess, closed, 'wrong', f'user-{number}') for number in range(auth.LOGINS)]
+    with concurrent.futures.ThreadPoolExecutor(guard_module.LOGINS) as pool:
+        waiting = [pool.submit(guess, closed, 'wrong', f'user-{number}') for number in range(guard_module.LOGINS)]
         assert hashing.wait(30)
         while closed.app.guard._places._value:
             time.sleep(0.01)
@@ -230,17 +232,17 @@ def test_logins_that_wait_leave_places_for_other_requests(closed, monkeypatch):
         assert closed('GET', '/healthz').status_code == 200
         go_on.set()
 
-        assert [future.result().status_code for future in waiting] == [401] * auth.LOGINS
+        assert [future.result().status_code for future in waiting] == [401] * guard_module.LOGINS
 
 
 def test_a_password_that_many_requests_bring_at_once_is_hashed_once(closed, monkeypatch):
     users, calls = closed.app.guard._users, []
     check = users.check
     monkeypatch.setattr(users, 'check', lambda *given: calls.append(given) or check(*given))
-    with concurrent.futures.ThreadPoolExecutor(auth.LOGINS) as pool:
-        statuses = [answer.status_code for answer in pool.map(lambda _: guess(closed, 'correct horse'), range(auth.LOGINS))]
+    with concurrent.futures.ThreadPoolExecutor(guard_module.LOGINS) as pool:
+        statuses = [answer.status_code for answer in pool.map(lambda _: guess(closed, 'correct horse'), range(guard_module.LOGINS))]
 
-    assert (statuses, len(calls)) == ([200] * auth.LOGINS, 1)
+    assert (statuses, len(calls)) == ([200] * guard_module.LOGINS, 1)
 
 
 def test_a_file_that_cannot_be_used_is_503_and_nobody_is_called_wrong(closed, public, users):
@@ -351,7 +353,7 @@ def test_a_token_that_is_not_ours_is_no_good(public, damage):
 
 def test_a_token_ends(public, monkeypatch):
     allowed, now = bearer(token(public, headers=basic())), time.time()
-    monkeypatch.setattr(time, 'time', lambda: now + auth.TOKEN_SECONDS + 2)
+    monkeypatch.setattr(time, 'time', lambda: now + TOKEN_SECONDS + 2)
 
     assert public('GET', '/v2/', headers=allowed).status_code == 401
 

@@ -74,7 +74,7 @@ def fits(pending):
     return len(zlib.compress(pending, 9)) <= MOST_PENDING
 
 
-class Tokens:
+class StateTokens:
     """Signs uploads and knows its own signature again, as does every instance with the same key.
 
     Encrypted, too: what is pending may be an image's config, and URLs end up in the logs of proxies.

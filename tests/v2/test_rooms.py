@@ -1,0 +1,77 @@
+"""The house: which room may use which, and what stays inside a room (docs/architecture.rst)."""
+import ast
+import pathlib
+
+import docker_registry.v2
+import pytest
+
+HOUSE = pathlib.Path(docker_registry.v2.__file__).parent
+MODULES = sorted(HOUSE.rglob('*.py'))
+#: Each room with those that it may use besides itself.
+USES = {
+    'settings': [], 'registry': ['settings'], 'access': ['registry', 'settings'],
+    'operations': ['registry', 'settings'], 'http': ['access', 'registry', 'settings'],
+    'cli': ['http', 'operations', 'access', 'registry', 'settings'], '__main__': ['cli'], '__init__': []}
+WEB = ('flask', 'gunicorn', 'http', 'urllib', 'werkzeug', 'wsgiref')
+#: Whole modules that a room does not know.
+UNKNOWN = {
+    'settings': WEB, 'registry': (*WEB, 'docker_registry.drivers'), 'access': (*WEB, 'docker_registry.drivers'),
+    'operations': ('flask', 'gunicorn', 'werkzeug')}
+SWIFT = ('keystoneauth1', 'requests', 'swiftclient')
+
+every_module = pytest.mark.parametrize('module', MODULES, ids=lambda module: str(module.relative_to(HOUSE)))
+
+
+def room_of(module):
+    return module.relative_to(HOUSE).with_suffix('').parts[0]
+
+
+def tree_of(module):
+    return ast.parse(module.read_text())
+
+
+def imported(tree):
+    """Full names of all that a module imports, wherever in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, 'imports are absolute'
+            yield from (f'{node.module}.{alias.name}' for alias in node.names)
+
+
+@every_module
+def test_imports_point_one_way(module):
+    own = room_of(module)
+    for name in imported(tree_of(module)):
+        if name.startswith('docker_registry.v2.'):
+            assert name.split('.')[2] in [own, *USES[own]], name
+
+
+@every_module
+def test_a_room_knows_only_what_is_its_own(module):
+    for name in imported(tree_of(module)):
+        assert not [prefix for prefix in (*SWIFT, *UNKNOWN.get(room_of(module), ())) if f'{name}.'.startswith(f'{prefix}.')], name
+
+
+@every_module
+def test_a_module_uses_no_underscore_name_that_it_does_not_define(module):
+    tree, used, defined = tree_of(module), set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            (defined if isinstance(node.ctx, ast.Store) else used).add(node.attr)
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            defined.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            defined.add(node.id)
+    used.update(name.rpartition('.')[2] for name in imported(tree))
+    used.discard('_exit')  # of os, and public
+    assert not [name for name in used - defined if name.startswith('_') and not name.startswith('__')]
+
+
+@every_module
+def test_files_and_functions_are_short(module):
+    assert len(module.read_text().splitlines()) <= 300
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 45, node.name
