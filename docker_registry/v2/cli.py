@@ -14,7 +14,7 @@ from logging.config import dictConfig
 from docker_registry.core.exceptions import UnspecifiedError
 from docker_registry.drivers.swift import SETTINGS, __version__
 from docker_registry.v2.access import htpasswd
-from docker_registry.v2.http import app, server
+from docker_registry.v2.http import app, listening, server
 from docker_registry.v2.operations import check
 from docker_registry.v2.settings import config, storage as storage_settings
 from docker_registry.v2.settings.storage import config_error
@@ -69,17 +69,17 @@ def serve(options, environ):
     users = read_users(access)
     registry_config = settings(config.Config, options, environ)
     storage_config = storage_settings.read(environ)
-    certificates = server_settings.tls_certificate and server.Certificates(server_settings.tls_certificate, server_settings.tls_key)
+    certificates = server_settings.tls_certificate and listening.Certificates(server_settings.tls_certificate, server_settings.tls_key)
     if certificates:
         certificates.check()
-    sock = server.listening_socket(server_settings)
+    sock = listening.listening_socket(server_settings)
     storage_settings.log_in(storage_config)
     log_config = server.logging_config(level)
     dictConfig(log_config)
     storage = storage_settings.open_storage(storage_config)
     warn_of_small_pool(storage, server_settings.threads + registry_config.storage_threads)
     registry = app.create_app(registry_config, storage, users, access)
-    server.begin_to_listen(sock, server_settings)
+    listening.begin_to_listen(sock, server_settings)
     logging.info('%s may do everything%s', users or 'everybody', ', and everybody may pull' if access.anonymous_pull else '')
     return server.Server(registry, storage, server_settings, sock, certificates, log_config).run()
 

@@ -15,7 +15,7 @@ DEADLINE = 60  # seconds for what takes a second or two on an idle machine
 
 def environment(server, **more):
     """Variables with which a registry finds a Swift with v1 auth, in a container of its own; None leaves one out."""
-    variables = dict({name: value for name, value in os.environ.items() if not name.startswith(('OS_', 'REGISTRY_', 'GUNICORN_'))})
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(('OS_', 'REGISTRY_', 'GUNICORN_'))}
     variables.update(OS_AUTH_URL=server.auth_url, OS_AUTH_VERSION='1', OS_USERNAME=server.user, OS_PASSWORD=server.key,
                      OS_CONTAINER='process-' + uuid.uuid4().hex[:12], SWIFT_SEGMENT_SIZE='1MiB', GUNICORN_WORKERS='1')
     variables.update(more)

@@ -12,7 +12,7 @@ from docker_registry.core.exceptions import ConfigError
 from docker_registry.drivers.swift import SETTINGS, __version__
 from docker_registry.v2 import cli
 from docker_registry.v2.access import htpasswd
-from docker_registry.v2.http import server
+from docker_registry.v2.http import listening
 from docker_registry.v2.settings import config, storage as storage_settings
 from registry_process import Serving, environment, run, until
 from test_server import make_certificate
@@ -95,12 +95,12 @@ def test_a_port_that_is_taken_stops_the_start_before_swift_is_asked(fake):
 
 
 def test_of_two_that_start_at_the_same_time_on_one_port_one_is_told():
-    first = server.listening_socket(config.ServerSettings(port=0))
+    first = listening.listening_socket(config.ServerSettings(port=0))
     settings = config.ServerSettings(port=first.getsockname()[1])
-    second = server.listening_socket(settings)
-    server.begin_to_listen(first, settings)
+    second = listening.listening_socket(settings)
+    listening.begin_to_listen(first, settings)
     with pytest.raises(ConfigError, match='REGISTRY_PORT.*in use'):
-        server.begin_to_listen(second, settings)
+        listening.begin_to_listen(second, settings)
     first.close()
     second.close()
 

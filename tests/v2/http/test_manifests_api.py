@@ -119,7 +119,7 @@ def test_missing_blobs_are_named(registry):
 
 def test_a_blob_whose_bytes_a_collector_of_old_has_taken_is_missing(fake_place, fake_registry):
     fake_registry.push_blob('a', CONFIG)
-    for name, found in fake_place.server.container(fake_place.container).items():
+    for found in fake_place.server.container(fake_place.container).values():
         found.timestamp -= 7200
     digest = digest_of(CONFIG)
     del fake_place.server.container(fake_place.container)[

@@ -273,7 +273,8 @@ def test_it_runs_without_any_folder_to_write_to(real_swift, tmp_path):
 
 
 def test_a_silent_client_loses_its_connection(real_swift, tmp_path):
-    code = ('import sys; from docker_registry.v2 import cli; from docker_registry.v2.http import server; server.CLIENT_TIMEOUT = server.HEAD_TIMEOUT = 1; '
+    code = ('import sys; from docker_registry.v2 import cli; from docker_registry.v2.http import connections; '
+            'connections.CLIENT_TIMEOUT = connections.HEAD_TIMEOUT = 1; '
             'sys.exit(cli.main(sys.argv[1:]))')
     with Serving(tmp_path, environment(real_swift), command=['-c', code]) as server:
         upload = server.begin_upload()
@@ -299,7 +300,8 @@ def is_ended(client):
         return True
 
 
-IMPATIENT = ['-c', 'import sys; from docker_registry.v2 import cli; from docker_registry.v2.http import server; server.HEAD_TIMEOUT = 0.5; sys.exit(cli.main(sys.argv[1:]))']
+IMPATIENT = ['-c', 'import sys; from docker_registry.v2 import cli; from docker_registry.v2.http import connections; '
+                   'connections.HEAD_TIMEOUT = 0.5; sys.exit(cli.main(sys.argv[1:]))']
 
 
 def test_a_client_that_is_slow_to_ask_loses_its_connection_before_one_that_is_slow_to_send(real_swift, tmp_path):

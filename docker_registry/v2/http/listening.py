@@ -1,0 +1,89 @@
+"""Where the server listens: its socket and its TLS certificate."""
+
+import logging
+import os
+import socket
+import ssl
+import threading
+
+from docker_registry.v2.http.connections import PatientTLSSocket
+from docker_registry.v2.settings.storage import config_error
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 2048  # connections that wait to be accepted
+
+
+def listening_socket(settings):
+    """A socket bound to the address, which does not listen before we have logged in; :raises ConfigError: it cannot be had"""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        # Accepted connections inherit it, as they do TCP_NODELAY, which gunicorn sets: an answer goes out as head and body,
+        # and the one would wait 40 ms for the other.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return sock
+    except (OSError, UnicodeError) as error:  # the latter of what no host can be called
+        raise cannot_listen(settings, error)
+
+
+def begin_to_listen(sock, settings):
+    """Of two that were bound at the same time the second one finds out here; :raises ConfigError:"""
+    try:
+        sock.listen(BACKLOG)
+    except OSError as error:
+        raise cannot_listen(settings, error)
+
+
+def cannot_listen(settings, error):
+    return config_error(f'--host, --port (REGISTRY_HOST, REGISTRY_PORT): cannot listen on {settings.host} port '
+                        f'{settings.port}: {getattr(error, "strerror", None) or "no such host"}')
+
+
+class Certificates:
+    """The TLS context for connections, made anew when the certificate's file changes: who renews it need not restart."""
+
+    def __init__(self, certificate, key):
+        self._files = [certificate] + ([key] if key else [])
+        self._stamp, self._context = None, None
+        self._lock = threading.Lock()
+
+    def check(self):
+        """:raises ConfigError: there is something wrong with the files"""
+        try:
+            self._load()
+        except OSError as error:  # ssl.SSLError is one
+            reason = getattr(error, 'reason', None) or error.strerror or 'not usable'
+            raise config_error(f'--tls-certificate, --tls-key (REGISTRY_TLS_CERTIFICATE, REGISTRY_TLS_KEY): '
+                               f'{" and ".join(self._files)}: {reason}')
+
+    def context(self, gunicorn_config, default):
+        """gunicorn's hook `ssl_context`, asked for each connection."""
+        with self._lock:
+            try:
+                if self._changed():
+                    self._load()
+            except OSError as error:
+                logger.error('the new TLS certificate cannot be used, the old one stays: %s', error)
+            return self._context
+
+    def _changed(self):
+        return self._stamp != self._stamp_of_files()
+
+    def _stamp_of_files(self):
+        return [(os.stat(path).st_mtime_ns, os.stat(path).st_ino) for path in self._files]
+
+    def _load(self):
+        self._stamp = self._stamp_of_files()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.sslsocket_class = PatientTLSSocket
+        context.load_cert_chain(*self._files, password=_no_password)
+        self._context = context
+
+
+def _no_password():
+    raise OSError(0, 'the key is protected with a password, which nobody is there to type')
