@@ -34,7 +34,7 @@ PATIENCE = 300  # seconds that a worker may take to answer
 Measured = collections.namedtuple('Measured', 'rate requests bad peak cpu error', defaults=(None, 0, None, None, None))
 
 
-class Account(object):
+class Account:
     """The Swift account of the run, spoken to without either driver."""
 
     def __init__(self, swift):
@@ -63,8 +63,11 @@ class Account(object):
 
     def curl(self, *arguments):
         """Seconds that curl says it took."""
-        done = subprocess.run(['curl', '-sSf', '-o', os.devnull, '-w', '%{time_total}', '-H', 'X-Auth-Token: ' + self._token]
-                              + list(arguments), stdout=subprocess.PIPE, check=True)
+        done = subprocess.run(
+            ['curl', '-sSf', '-o', os.devnull, '-w', '%{time_total}', '-H', 'X-Auth-Token: ' + self._token] + list(arguments),
+            stdout=subprocess.PIPE,
+            check=True,
+        )
         return float(done.stdout)
 
     def md5_of(self, url):
@@ -75,7 +78,7 @@ class Account(object):
         return digest.hexdigest()
 
 
-class Peer(object):
+class Peer:
     """One of the drivers: where it is installed, its container, and a worker process that is started again as needed."""
 
     def __init__(self, name, python, account):
@@ -98,12 +101,23 @@ class Peer(object):
 
     def _start(self):
         swift = self.account.swift
-        config = {'swift_authurl': swift.auth_url, 'swift_auth_version': 1, 'swift_user': swift.user, 'swift_password': swift.key,
-                  'swift_container': self.container, 'storage_path': '/registry'}
+        config = {
+            'swift_authurl': swift.auth_url,
+            'swift_auth_version': 1,
+            'swift_user': swift.user,
+            'swift_password': swift.key,
+            'swift_container': self.container,
+            'storage_path': '/registry',
+        }
         own = {name: value for name, value in os.environ.items() if not name.startswith(('OS_', 'ST_', 'SWIFT', 'STORAGE', 'PYTHON'))}
         with open(self._log(), 'ab') as log:
-            self._worker = subprocess.Popen([self._python, os.path.join(HERE, 'driver_worker.py'), json.dumps(config)],
-                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=own)
+            self._worker = subprocess.Popen(
+                [self._python, os.path.join(HERE, 'driver_worker.py'), json.dumps(config)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=own,
+            )
 
     def _log(self):
         return os.path.join(environments.FOLDER, self.name + '.log')
@@ -129,9 +143,13 @@ class Peer(object):
         lost = self._lost(counts['wrote']) if counts['wrote'] else 0
         if counts['stuck']:  # its threads go on calling
             self.stop()
-        return Measured((counts['right'] - lost) / counts['seconds'], requests / calls if calls and callers == 1 else None,
-                        counts['wrong'] + counts['failed'] + counts['stuck'] + lost,
-                        cpu=counts['cpu'] / calls if calls else None, error=counts['error'])
+        return Measured(
+            (counts['right'] - lost) / counts['seconds'],
+            requests / calls if calls and callers == 1 else None,
+            counts['wrong'] + counts['failed'] + counts['stuck'] + lost,
+            cpu=counts['cpu'] / calls if calls else None,
+            error=counts['error'],
+        )
 
     def _lost(self, wrote):
         """How many paths do not hold what was put there."""
@@ -159,7 +177,7 @@ class Peer(object):
         return self.account.url(self.container, 'registry/' + path)
 
 
-class Bench(object):
+class Bench:
     """All measurements of a run: `results[what, callers, who]` is a list of `Measured`, one a round."""
 
     def __init__(self, ours, released, options):
@@ -172,7 +190,7 @@ class Bench(object):
             peer.ask('open')
             peer.ask('prepare')
         for number in range(self.options.rounds):
-            peers = [self.ours, self.released][::-1 if number % 2 else 1]  # nobody is always the first
+            peers = [self.ours, self.released][:: -1 if number % 2 else 1]  # nobody is always the first
             for callers in CALLERS:
                 for operation in OPERATIONS:
                     for peer in peers:
@@ -181,8 +199,10 @@ class Bench(object):
 
     def _add(self, what, callers, who, measured):
         self.results[what, callers, who].append(measured)
-        print('%-14s %2d  %-6s %9.1f/s%s' % (what, callers, who, measured.rate, '  %d bad' % measured.bad if measured.bad else ''),
-              file=sys.stderr)
+        print(
+            '%-14s %2d  %-6s %9.1f/s%s' % (what, callers, who, measured.rate, '  %d bad' % measured.bad if measured.bad else ''),
+            file=sys.stderr,
+        )
 
     def _streams(self, number, peers, file):
         path, size = LAYER % number, os.path.getsize(file)
@@ -220,7 +240,9 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--rounds', type=int, default=3, help='how often each is measured, in turns (default %(default)s)')
     parser.add_argument('--size', type=int, default=300, metavar='MB', help='of the large object (default %(default)s)')
-    parser.add_argument('--seconds', type=float, default=0.8, help='that each small operation is repeated for, each time (default %(default)s)')
+    parser.add_argument(
+        '--seconds', type=float, default=0.8, help='that each small operation is repeated for, each time (default %(default)s)'
+    )
     parser.add_argument('--quick', action='store_true', help='one short round: shows that all of it works, and no more')
     parser.add_argument('--json', action='store_true', help='print what was measured in each round instead of the table')
     options = parser.parse_args()
@@ -250,14 +272,21 @@ def main():
     begun, load = time.monotonic(), os.getloadavg()[0]
     try:
         with running(options) as bench:
-            file, options.md5 = make_object(options.size * 10 ** 6)
+            file, options.md5 = make_object(options.size * 10**6)
             begun = time.monotonic()
             bench.run(file)
     except environments.Missing as error:
         sys.exit('benchmarks: %s' % error)
     if options.json:
-        print(json.dumps([dict(zip(('what', 'callers', 'who'), key), rounds=[measured._asdict() for measured in all_measured])
-                          for key, all_measured in bench.results.items()], indent=1))
+        print(
+            json.dumps(
+                [
+                    dict(zip(('what', 'callers', 'who'), key), rounds=[measured._asdict() for measured in all_measured])
+                    for key, all_measured in bench.results.items()
+                ],
+                indent=1,
+            )
+        )
     else:
         report.show(bench.results, options, time.monotonic() - begun, load)
     bad = sum(measured.bad for key, rounds in bench.results.items() if key[2] == report.OURS for measured in rounds)

@@ -58,8 +58,12 @@ def _sdist(python):
 
 
 def _python27(name, requirements):
-    return _made(name, requirements, lambda path: _run([
-        _python3('virtualenv', ['virtualenv<20.22']), '-m', 'virtualenv', '-q', '-p', find_python27(), path]), ['--no-deps'])
+    return _made(
+        name,
+        requirements,
+        lambda path: _run([_python3('virtualenv', ['virtualenv<20.22']), '-m', 'virtualenv', '-q', '-p', find_python27(), path]),
+        ['--no-deps'],
+    )
 
 
 def _python3(name, requirements):

@@ -22,7 +22,7 @@ TESTS = os.path.join(os.path.dirname(HERE), 'tests')
 sys.path[:0] = [HERE, TESTS, os.path.join(TESTS, 'end_to_end')]
 import environments  # noqa: E402
 
-MiB = 1024 ** 2
+MiB = 1024**2
 OURS, PEER = 'registry-swift', 'distribution'
 CALLERS, CALLS = 16, 160
 
@@ -34,8 +34,7 @@ def main():
     options = arguments()
     if os.environ.get('BENCH_REGISTRY') != sys.prefix:  # again, where registry-swift and requests are installed
         python = environments.registry()
-        environment = dict(os.environ, BENCH_REGISTRY=os.path.dirname(os.path.dirname(python)),
-                           SWIFT_PYTHON=environments.swift())
+        environment = dict(os.environ, BENCH_REGISTRY=os.path.dirname(os.path.dirname(python)), SWIFT_PYTHON=environments.swift())
         os.execve(python, [python, os.path.abspath(__file__)] + sys.argv[1:], environment)
     load, began = os.getloadavg()[0], time.monotonic()
     folder = tempfile.mkdtemp(prefix='bench-')
@@ -43,8 +42,10 @@ def main():
         results = measure(options, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(f'Medians of {options.rounds} rounds in {time.monotonic() - began:.0f} seconds; {os.cpu_count()} cores; '
-          f'load average before: {load:.1f}.\n')
+    print(
+        f'Medians of {options.rounds} rounds in {time.monotonic() - began:.0f} seconds; {os.cpu_count()} cores; '
+        f'load average before: {load:.1f}.\n'
+    )
     print(table(results))
 
 
@@ -52,8 +53,14 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--rounds', type=int, default=3, help='how often each is measured (default %(default)s)')
     parser.add_argument('--size', type=int, default=200, metavar='MB', help='of the large layer (default %(default)s)')
-    parser.add_argument('--delays', type=int, nargs='+', default=[0, 20], metavar='MS',
-                        help='milliseconds that Swift takes longer for each request (default 0 20)')
+    parser.add_argument(
+        '--delays',
+        type=int,
+        nargs='+',
+        default=[0, 20],
+        metavar='MS',
+        help='milliseconds that Swift takes longer for each request (default 0 20)',
+    )
     return parser.parse_args()
 
 
@@ -61,6 +68,7 @@ def measure(options, folder):
     """{(delay, what, who): [Measured, ...]}, a list entry for each round."""
     import images
     import swift_process
+
     large = images.make_image(os.path.join(folder, 'large'), (options.size * MiB,), images.DOCKER)
     small = images.make_image(os.path.join(folder, 'small'), (64 * 1024,) * 20, images.DOCKER)
     results = collections.defaultdict(list)
@@ -82,6 +90,7 @@ class Contest:
     def __init__(self, who, swift, folder):
         import clients
         import servers
+
         os.makedirs(folder)
         self._who, self._swift, self._folder = who, swift, folder
         self._container = os.path.basename(folder)
@@ -120,17 +129,20 @@ class Contest:
 
         def pull(_):
             clients.get_manifest(self._server, 'bench/small', '1').raise_for_status()
+
         with concurrent.futures.ThreadPoolExecutor(CALLERS) as pool:
             list(pool.map(pull, range(CALLS)))
 
     def _straight(self, digest):
-        login = urllib.request.Request(self._swift.auth_url, headers={
-            'X-Auth-User': self._swift.user, 'X-Auth-Key': self._swift.key})
+        login = urllib.request.Request(self._swift.auth_url, headers={'X-Auth-User': self._swift.user, 'X-Auth-Key': self._swift.key})
         with urllib.request.urlopen(login) as answer:
             token = answer.headers['X-Auth-Token']
         digits = digest.partition(':')[2]
-        curl('%s/%s/files/docker/registry/v2/blobs/sha256/%s/%s/data' % (
-            self._swift.storage_url, self._container, digits[:2], digits), '-H', 'X-Auth-Token: ' + token)
+        curl(
+            '%s/%s/files/docker/registry/v2/blobs/sha256/%s/%s/data' % (self._swift.storage_url, self._container, digits[:2], digits),
+            '-H',
+            'X-Auth-Token: ' + token,
+        )
 
 
 def curl(url, *options):
@@ -142,10 +154,17 @@ def table(results):
     for delay, what in dict.fromkeys((delay, what) for delay, what, _ in results):
         ours, theirs = results[delay, what, OURS], results[delay, what, PEER]
         ratios = [mine.seconds / other.seconds for mine, other in zip(ours, theirs)]
-        lines.append((
-            '+%d ms' % delay, what, '%.2f' % statistics.median(ratios), '%.2f-%.2f' % (min(ratios), max(ratios)),
-            '%.2f' % statistics.median(one.seconds for one in ours), '%.2f' % statistics.median(one.seconds for one in theirs),
-            '%d : %d' % tuple(statistics.median_low([one.requests for one in rounds]) for rounds in (ours, theirs))))
+        lines.append(
+            (
+                '+%d ms' % delay,
+                what,
+                '%.2f' % statistics.median(ratios),
+                '%.2f-%.2f' % (min(ratios), max(ratios)),
+                '%.2f' % statistics.median(one.seconds for one in ours),
+                '%.2f' % statistics.median(one.seconds for one in theirs),
+                '%d : %d' % tuple(statistics.median_low([one.requests for one in rounds]) for rounds in (ours, theirs)),
+            )
+        )
     widths = [max(map(len, column)) for column in zip(*lines)]
     rule = '  '.join('=' * width for width in widths)
     shown = ['  '.join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]

@@ -5,8 +5,15 @@ import statistics
 
 OURS, RELEASED = DRIVERS = 'ours', '0.2.1'
 
-NAMES = {'get': 'get', 'put new': 'put, new name', 'put over': 'put, over another', 'exists': 'exists, there',
-         'exists not': 'exists, not there', 'list': 'list 100 names', 'stream': 'stream_read of 1 MiB'}
+NAMES = {
+    'get': 'get',
+    'put new': 'put, new name',
+    'put over': 'put, over another',
+    'exists': 'exists, there',
+    'exists not': 'exists, not there',
+    'list': 'list 100 names',
+    'stream': 'stream_read of 1 MiB',
+}
 
 #: One line: `ours` against `theirs`, who are named in `against`.  requests, cpu and bad are "ours : theirs".
 Row = collections.namedtuple('Row', 'what callers against ratio spread ours theirs unit requests cpu bad')
@@ -14,17 +21,19 @@ Row = collections.namedtuple('Row', 'what callers against ratio spread ours thei
 TITLES = Row('what', 'callers', 'against', 'ratio', 'spread', 'ours', 'theirs', 'unit', 'requests', 'cpu ms', 'bad')
 LEFT = ('what', 'against', 'unit')
 
-KEY = '''\
+KEY = """\
 ratio     ours / theirs, the median of the rounds' own, and their spread: of rates more is better, of peak memory less
 requests  HTTP requests that Swift's proxy got for each call, ours : theirs
 cpu ms    processor time that each call costs the calling process, ours : theirs
 bad       calls of all rounds that failed, hung or gave a wrong answer, ours : theirs; rates count right answers only
-'''
+"""
 
 
 def show(results, options, seconds, load):
-    print('Medians of %d rounds in %d seconds; small objects have 1 KiB, the large one %d MB; load average before: %.1f.\n' % (
-        options.rounds, seconds, options.size, load))
+    print(
+        'Medians of %d rounds in %d seconds; small objects have 1 KiB, the large one %d MB; load average before: %.1f.\n'
+        % (options.rounds, seconds, options.size, load)
+    )
     print(table([TITLES] + rows(results)))
     print('\n' + KEY)
     for (what, callers, who), rounds in results.items():
@@ -46,17 +55,29 @@ def rows(results):
 
 def compared(results, name, callers, against, unit, field='rate'):
     ours, theirs = results[name, callers, OURS], results[name, callers, against]
-    scale = 2 ** 20 if field == 'peak' else 1
+    scale = 2**20 if field == 'peak' else 1
     mine, others = [[getattr(one, field) / scale for one in rounds] for rounds in (ours, theirs)]
     ratios = [a / b if b else float('inf') for a, b in zip(mine, others)]
-    row = Row(NAMES.get(name, name), str(callers), against.split()[0], number(statistics.median(ratios)),
-              '%s-%s' % (number(min(ratios)), number(max(ratios))),
-              '%.0f' % statistics.median(mine), '%.0f' % statistics.median(others), unit, '', '', '')
+    row = Row(
+        NAMES.get(name, name),
+        str(callers),
+        against.split()[0],
+        number(statistics.median(ratios)),
+        '%s-%s' % (number(min(ratios)), number(max(ratios))),
+        '%.0f' % statistics.median(mine),
+        '%.0f' % statistics.median(others),
+        unit,
+        '',
+        '',
+        '',
+    )
     if field == 'peak' or against != RELEASED:
         return row
-    return row._replace(requests=both(ours, theirs, 'requests', 1, '%.3g') if callers == 1 else '',
-                        cpu=both(ours, theirs, 'cpu', 1000, '%.3g'),
-                        bad='%d : %d' % tuple(sum(one.bad for one in rounds) for rounds in (ours, theirs)))
+    return row._replace(
+        requests=both(ours, theirs, 'requests', 1, '%.3g') if callers == 1 else '',
+        cpu=both(ours, theirs, 'cpu', 1000, '%.3g'),
+        bad='%d : %d' % tuple(sum(one.bad for one in rounds) for rounds in (ours, theirs)),
+    )
 
 
 def both(ours, theirs, field, scale, form):
@@ -70,6 +91,8 @@ def number(value):
 def table(lines):
     widths = [max(map(len, column)) for column in zip(*lines)]
     rule = '  '.join('=' * width for width in widths)
-    shown = ['  '.join(cell.ljust(width) if name in LEFT else cell.rjust(width)
-                       for cell, width, name in zip(line, widths, Row._fields)).rstrip() for line in lines]
+    shown = [
+        '  '.join(cell.ljust(width) if name in LEFT else cell.rjust(width) for cell, width, name in zip(line, widths, Row._fields)).rstrip()
+        for line in lines
+    ]
     return '\n'.join([rule, shown[0], rule] + shown[1:] + [rule])

@@ -12,8 +12,8 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from docker_registry.drivers import swift as driver_module  # noqa: E402
-import fake_swift  # noqa: E402
+import fake_swift
+from docker_registry.drivers import swift as driver_module
 
 SWIFTS = os.environ.get('TEST_SWIFTS', 'fake,real').split(',')
 LISTING_LIMIT = 20  # small, so that a few dozen objects are several pages

@@ -56,7 +56,8 @@ import uuid
 try:
     from urllib.parse import quote, unquote_to_bytes
 except ImportError:  # Python 2
-    from urllib import quote, unquote as unquote_to_bytes
+    from urllib import quote
+    from urllib import unquote as unquote_to_bytes
 
 REASONS = {
     200: 'OK', 201: 'Created', 202: 'Accepted', 204: 'No Content', 206: 'Partial Content', 300: 'Multiple Choices',

@@ -1,4 +1,5 @@
 """The real Swift that other tests run on: tools/swift_node.py, as a program, and as a module where it must be one."""
+
 import hashlib
 import hmac
 import json
@@ -17,16 +18,18 @@ import pytest
 pytest.importorskip('swift.common', reason='runs in an environment of its own: tox -e swift')
 swiftclient = pytest.importorskip('swiftclient')
 
-sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
-                os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'tools')]
+sys.path[:0] = [
+    os.path.dirname(os.path.abspath(__file__)),
+    os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'tools'),
+]
 
 import swift_node  # noqa: E402
 import swift_process  # noqa: E402
 
-MIB = 2 ** 20
+MIB = 2**20
 
 
-class Client(object):
+class Client:
     """Plain requests to a Swift, each on a connection of its own, with a token."""
 
     def __init__(self, swift):
@@ -110,6 +113,7 @@ def container(client, request):
 
 # -- as a Swift
 
+
 def test_a_wrong_key_is_refused(swift):
     assert fetch('GET', swift.auth_url, headers={'X-Auth-User': swift.user, 'X-Auth-Key': 'wrong'})[0] == 401
 
@@ -182,7 +186,7 @@ def test_a_temporary_url_needs_no_token(client, container, digest):
 
 def test_info_names_features_with_their_default_limits(client):
     info = json.loads(fetch('GET', urllib.parse.urljoin(client.storage_url, '/info'))[2])
-    assert (info['swift']['container_listing_limit'], info['swift']['max_file_size']) == (10000, 5 * 2 ** 30 + 2)
+    assert (info['swift']['container_listing_limit'], info['swift']['max_file_size']) == (10000, 5 * 2**30 + 2)
     assert (info['bulk_delete']['max_deletes_per_request'], info['slo']['max_manifest_segments']) == (10000, 1000)
     assert {'tempurl', 'tempauth', 'symlink', 'container_quotas', 'account_quotas', 'ratelimit'} <= set(info)
 
@@ -214,6 +218,7 @@ def test_the_account_learns_what_its_containers_hold():
 
 
 # -- its options
+
 
 def test_options_change_the_limits_that_clients_see():
     with start(listing_limit=2, max_deletes=3, set='swift-constraints:max_file_size=1000') as swift:
@@ -267,6 +272,7 @@ def test_encryption_keeps_content_off_the_disk(tmp_path):
 
 # -- the request log
 
+
 def test_each_request_of_a_client_is_one_line_and_none_of_swifts_own(swift, client, container):
     client.put_large('/%s/large' % container, [b'a' * MIB, b'b' * 10])
     swift.mark()
@@ -283,7 +289,8 @@ def test_each_request_of_a_client_is_one_line_and_none_of_swifts_own(swift, clie
         ('PUT', at + '/o', 201, 5, 0),
         ('HEAD', at + '/o', 200, 0, 0),
         ('GET', at + '?prefix=a%20b&limit=1', 204, 0, 0),
-        ('GET', at + '/missing%0Aname', 404, 0, 70)]
+        ('GET', at + '/missing%0Aname', 404, 0, 70),
+    ]
     assert requests[5][:3] == ('DELETE', at + '/large?multipart-manifest=delete', 200) and len(requests) == 6
 
 
@@ -306,6 +313,7 @@ def test_an_answer_is_framed_as_without_the_log(swift, client):
 
 
 # -- its life
+
 
 def test_data_outlives_a_stop_whatever_the_ports(tmp_path):
     small, segments = os.urandom(100), [os.urandom(MIB), os.urandom(1000)]
@@ -357,6 +365,7 @@ def test_a_port_in_use_is_refused(swift):
 def test_a_file_system_without_xattrs_is_refused(tmp_path, monkeypatch):
     def unsupported(*args):
         raise OSError(95, 'Operation not supported')
+
     monkeypatch.setattr(os, 'setxattr', unsupported)
     with pytest.raises(swift_node.StartError, match='has no user xattrs'):
         swift_node.SwiftNode(data=str(tmp_path)).start()
@@ -367,8 +376,17 @@ def test_a_server_that_does_not_come_up_is_named_with_its_log(tmp_path):
         start(data=tmp_path, set='DEFAULT:client_chunk_size=nonsense')
 
 
-@pytest.mark.parametrize('options', [{'user': 'nobody'}, {'key': 'two words'}, {'without': 'nonsense'},
-                                     {'set': 'filter:nonsense:a=b'}, {'set': 'nonsense'}, {'keystone': True, 'data': 'folder'}])
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'user': 'nobody'},
+        {'key': 'two words'},
+        {'without': 'nonsense'},
+        {'set': 'filter:nonsense:a=b'},
+        {'set': 'nonsense'},
+        {'keystone': True, 'data': 'folder'},
+    ],
+)
 def test_options_that_make_no_sense_are_refused(options):
     with pytest.raises(RuntimeError, match='swift_node'):
         start(**options)
@@ -402,8 +420,9 @@ def test_a_signal_leaves_no_process_and_no_folder(program, tmp_path, number):
     assert processes(str(tmp_path)) == [] and os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize('seconds, options', [(0, []), (0.01, []), (0.1, []), (0.2, []), (0.4, []), (0, ['--keystone']),
-                                              (2, ['--keystone'])])
+@pytest.mark.parametrize(
+    'seconds, options', [(0, []), (0.01, []), (0.1, []), (0.2, []), (0.4, []), (0, ['--keystone']), (2, ['--keystone'])]
+)
 def test_a_signal_during_the_start_leaves_no_process_and_no_folder(tmp_path, monkeypatch, seconds, options):
     monkeypatch.setenv('TMPDIR', str(tmp_path))
     process = subprocess.Popen([sys.executable, swift_process.NODE] + options, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -429,9 +448,12 @@ def test_a_folder_can_be_used_again_after_a_kill(program, tmp_path):
 
 def test_the_end_of_its_input_leaves_no_process_and_no_folder(tmp_path, monkeypatch):
     monkeypatch.setenv('TMPDIR', str(tmp_path))
-    parent = subprocess.Popen([sys.executable, '-c', 'import swift_process, sys; swift_process.start(sys.executable); print(1); '
-                                                     'sys.stdout.flush(); input()'],
-                              cwd=os.path.dirname(swift_process.__file__), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    parent = subprocess.Popen(
+        [sys.executable, '-c', 'import swift_process, sys; swift_process.start(sys.executable); print(1); sys.stdout.flush(); input()'],
+        cwd=os.path.dirname(swift_process.__file__),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     assert parent.stdout.readline() == b'1\n'
     assert processes(str(tmp_path))
     parent.kill()
@@ -464,6 +486,7 @@ def test_as_a_module_an_exception_stops_it_too(tmp_path):
 
 # -- with Keystone
 
+
 @pytest.fixture(scope='module')
 def cloud():
     """One that clients log in to as on an OpenStack cloud.  Without Keystone it fails: tox installs what it needs."""
@@ -485,8 +508,9 @@ def by_credential(cloud):
 
 def log_in(cloud, auth):
     """(status, token, catalog)"""
-    status, headers, body = fetch('POST', cloud.auth_url + '/auth/tokens', json.dumps({'auth': auth}).encode(),
-                                  {'Content-Type': 'application/json'})
+    status, headers, body = fetch(
+        'POST', cloud.auth_url + '/auth/tokens', json.dumps({'auth': auth}).encode(), {'Content-Type': 'application/json'}
+    )
     return status, headers.get('X-Subject-Token'), json.loads(body).get('token', {}).get('catalog')
 
 
@@ -500,16 +524,17 @@ def test_keystone_lets_in_the_user_and_the_application_credential(cloud, auth):
     assert fetch('GET', cloud.storage_url + '/by-keystone/o', headers=named)[2] == b'content'
 
 
-@pytest.mark.parametrize('wrong', [{'key': 'wrong'}, {'project': 'other'}, {'user_domain': 'Default'},
-                                   {'project_domain': 'Default'}])
+@pytest.mark.parametrize('wrong', [{'key': 'wrong'}, {'project': 'other'}, {'user_domain': 'Default'}, {'project_domain': 'Default'}])
 def test_keystone_refuses_what_is_not_the_users(cloud, wrong):
     assert log_in(cloud, by_password(cloud, **wrong))[:2] == (401, None)
 
 
 def test_the_catalog_has_swift_in_one_region_only(cloud):
-    swift, = [service for service in log_in(cloud, by_password(cloud))[2] if service['type'] == 'object-store']
+    (swift,) = [service for service in log_in(cloud, by_password(cloud))[2] if service['type'] == 'object-store']
     assert sorted((each['interface'], each['region'], each['url']) for each in swift['endpoints']) == [
-        ('internal', cloud.region, cloud.storage_url), ('public', cloud.region, cloud.storage_url)]
+        ('internal', cloud.region, cloud.storage_url),
+        ('public', cloud.region, cloud.storage_url),
+    ]
 
 
 def test_swift_refuses_a_token_once_it_is_revoked(cloud):
@@ -545,7 +570,7 @@ def test_a_killed_program_takes_keystone_with_it(program, tmp_path):
 
 def test_a_keystone_that_dies_ends_the_program(program, tmp_path):
     process = program('--keystone')
-    keystone, = set(processes('keystone_node.py')) & set(processes(str(tmp_path)))
+    (keystone,) = set(processes('keystone_node.py')) & set(processes(str(tmp_path)))
     os.kill(keystone, signal.SIGKILL)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 1 and b'Keystone ended' in errors

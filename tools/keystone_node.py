@@ -29,7 +29,7 @@ class KeystoneError(Exception):
     """Keystone did not come up, or refused what the node asked of it; the message has the end of its log."""
 
 
-class KeystoneNode(object):
+class KeystoneNode:
     """One Keystone. `start` returns at once, `register` when it answers; `stop` leaves no process.
 
     token_life      seconds until a token expires
@@ -57,8 +57,14 @@ class KeystoneNode(object):
             path = self._write_configuration()
             self._process = subprocess.Popen(
                 [sys.executable, '-W', 'ignore', os.path.abspath(__file__), path, self.auth_url, str(listening.fileno())],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, bufsize=0, cwd=self._folder,
-                start_new_session=True, pass_fds=[listening.fileno()])
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                bufsize=0,
+                cwd=self._folder,
+                start_new_session=True,
+                pass_fds=[listening.fileno()],
+            )
         self.output = self._process.stdout  # can be read when it answers, and when it ends
 
     def stop(self):
@@ -80,7 +86,8 @@ class KeystoneNode(object):
             self._make_catalog(swift_url)
             self._client = self._session(user, key, project, USER_DOMAIN, PROJECT_DOMAIN)
             self._application_credential = self._create(
-                self._client, '/users/%s/application_credentials' % user_id, 'application_credential', name='registry')
+                self._client, '/users/%s/application_credentials' % user_id, 'application_credential', name='registry'
+            )
         except Exception as error:  # of keystoneauth1, which may be missing
             raise self.error('refused to be set up (%s)' % error)
 
@@ -89,18 +96,36 @@ class KeystoneNode(object):
 
     def facts(self):
         """What a client needs, as openrc files have it; and the administrator's password."""
-        return {'auth_url': self.auth_url, 'user': self._user, 'key': self._key, 'project': self._project,
-                'user_domain': USER_DOMAIN, 'project_domain': PROJECT_DOMAIN, 'region': REGION,
-                'application_credential_id': self._application_credential['id'],
-                'application_credential_secret': self._application_credential['secret'],
-                'admin': ADMIN, 'admin_key': ADMIN_KEY}
+        return {
+            'auth_url': self.auth_url,
+            'user': self._user,
+            'key': self._key,
+            'project': self._project,
+            'user_domain': USER_DOMAIN,
+            'project_domain': PROJECT_DOMAIN,
+            'region': REGION,
+            'application_credential_id': self._application_credential['id'],
+            'application_credential_secret': self._application_credential['secret'],
+            'admin': ADMIN,
+            'admin_key': ADMIN_KEY,
+        }
 
     def authtoken(self):
         """Settings of keystonemiddleware's filter: Swift asks about each token, and refuses one that is revoked at once."""
-        return {'paste.filter_factory': 'keystonemiddleware.auth_token:filter_factory', 'delay_auth_decision': 'true',
-                'token_cache_time': '-1', 'www_authenticate_uri': self.auth_url, 'auth_url': self.auth_url,
-                'auth_type': 'password', 'username': ADMIN, 'password': ADMIN_KEY, 'project_name': ADMIN,
-                'user_domain_id': 'default', 'project_domain_id': 'default', 'service_token_roles_required': 'true'}
+        return {
+            'paste.filter_factory': 'keystonemiddleware.auth_token:filter_factory',
+            'delay_auth_decision': 'true',
+            'token_cache_time': '-1',
+            'www_authenticate_uri': self.auth_url,
+            'auth_url': self.auth_url,
+            'auth_type': 'password',
+            'username': ADMIN,
+            'password': ADMIN_KEY,
+            'project_name': ADMIN,
+            'user_domain_id': 'default',
+            'project_domain_id': 'default',
+            'service_token_roles_required': 'true',
+        }
 
     def error(self, what):
         with open(self._log_path, errors='replace') as log:
@@ -109,13 +134,16 @@ class KeystoneNode(object):
     def _write_configuration(self):
         conf = configparser.RawConfigParser()
         keys = {'key_repository': os.path.join(self._folder, 'keys')}
-        conf.read_dict({
-            'database': {'connection': 'sqlite:///%s' % os.path.join(self._folder, 'keystone.db')},
-            'token': {'expiration': str(self._token_life)},
-            'fernet_tokens': keys, 'fernet_receipts': keys,
-            'identity': {'password_hash_rounds': '4'},  # as few as there can be: the password is no secret
-            'cache': {'backend': 'dogpile.cache.memory'},  # without one, a token takes hundreds of queries
-        })
+        conf.read_dict(
+            {
+                'database': {'connection': 'sqlite:///%s' % os.path.join(self._folder, 'keystone.db')},
+                'token': {'expiration': str(self._token_life)},
+                'fernet_tokens': keys,
+                'fernet_receipts': keys,
+                'identity': {'password_hash_rounds': '4'},  # as few as there can be: the password is no secret
+                'cache': {'backend': 'dogpile.cache.memory'},  # without one, a token takes hundreds of queries
+            }
+        )
         path = os.path.join(self._folder, 'keystone.conf')
         with open(path, 'w') as file:
             conf.write(file)
@@ -130,8 +158,17 @@ class KeystoneNode(object):
     def _session(self, user, key, project, user_domain, project_domain):
         from keystoneauth1 import session
         from keystoneauth1.identity import v3
-        return session.Session(v3.Password(self.auth_url, username=user, password=key, user_domain_name=user_domain,
-                                           project_name=project, project_domain_name=project_domain))
+
+        return session.Session(
+            v3.Password(
+                self.auth_url,
+                username=user,
+                password=key,
+                user_domain_name=user_domain,
+                project_name=project,
+                project_domain_name=project_domain,
+            )
+        )
 
     def _create(self, session, path, kind, **values):
         """https://docs.openstack.org/api-ref/identity/v3/"""
@@ -143,19 +180,18 @@ class KeystoneNode(object):
     def _make_user(self):
         project = self._make('project', name=self._project, domain_id=self._make('domain', name=PROJECT_DOMAIN))
         user = self._make('user', name=self._user, password=self._key, domain_id=self._make('domain', name=USER_DOMAIN))
-        self._admin.put('/projects/%s/users/%s/roles/%s' % (project, user, self._make('role', name=ROLE)),
-                        endpoint_override=self.auth_url)
+        self._admin.put('/projects/%s/users/%s/roles/%s' % (project, user, self._make('role', name=ROLE)), endpoint_override=self.auth_url)
         return user
 
     def _make_catalog(self, swift_url):
         self._make('region', id=REGION_WITHOUT_SWIFT)
         service = self._make('service', type='object-store', name='swift')
         for interface in ('public', 'internal'):
-            self._make('endpoint', service_id=service, interface=interface, region_id=REGION,
-                       url=swift_url + '/v1/AUTH_$(project_id)s')
+            self._make('endpoint', service_id=service, interface=interface, region_id=REGION, url=swift_url + '/v1/AUTH_$(project_id)s')
 
 
 # -- inside the process of Keystone
+
 
 def serve(conf, auth_url, descriptor):
     """Keystone is imported once, and forked for each command: one of them to a process is all that it allows."""
@@ -163,15 +199,31 @@ def serve(conf, auth_url, descriptor):
     ready = os.dup(1)
     os.dup2(2, 1)
     from keystone.cmd import cli
+
     keystone_manage(cli, conf, 'db_sync')
     keystone_manage(cli, conf, 'fernet_setup', '--keystone-user', str(os.getuid()), '--keystone-group', str(os.getgid()))
-    keystone_manage(cli, conf, 'bootstrap', '--bootstrap-username', ADMIN, '--bootstrap-password', ADMIN_KEY,
-                    '--bootstrap-project-name', ADMIN, '--bootstrap-region-id', REGION,
-                    '--bootstrap-public-url', auth_url, '--bootstrap-internal-url', auth_url)
+    keystone_manage(
+        cli,
+        conf,
+        'bootstrap',
+        '--bootstrap-username',
+        ADMIN,
+        '--bootstrap-password',
+        ADMIN_KEY,
+        '--bootstrap-project-name',
+        ADMIN,
+        '--bootstrap-region-id',
+        REGION,
+        '--bootstrap-public-url',
+        auth_url,
+        '--bootstrap-internal-url',
+        auth_url,
+    )
     os.environ['OS_KEYSTONE_CONFIG_FILES'] = conf
     sys.argv = ['keystone']  # it would parse ours
     from keystone.server import wsgi
     from werkzeug.serving import make_server
+
     server = make_server('127.0.0.1', 0, wsgi.initialize_public_application(), threaded=True, fd=descriptor)
     os.write(ready, b'ready\n')
     server.serve_forever()
@@ -179,8 +231,7 @@ def serve(conf, auth_url, descriptor):
 
 def keystone_manage(cli, conf, *words):
     """https://docs.openstack.org/keystone/latest/cli/"""
-    command = multiprocessing.get_context('fork').Process(
-        target=cli.main, args=(['keystone-manage', '--config-file', conf] + list(words),))
+    command = multiprocessing.get_context('fork').Process(target=cli.main, args=(['keystone-manage', '--config-file', conf] + list(words),))
     command.start()
     command.join()
     if command.exitcode:

@@ -87,8 +87,10 @@ def free_address(host, port):
         with socket.create_server((host, port)):
             return f'{host}:{port}'
     except (OSError, OverflowError) as error:
-        raise CannotRun(f'cannot listen on {host} port {port}: {getattr(error, "strerror", None) or error}; '
-                        f'stop what runs there, or choose another port: make run REGISTRY_PORT={port % 65535 + 1}')
+        raise CannotRun(
+            f'cannot listen on {host} port {port}: {getattr(error, "strerror", None) or error}; '
+            f'stop what runs there, or choose another port: make run REGISTRY_PORT={port % 65535 + 1}'
+        )
 
 
 # Installing
@@ -106,8 +108,7 @@ def environment(venv):
             install(venv, ['--no-deps', PACKAGE])
         else:
             print(f'Installing the registry and OpenStack Swift into {shown(venv)}: it takes a minute, once.', flush=True)
-            quietly([sys.executable, '-m', 'venv', '--clear', venv],
-                    'the virtualenv cannot be made (Debian: apt-get install python3-venv)')
+            quietly([sys.executable, '-m', 'venv', '--clear', venv], 'the virtualenv cannot be made (Debian: apt-get install python3-venv)')
             install(venv, [f'{PACKAGE}[registry]', SWIFT_REQUIREMENT])
         stamp.write_text('\n'.join(wanted))
     return venv / 'bin'
@@ -130,8 +131,7 @@ def install(venv, wanted):
             copy = shutil.copytree if (CHECKOUT / name).is_dir() else shutil.copy
             copy(CHECKOUT / name, os.path.join(folder, name))
         wanted = [f'{each} @ file://{folder}' if each.startswith(PACKAGE) else each for each in wanted]
-        quietly([venv / 'bin' / 'python', '-m', 'pip', '--disable-pip-version-check', 'install', '--quiet', *wanted],
-                'pip cannot install')
+        quietly([venv / 'bin' / 'python', '-m', 'pip', '--disable-pip-version-check', 'install', '--quiet', *wanted], 'pip cannot install')
 
 
 def quietly(command, failure):
@@ -200,16 +200,25 @@ def start(options, running):
 
 def start_swift(programs, data, running):
     """The variables that tell where it is, once it answers."""
-    node = Process('Swift', [programs / 'python', CHECKOUT / 'tools' / 'swift_node.py', '--stdin', '--data', data],
-                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    node = Process(
+        'Swift',
+        [programs / 'python', CHECKOUT / 'tools' / 'swift_node.py', '--stdin', '--data', data],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     running.append(node)
     ready = node.popen.stdout.readline()
     if not ready:
         said = node.popen.stderr.read().decode(errors='replace').strip()
         raise CannotRun(f'Swift does not start: {said}')
     node.facts = json.loads(ready)
-    return {'OS_AUTH_URL': node.facts['auth_url'], 'OS_AUTH_VERSION': '1', 'OS_USERNAME': node.facts['user'],
-            'OS_PASSWORD': node.facts['key']}
+    return {
+        'OS_AUTH_URL': node.facts['auth_url'],
+        'OS_AUTH_VERSION': '1',
+        'OS_USERNAME': node.facts['user'],
+        'OS_PASSWORD': node.facts['key'],
+    }
 
 
 def wait_until_ready(options, registry, stop):

@@ -26,10 +26,24 @@ ENVIRONMENTS = 'swift py27 py310 py311 py312 py313 core core3 registry packaging
 PYTHON_OF = {'core': '2.7', 'registry': '2.7'}  # the others have theirs in their name, or take 3.11
 # Programs without which an environment has nothing to test with.
 PROGRAMS = {
-    'py27': ['redis-server'], 'registry': ['redis-server', 'swig'],
+    'py27': ['redis-server'],
+    'registry': ['redis-server', 'swig'],
     'v2': ['htpasswd'],
-    'e2e': ['dockerd', 'docker', 'docker-compose', 'skopeo', 'podman', 'docker-registry', 'nginx', 'htpasswd', 'mmdebstrap', 'busybox',
-            'openssl', 'curl']}
+    'e2e': [
+        'dockerd',
+        'docker',
+        'docker-compose',
+        'skopeo',
+        'podman',
+        'docker-registry',
+        'nginx',
+        'htpasswd',
+        'mmdebstrap',
+        'busybox',
+        'openssl',
+        'curl',
+    ],
+}
 SWIFT = 'swift'  # whose environment has the Swift that others start
 # Those that take long, so that no core is left with one at the end.
 EARLY = ['registry', 'v2', 'e2e', 'packaging', 'py27', 'swift']
@@ -88,8 +102,7 @@ def works(python):
     """Whether there is such an interpreter; pyenv's shims stand in PATH for Pythons that are not switched on."""
     for folder in os.environ['PATH'].split(os.pathsep):
         path = os.path.join(folder, python)
-        if os.access(path, os.X_OK) and subprocess.run(
-                [path, '-c', ''], capture_output=True).returncode == 0:
+        if os.access(path, os.X_OK) and subprocess.run([path, '-c', ''], capture_output=True).returncode == 0:
             return True
     return False
 
@@ -105,8 +118,13 @@ def build_sdist():
 def make_swift():
     """The environment that has it; what is wrong with it, its own turn will tell."""
     if works(python_for(SWIFT)):
-        subprocess.run([sys.executable, '-m', 'tox', 'run', '-e', SWIFT, '--notest', '--quiet'], cwd=ROOT, stdin=subprocess.DEVNULL,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, '-m', 'tox', 'run', '-e', SWIFT, '--notest', '--quiet'],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
 
 @contextlib.contextmanager
@@ -116,8 +134,9 @@ def somebodys_swift(name, environment):
         yield
         return
     with swift_process.start(str(TOX / 'swift' / 'bin' / 'python')) as node:
-        environment.update(OS_AUTH_URL=node.auth_url, OS_AUTH_VERSION='1', OS_USERNAME=node.user, OS_PASSWORD=node.key,
-                           OS_CONTAINER='softlayer')
+        environment.update(
+            OS_AUTH_URL=node.auth_url, OS_AUTH_VERSION='1', OS_USERNAME=node.user, OS_PASSWORD=node.key, OS_CONTAINER='softlayer'
+        )
         yield
 
 
@@ -137,8 +156,9 @@ def run(name, sdist):
     began = time.monotonic()
     log = TOX / (name + '.log')
     with open(log, 'w') as output, somebodys_swift(name, environment):
-        status = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                                env=environment).returncode
+        status = subprocess.run(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
+        ).returncode
     if name == 'registry':
         V1_IS_THERE.set()
     text = log.read_text(errors='replace')

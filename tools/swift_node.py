@@ -40,8 +40,10 @@ STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PART_POWER = 4  # of the rings; objects written under another would not be found
 START_AGENT = 'swift-node-start'  # User-Agent of our own requests at the start, which are not logged
 
-PIPELINE = ('request-log catch_errors gatekeeper healthcheck cache listing_formats bulk tempurl ratelimit tempauth copy '
-            'container-quotas account-quotas slo dlo versioned_writes symlink keymaster encryption proxy-server').split()
+PIPELINE = (
+    'request-log catch_errors gatekeeper healthcheck cache listing_formats bulk tempurl ratelimit tempauth copy '
+    'container-quotas account-quotas slo dlo versioned_writes symlink keymaster encryption proxy-server'
+).split()
 ENCRYPTION = ('keymaster', 'encryption')
 KEYSTONE_AUTH = ['authtoken', 'keystoneauth']  # in place of tempauth
 
@@ -73,7 +75,7 @@ class StartError(Exception):
     """Swift did not come up, or broke down; the message says why, with the end of its log."""
 
 
-class SwiftNode(object):
+class SwiftNode:
     """One Swift.  `start` returns once it answers; `stop` leaves no process, and no folder unless `data` was given.
 
     data        folder that keeps the objects, made if missing, on a file system with user xattrs; None: a temporary one
@@ -91,8 +93,20 @@ class SwiftNode(object):
     is None or a KeystoneNode.
     """
 
-    def __init__(self, data=None, port=0, user='test:tester', key='testing', token_life=86400, delay_ms=0, without=(),
-                 encryption=False, settings=None, start_timeout=60, keystone=False):
+    def __init__(
+        self,
+        data=None,
+        port=0,
+        user='test:tester',
+        key='testing',
+        token_life=86400,
+        delay_ms=0,
+        without=(),
+        encryption=False,
+        settings=None,
+        start_timeout=60,
+        keystone=False,
+    ):
         if user.count(':') != 1 or not all(user.split(':')):
             raise ValueError('the user must be account:name, not %r' % user)
         if key.split() != [key] or '%(' in key:
@@ -107,7 +121,7 @@ class SwiftNode(object):
         self._pipeline = [name for name in PIPELINE if name not in without and (encryption or name not in ENCRYPTION)]
         if keystone:
             tempauth = self._pipeline.index('tempauth')
-            self._pipeline[tempauth:tempauth + 1] = KEYSTONE_AUTH
+            self._pipeline[tempauth : tempauth + 1] = KEYSTONE_AUTH
         self._with_keystone, self._token_life, self.keystone = keystone, token_life, None
         self._settings = {('filter:request-log', 'delay_ms'): delay_ms, ('filter:tempauth', 'token_life'): token_life}
         self._settings.update(settings or {})
@@ -189,9 +203,14 @@ class SwiftNode(object):
         self._write('swift.conf', swift)
         self._write('proxy-server.conf', proxy)
         for name in SERVERS[1:]:
-            self._write(name + '-server.conf', {
-                'DEFAULT': self._defaults(), 'pipeline:main': {'pipeline': name + '-server'},
-                'app:%s-server' % name: {'use': 'egg:swift#' + name}})
+            self._write(
+                name + '-server.conf',
+                {
+                    'DEFAULT': self._defaults(),
+                    'pipeline:main': {'pipeline': name + '-server'},
+                    'app:%s-server' % name: {'use': 'egg:swift#' + name},
+                },
+            )
 
     def _defaults(self):
         return dict(EVERY_SERVER, swift_dir=self._etc, devices=self._devices, recon_cache_path=self._etc)
@@ -200,8 +219,11 @@ class SwiftNode(object):
         return {'swift-hash': {'swift_hash_path_suffix': 'swift_node'}, 'swift-constraints': {}}
 
     def _proxy_conf(self):
-        conf = {'DEFAULT': self._defaults(), 'pipeline:main': {'pipeline': ' '.join(self._pipeline)},
-                'app:proxy-server': {'use': 'egg:swift#proxy'}}
+        conf = {
+            'DEFAULT': self._defaults(),
+            'pipeline:main': {'pipeline': ' '.join(self._pipeline)},
+            'app:proxy-server': {'use': 'egg:swift#proxy'},
+        }
         for name in PIPELINE[:-1] + (KEYSTONE_AUTH if self.keystone else []):
             ours = self.keystone.authtoken() if name == 'authtoken' else FILTERS.get(name, {})
             used = {} if 'paste.filter_factory' in ours else {'use': 'egg:swift#' + name.replace('-', '_')}
@@ -237,8 +259,14 @@ class SwiftNode(object):
             with open(self.swift_log, 'a') as log:
                 self._process = subprocess.Popen(
                     [sys.executable, '-W', 'ignore', os.path.abspath(__file__), '--serve', self._etc, json.dumps(descriptors)],
-                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, bufsize=0, cwd=self._folder,
-                    start_new_session=True, pass_fds=list(descriptors.values()) + [self._lock])
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    bufsize=0,
+                    cwd=self._folder,
+                    start_new_session=True,
+                    pass_fds=list(descriptors.values()) + [self._lock],
+                )
         finally:
             for sock in sockets.values():
                 sock.close()
@@ -349,19 +377,21 @@ def check_xattrs(folder):
         try:
             os.setxattr(probe.name, 'user.swift.metadata', b'x' * 1024)
         except OSError as error:
-            raise StartError('the file system of %s has no user xattrs (%s), which Swift needs: '
-                             'choose another folder with --data or TMPDIR' % (folder, error.strerror))
+            raise StartError(
+                'the file system of %s has no user xattrs (%s), which Swift needs: '
+                'choose another folder with --data or TMPDIR' % (folder, error.strerror)
+            )
 
 
 # -- inside the processes of Swift
+
 
 def serve(etc, descriptors):
     """The process that the servers are forked from, so that Swift is imported once; it ends when one of them ends."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)  # held when we were started
     from swift.common.utils import set_swift_dir
+
     set_swift_dir(etc)  # before the imports below: they take their limits from swift.conf at once
-    import swift.account.server, swift.container.server, swift.container.updater  # noqa: E401, F401
-    import swift.obj.server, swift.obj.updater, swift.proxy.server  # noqa: E401, F401
     sockets = {name: socket.socket(fileno=descriptor) for name, descriptor in descriptors.items()}
     for name in SERVERS[1:]:
         write_ring(etc, name, sockets[name].getsockname()[1])
@@ -379,9 +409,20 @@ def serve(etc, descriptors):
 def write_ring(etc, name, port):
     """One replica on one device.  The port may differ at each start: no object depends on it."""
     from swift.common.ring import RingData
-    device = {'id': 0, 'region': 1, 'zone': 1, 'weight': 1.0, 'device': 'd1', 'meta': '',
-              'ip': '127.0.0.1', 'port': port, 'replication_ip': '127.0.0.1', 'replication_port': port}
-    RingData([[0] * 2 ** PART_POWER], [device], 32 - PART_POWER).save(os.path.join(etc, name + '.ring.gz'))
+
+    device = {
+        'id': 0,
+        'region': 1,
+        'zone': 1,
+        'weight': 1.0,
+        'device': 'd1',
+        'meta': '',
+        'ip': '127.0.0.1',
+        'port': port,
+        'replication_ip': '127.0.0.1',
+        'replication_port': port,
+    }
+    RingData([[0] * 2**PART_POWER], [device], 32 - PART_POWER).save(os.path.join(etc, name + '.ring.gz'))
 
 
 def fork(function, *args):
@@ -414,6 +455,7 @@ def run_server(etc, name, sockets, lifeline):
         other.close()
     import eventlet
     from swift.common import utils, wsgi
+
     utils.monkey_patch()
     utils.disable_fallocate()
     conf = wsgi.appconfig(os.path.join(etc, name + '-server.conf'), name=name + '-server')
@@ -424,8 +466,13 @@ def run_server(etc, name, sockets, lifeline):
             eventlet.spawn(CHORES[name], conf)
         os.write(node, name.encode() + b'\n')
 
-    wsgi.run_server(conf, utils.get_logger(conf, name, log_route=name), eventlet.greenio.GreenSocket(sock),
-                    global_conf={'log_name': name}, ready_callback=ready)
+    wsgi.run_server(
+        conf,
+        utils.get_logger(conf, name, log_route=name),
+        eventlet.greenio.GreenSocket(sock),
+        global_conf={'log_name': name},
+        ready_callback=ready,
+    )
 
 
 def exit_at_end_of(descriptor):
@@ -438,6 +485,7 @@ def complete_listings(conf, interval=1):
     """What Swift's object updater does: enter into listings the objects that a busy container server could not take."""
     import eventlet
     from swift.obj.updater import ObjectUpdater
+
     updater = ObjectUpdater(dict(conf, objects_per_second='1000'))
     device = os.path.join(updater.devices, 'd1')
     while True:
@@ -451,6 +499,7 @@ def report_usage(conf, interval=2):
     """What Swift's container updater does: tell the account how many objects and bytes each container holds."""
     import eventlet
     from swift.container.updater import ContainerUpdater
+
     updater = ContainerUpdater(conf)
     while True:
         eventlet.sleep(interval)
@@ -464,6 +513,7 @@ CHORES = {'object': complete_listings, 'container': report_usage}
 def log_to_stderr(conf, name, log_to_console, log_route, fmt, logger, adapted_logger):
     """Swift's hook `log_custom_handlers`: its loggers write to the log file, as which we have standard error, not to syslog."""
     import logging
+
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
@@ -474,7 +524,8 @@ def log_to_stderr(conf, name, log_to_console, log_route, fmt, logger, adapted_lo
 
 # -- filters of the proxy's pipeline
 
-class Filter(object):
+
+class Filter:
     """A class rather than a function because Swift sets attributes on every part of its pipeline."""
 
     def __init__(self, app, call):
@@ -495,7 +546,7 @@ def cache(global_conf, **conf):
     return lambda app: Filter(app, with_cache)
 
 
-class Memory(object):
+class Memory:
     """As much of swift.common.memcached.MemcacheRing as the proxy uses.  Values are JSON, as there: nobody shares one."""
 
     def __init__(self):
@@ -535,13 +586,14 @@ def request_log(global_conf, path, delay_ms='0', **conf):
         exchange = Exchange(log, environ)
         if delay:
             import eventlet
+
             eventlet.sleep(delay)
         return exchange.answer(app, environ, start_response)
 
     return lambda app: Filter(app, logged)
 
 
-class Exchange(object):
+class Exchange:
     """A request and its answer.  The line is in the log before the last byte goes out: who has the answer finds the line."""
 
     def __init__(self, log, environ):
@@ -578,13 +630,15 @@ class Exchange(object):
     def end(self):
         """Write the line, unless that was done."""
         if self._log:
-            self._log.write('%s %s %s %d %d %.4f\n' % (
-                self._method, self._target, self._status, self._input.count, self._sent, time.time() - self._begun))
+            self._log.write(
+                '%s %s %s %d %d %.4f\n'
+                % (self._method, self._target, self._status, self._input.count, self._sent, time.time() - self._begun)
+            )
             self._log.flush()
             self._log = None
 
 
-class Body(object):
+class Body:
     """The body of an answer, counted on its way."""
 
     def __init__(self, chunks, exchange):
@@ -609,7 +663,7 @@ class SizedBody(Body):
         return len(self._chunks)
 
 
-class CountedInput(object):
+class CountedInput:
     def __init__(self, stream):
         self._stream, self.count = stream, 0
 
@@ -632,6 +686,7 @@ class CountedInput(object):
 
 # -- the program
 
+
 def parse_arguments(argv):
     parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
     add = parser.add_argument
@@ -646,13 +701,32 @@ def parse_arguments(argv):
     add('--encryption', action='store_true', help='Swift encrypts objects on disk, with a key that is no secret')
     add('--without', action='append', default=[], metavar='FILTER', help='leave out bulk, slo, tempurl, ... (repeatable)')
     add('--no-bulk', action='append_const', dest='without', const='bulk', help='the same as --without bulk')
-    add('--set', action='append', default=[], type=setting, dest='settings', metavar='SECTION:OPTION=VALUE',
+    add(
+        '--set',
+        action='append',
+        default=[],
+        type=setting,
+        dest='settings',
+        metavar='SECTION:OPTION=VALUE',
         help="a setting in Swift's proxy-server.conf or swift.conf, such as swift-constraints:max_file_size=9000000, "
-             'filter:slo:max_manifest_segments=3 or DEFAULT:client_timeout=5 (repeatable)')
-    add('--listing-limit', type=int, action=Setting, const=('swift-constraints', 'container_listing_limit'), metavar='N',
-        help='names in a page of a listing (default 10000)')
-    add('--max-deletes', type=int, action=Setting, const=('filter:bulk', 'max_deletes_per_request'), metavar='N',
-        help='names in a bulk delete (default 10000)')
+        'filter:slo:max_manifest_segments=3 or DEFAULT:client_timeout=5 (repeatable)',
+    )
+    add(
+        '--listing-limit',
+        type=int,
+        action=Setting,
+        const=('swift-constraints', 'container_listing_limit'),
+        metavar='N',
+        help='names in a page of a listing (default 10000)',
+    )
+    add(
+        '--max-deletes',
+        type=int,
+        action=Setting,
+        const=('filter:bulk', 'max_deletes_per_request'),
+        metavar='N',
+        help='names in a bulk delete (default 10000)',
+    )
     return parser.parse_args(argv)
 
 
@@ -672,10 +746,27 @@ def setting(text):
 
 
 def run(options):
-    with SwiftNode(options.data, options.port, options.user, options.key, options.token_life, options.delay_ms,
-                   options.without, options.encryption, dict(options.settings), keystone=options.keystone) as node:
-        facts = {'auth_url': node.auth_url, 'user': node.user, 'key': node.key, 'storage_url': node.storage_url,
-                 'log': node.request_log, 'swift_log': node.swift_log, 'pid': os.getpid()}
+    with SwiftNode(
+        options.data,
+        options.port,
+        options.user,
+        options.key,
+        options.token_life,
+        options.delay_ms,
+        options.without,
+        options.encryption,
+        dict(options.settings),
+        keystone=options.keystone,
+    ) as node:
+        facts = {
+            'auth_url': node.auth_url,
+            'user': node.user,
+            'key': node.key,
+            'storage_url': node.storage_url,
+            'log': node.request_log,
+            'swift_log': node.swift_log,
+            'pid': os.getpid(),
+        }
         print(json.dumps(dict(facts, **node.keystone.facts() if node.keystone else {})), flush=True)
         node.wait(0 if options.stdin else None)
         while os.read(0, 4096):

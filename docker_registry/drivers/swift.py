@@ -40,17 +40,17 @@ import uuid
 import requests
 from swiftclient import client as swiftclient
 
-from docker_registry.core import driver
-from docker_registry.core import exceptions
+from docker_registry.core import driver, exceptions
 
 try:
     from http.client import HTTPException
     from queue import Empty, LifoQueue
     from urllib.parse import quote, quote_plus, unquote, urlencode, urlsplit
 except ImportError:  # Python 2
+    from urllib import quote, quote_plus, unquote, urlencode
+
     from httplib import HTTPException
     from Queue import Empty, LifoQueue
-    from urllib import quote, quote_plus, unquote, urlencode
     from urlparse import urlsplit
 
 try:
@@ -60,8 +60,9 @@ except ImportError:  # Python 2
 
 try:
     # redis comes with docker-registry-core, and the one that core pins cannot be imported on Python 3.12+.
-    from docker_registry.core import lru
     from redis.exceptions import RedisError, WatchError
+
+    from docker_registry.core import lru
 except Exception:  # whatever a redis too old for this Python dies of: without it there is no cache, and that is all
     lru = None
 
@@ -733,7 +734,8 @@ class _KeystoneLogin(object):
 
     def __init__(self, settings):
         try:
-            from keystoneauth1 import exceptions as errors, identity, session
+            from keystoneauth1 import exceptions as errors
+            from keystoneauth1 import identity, session
         except (ImportError, SyntaxError) as error:  # 5.0 can be installed on Python 2, and not be imported
             raise _config_error('swift_auth_version (OS_AUTH_VERSION) %d needs keystoneauth1 (%s): '
                                 "pip install 'docker-registry-driver-swift[keystone]'" % (settings.auth_version, error))

@@ -16,7 +16,8 @@ from docker_registry.drivers.swift import SETTINGS, __version__
 from docker_registry.v2.access import htpasswd
 from docker_registry.v2.http import app, listening, server
 from docker_registry.v2.operations import check
-from docker_registry.v2.settings import config, storage as storage_settings
+from docker_registry.v2.settings import config
+from docker_registry.v2.settings import storage as storage_settings
 from docker_registry.v2.settings.storage import config_error
 
 LOG_LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR')
@@ -86,8 +87,11 @@ def serve(options, environ):
 
 def warn_of_small_pool(storage, threads):
     if storage.settings.pool_size < threads:
-        logging.warning('swift_pool_size (SWIFT_POOL_SIZE) %d is less than the %d threads of a process: some will wait',
-                        storage.settings.pool_size, threads)
+        logging.warning(
+            'swift_pool_size (SWIFT_POOL_SIZE) %d is less than the %d threads of a process: some will wait',
+            storage.settings.pool_size,
+            threads,
+        )
 
 
 def settings(kind, options, environ):
@@ -106,8 +110,10 @@ def require_sense(server_settings, access, options, environ):
     if server_settings.tls_key and not server_settings.tls_certificate:
         raise config_error('--tls-key (REGISTRY_TLS_KEY) is set, and --tls-certificate (REGISTRY_TLS_CERTIFICATE) is not')
     if access.anonymous_pull and not access.htpasswd:
-        raise config_error('--anonymous-pull (REGISTRY_ANONYMOUS_PULL) is set, and --htpasswd (REGISTRY_HTPASSWD) is not: '
-                           'without users, everybody may push as well')
+        raise config_error(
+            '--anonymous-pull (REGISTRY_ANONYMOUS_PULL) is set, and --htpasswd (REGISTRY_HTPASSWD) is not: '
+            'without users, everybody may push as well'
+        )
     foreign = sorted(name for name in environ if re.fullmatch('REGISTRY_AUTH(_(HTPASSWD|TOKEN|SILLY).*)?', name))
     if foreign:
         raise config_error(f'{foreign[0]} is a setting of CNCF distribution: here, REGISTRY_HTPASSWD names the file of users')
@@ -164,24 +170,38 @@ def parser():
     for setting in [setting for kind in config.OPTIONS for setting in dataclasses.fields(kind)]:
         add_option(command, setting)
     command.set_defaults(run=serve)
-    command = new_parser(commands.add_parser, 'check', help='find out what is wrong with Swift, or the settings for it',
-                         description=CHECK, epilog=environment())
+    command = new_parser(
+        commands.add_parser,
+        'check',
+        help='find out what is wrong with Swift, or the settings for it',
+        description=CHECK,
+        epilog=environment(),
+    )
     command.add_argument('--json', action='store_true', help='say it in JSON, a line for each step')
     command.set_defaults(run=run_check)
     command = new_parser(commands.add_parser, 'htpasswd', help='make the line of a user for the file of passwords', description=HTPASSWD)
     command.add_argument('name', metavar='NAME', help='of the user')
-    command.add_argument('--cost', type=int, default=htpasswd.COST, help='the work that a guess takes is doubled by each step (default '
-                         f'{htpasswd.COST}); 5 for a file that nginx reads, which hashes the password at each request')
+    command.add_argument(
+        '--cost',
+        type=int,
+        default=htpasswd.COST,
+        help='the work that a guess takes is doubled by each step (default '
+        f'{htpasswd.COST}); 5 for a file that nginx reads, which hashes the password at each request',
+    )
     command.set_defaults(run=add_user)
     return program
 
 
 def add_option(command, setting):
     default = f' (default {setting.default})' if setting.default else ''
-    kind = {'action': 'store_const', 'const': 'true'} if isinstance(setting.default, bool) else {
-        'metavar': setting.name.split('_')[-1].upper()}
-    command.add_argument(config.option_name(setting), **kind, help=f'{setting.metadata["meaning"]}; or '
-                                                                   f'{config.environment_name(setting)}{default}')
+    kind = (
+        {'action': 'store_const', 'const': 'true'}
+        if isinstance(setting.default, bool)
+        else {'metavar': setting.name.split('_')[-1].upper()}
+    )
+    command.add_argument(
+        config.option_name(setting), **kind, help=f'{setting.metadata["meaning"]}; or {config.environment_name(setting)}{default}'
+    )
 
 
 def new_parser(kind, *arguments, **more):
@@ -195,9 +215,14 @@ def environment():
         ('How to serve them', _lines(config.ServerSettings) + [('LOGLEVEL', f'one of {", ".join(LOG_LEVELS)}', 'INFO')]),
         ('Who may do what', _lines(config.Access)),
         ('What the registry accepts', _lines(config.Config)),
-        ('A configuration file of the v1 registry, instead of the first group', [
-            ('DOCKER_REGISTRY_CONFIG', 'its path; in it, _env:NAME:default stands for a variable', ''),
-            ('SETTINGS_FLAVOR', "its section to use, one with 'storage: swift'; without a file: ignored", 'swift')])]
+        (
+            'A configuration file of the v1 registry, instead of the first group',
+            [
+                ('DOCKER_REGISTRY_CONFIG', 'its path; in it, _env:NAME:default stands for a variable', ''),
+                ('SETTINGS_FLAVOR', "its section to use, one with 'storage: swift'; without a file: ignored", 'swift'),
+            ],
+        ),
+    ]
     return '\n\n'.join(f'{title} (environment):\n' + '\n'.join(map(_wrapped, lines)) for title, lines in groups)
 
 
@@ -208,8 +233,10 @@ def _swift_line(setting):
 
 
 def _lines(kind):
-    return [(_with_file(config.environment_name(setting), setting.metadata['secret']), setting.metadata['meaning'],
-             setting.default or '') for setting in dataclasses.fields(kind)]
+    return [
+        (_with_file(config.environment_name(setting), setting.metadata['secret']), setting.metadata['meaning'], setting.default or '')
+        for setting in dataclasses.fields(kind)
+    ]
 
 
 def _with_file(name, secret):

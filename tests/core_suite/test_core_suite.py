@@ -12,9 +12,9 @@ from docker_registry import testing
 from docker_registry.core import driver
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-import fake_swift  # noqa: E402
-import swift_process  # noqa: E402
-from conftest import LIVE, NO_LIVE, SWIFTS, clean_up, settings_for  # noqa: E402
+import fake_swift
+import swift_process
+from conftest import LIVE, NO_LIVE, SWIFTS, clean_up, settings_for
 
 PLACE = 'core-suite-%s' % uuid.uuid4().hex[:12]
 

@@ -14,11 +14,10 @@ import warnings
 import pytest
 import requests
 
+import fake_swift
 from docker_registry.core import exceptions
-
 from docker_registry.drivers import swift as driver_module
 from docker_registry.drivers.swift import Storage
-import fake_swift
 from fake_swift import on, status
 
 with warnings.catch_warnings():

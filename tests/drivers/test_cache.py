@@ -13,7 +13,6 @@ import time
 import pytest
 
 from docker_registry.core import exceptions
-
 from docker_registry.drivers import swift as driver_module
 from fake_swift import on, status
 
@@ -75,7 +74,7 @@ def redis_server(missing_server):
 @pytest.fixture(scope='module')
 def missing_server():
     """conftest's `missing`, which is no fixture."""
-    return next(getattr(module, 'missing') for module in list(sys.modules.values())
+    return next(module.missing for module in list(sys.modules.values())
                 if str(getattr(module, '__file__', '')).endswith(os.path.join('tests', 'conftest.py')) and hasattr(module, 'missing'))
 
 

@@ -10,10 +10,9 @@ import time
 
 import pytest
 
-from docker_registry.core import exceptions
-
-from docker_registry.drivers import swift as driver_module
 import fake_swift
+from docker_registry.core import exceptions
+from docker_registry.drivers import swift as driver_module
 from fake_swift import on
 
 SEGMENT = 1024 * 1024

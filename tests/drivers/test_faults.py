@@ -14,10 +14,9 @@ import traceback
 
 import pytest
 
-from docker_registry.core import exceptions
-
-from docker_registry.drivers import swift as driver_module
 import fake_swift
+from docker_registry.core import exceptions
+from docker_registry.drivers import swift as driver_module
 from fake_swift import on, status
 
 SEGMENT = 1024 * 1024

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from docker_registry.drivers import swift as driver_module
 import fake_swift
+from docker_registry.drivers import swift as driver_module
 from fake_swift import on, status
 
 MiB = 1024 * 1024

@@ -10,7 +10,7 @@ from docker_registry.core import exceptions
 from docker_registry.drivers.swift import SETTINGS, Settings, Storage
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'tools'))
-import settings_table  # noqa: E402
+import settings_table
 
 V1 = {'swift_authurl': 'https://swift.example.com/auth/v1.0', 'swift_user': 'account:user', 'swift_password': 'secret',
       'swift_container': 'registry'}

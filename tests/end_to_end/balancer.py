@@ -1,4 +1,5 @@
 """A plain TCP balancer: each connection goes to the next server, whoever it comes from."""
+
 import itertools
 import socket
 import threading

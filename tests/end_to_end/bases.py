@@ -3,6 +3,7 @@
 They know what this machine knows of package indexes, proxies and certificates: what is built on them installs from where
 this machine does.
 """
+
 import glob
 import hashlib
 import json
@@ -21,12 +22,15 @@ SUITE = 'bookworm'
 PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 # mmdebstrap and not debootstrap, for it is four times as fast.
-RECIPE = ['--variant=minbase', '--include=python3,ca-certificates',
-          *['--dpkgopt=path-exclude=/usr/share/%s/*' % name for name in ('doc', 'locale', 'man')], SUITE]
+RECIPE = [
+    '--variant=minbase',
+    '--include=python3,ca-certificates',
+    *['--dpkgopt=path-exclude=/usr/share/%s/*' % name for name in ('doc', 'locale', 'man')],
+    SUITE,
+]
 
 #: Folders and files of this machine that are the same in a base.
-SETTINGS = ['/etc/pip.conf', '/etc/xdg/pip', '~/.config/pip', '~/.pip', '~/.config/uv', '/etc/uv',
-            '/etc/ssl/certs/ca-certificates.crt']
+SETTINGS = ['/etc/pip.conf', '/etc/xdg/pip', '~/.config/pip', '~/.pip', '~/.config/uv', '/etc/uv', '/etc/ssl/certs/ca-certificates.crt']
 VARIABLES = re.compile('(PIP|UV|SSL)_.*|REQUESTS_CA_BUNDLE|(https?|no|all)_proxy', re.IGNORECASE)
 
 
@@ -40,8 +44,12 @@ def make_python(docker, folder):
     for path in SETTINGS:
         copy_to(os.path.join(folder, 'settings'), path)
     variables = {name: value for name, value in os.environ.items() if VARIABLES.fullmatch(name)}
-    return build(docker, folder, 'python-slim', ['FROM scratch', 'ADD debian.tar /', 'COPY settings /', *environment(
-        dict(variables, PATH=PATH)), 'CMD ["python3"]'])
+    return build(
+        docker,
+        folder,
+        'python-slim',
+        ['FROM scratch', 'ADD debian.tar /', 'COPY settings /', *environment(dict(variables, PATH=PATH)), 'CMD ["python3"]'],
+    )
 
 
 def make_v1(docker, base, sdist, folder):
@@ -52,12 +60,29 @@ def make_v1(docker, base, sdist, folder):
         python = re.search('^base-prefix = (.*)$', file.read(), re.MULTILINE)[1]
     for name, path in (('python', python), ('registry', V1_RELEASE)):
         shutil.copytree(path, os.path.join(folder, name), symlinks=True, ignore=shutil.ignore_patterns('test', '*.pyc', '*.a'))
-    return build(docker, folder, 'registry-v1', [
-        'FROM ' + base, 'COPY python %s' % python, 'COPY registry %s' % V1_RELEASE, 'COPY sdist /sdist', *environment({
-            'PATH': '%s/bin:%s' % (V1_RELEASE, PATH), 'PIP_FIND_LINKS': '/sdist', 'SETTINGS_FLAVOR': 'dev',
-            'DOCKER_REGISTRY_CONFIG': os.path.join(V1_RELEASE, 'lib/python2.7/site-packages/config/config_sample.yml')}),
-        # The tests of the v1 registry have left theirs.
-        'RUN pip uninstall --yes docker-registry-driver-swift python-swiftclient', 'EXPOSE 5000', 'CMD ["docker-registry"]'])
+    return build(
+        docker,
+        folder,
+        'registry-v1',
+        [
+            'FROM ' + base,
+            'COPY python %s' % python,
+            'COPY registry %s' % V1_RELEASE,
+            'COPY sdist /sdist',
+            *environment(
+                {
+                    'PATH': '%s/bin:%s' % (V1_RELEASE, PATH),
+                    'PIP_FIND_LINKS': '/sdist',
+                    'SETTINGS_FLAVOR': 'dev',
+                    'DOCKER_REGISTRY_CONFIG': os.path.join(V1_RELEASE, 'lib/python2.7/site-packages/config/config_sample.yml'),
+                }
+            ),
+            # The tests of the v1 registry have left theirs.
+            'RUN pip uninstall --yes docker-registry-driver-swift python-swiftclient',
+            'EXPOSE 5000',
+            'CMD ["docker-registry"]',
+        ],
+    )
 
 
 def build(docker, folder, name, lines):

@@ -1,4 +1,5 @@
 """Certificates of a CA of our own."""
+
 import collections
 import os
 import subprocess
@@ -14,10 +15,25 @@ def make(folder, name):
     ca_key = os.path.join(folder, 'ca.key')
     new = ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
     run(*new, '-subj', '/CN=CA of the tests', '-keyout', ca_key, '-out', files.ca)
-    run(*new, '-subj', '/CN=' + name, '-CA', files.ca, '-CAkey', ca_key, '-addext', 'basicConstraints=critical,CA:FALSE',
-        '-addext', 'subjectAltName=DNS:%s,DNS:localhost,IP:127.0.0.1,IP:::1' % name, '-keyout', files.key, '-out', files.certificate)
+    run(
+        *new,
+        '-subj',
+        '/CN=' + name,
+        '-CA',
+        files.ca,
+        '-CAkey',
+        ca_key,
+        '-addext',
+        'basicConstraints=critical,CA:FALSE',
+        '-addext',
+        'subjectAltName=DNS:%s,DNS:localhost,IP:127.0.0.1,IP:::1' % name,
+        '-keyout',
+        files.key,
+        '-out',
+        files.certificate,
+    )
     return files
 
 
 def run(*command):
-    subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    subprocess.run(command, check=True, capture_output=True)

@@ -1,4 +1,5 @@
 """The clients of a registry: skopeo, podman and plain HTTP. The docker engine is a server, too: see `servers`."""
+
 import base64
 import os
 import subprocess
@@ -19,8 +20,13 @@ class Skopeo:
     """skopeo with a memory of its own: where it has seen a blob before changes what it asks a registry for."""
 
     def __init__(self, folder):
-        self._environment = {'PATH': '/usr/bin:/bin', 'HOME': folder, 'TMPDIR': folder, 'XDG_DATA_HOME': folder,
-                             '_CONTAINERS_ROOTLESS_UID': '1000'}  # root's memory is one for all, in /var/lib
+        self._environment = {
+            'PATH': '/usr/bin:/bin',
+            'HOME': folder,
+            'TMPDIR': folder,
+            'XDG_DATA_HOME': folder,
+            '_CONTAINERS_ROOTLESS_UID': '1000',
+        }  # root's memory is one for all, in /var/lib
 
     def push(self, image, server, name, *options):
         """:param server: has an `address`; :param name: repository:tag"""
@@ -43,10 +49,23 @@ class Podman:
 
     def __call__(self, *words):
         """What a podman command prints."""
-        places = [word for option in ('root', 'runroot', 'tmpdir') for word in
-                  ('--' + option, os.path.join(self._folder, option))]
-        return run(['podman', '--storage-driver', 'vfs', '--cgroup-manager', 'cgroupfs', '--events-backend', 'none',
-                    '--runtime', 'runc', *places, *words], {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': self._folder})
+        places = [word for option in ('root', 'runroot', 'tmpdir') for word in ('--' + option, os.path.join(self._folder, option))]
+        return run(
+            [
+                'podman',
+                '--storage-driver',
+                'vfs',
+                '--cgroup-manager',
+                'cgroupfs',
+                '--events-backend',
+                'none',
+                '--runtime',
+                'runc',
+                *places,
+                *words,
+            ],
+            {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': self._folder},
+        )
 
 
 def forget(docker, reference):
@@ -56,8 +75,9 @@ def forget(docker, reference):
 
 def run(words, environment):
     """What a command prints."""
-    done = subprocess.run([program(words[0])] + words[1:], env=environment, stdin=subprocess.DEVNULL, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=15 * PATIENCE)
+    done = subprocess.run(
+        [program(words[0])] + words[1:], env=environment, stdin=subprocess.DEVNULL, text=True, capture_output=True, timeout=15 * PATIENCE
+    )
     if done.returncode:
         raise CommandFailed('%s: %s' % (' '.join(words), done.stderr))
     return done.stdout
@@ -78,14 +98,12 @@ def _json(server, path):
 
 
 def get_blob(server, repository, digest, bytes_range=None):
-    return requests.get('%s/v2/%s/blobs/%s' % (server.url, repository, digest), timeout=PATIENCE,
-                        headers={'Range': bytes_range})
+    return requests.get('%s/v2/%s/blobs/%s' % (server.url, repository, digest), timeout=PATIENCE, headers={'Range': bytes_range})
 
 
 def get_manifest(server, repository, reference):
     accepted = 'application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json'
-    return requests.get('%s/v2/%s/manifests/%s' % (server.url, repository, reference), timeout=PATIENCE,
-                        headers={'Accept': accepted})
+    return requests.get('%s/v2/%s/manifests/%s' % (server.url, repository, reference), timeout=PATIENCE, headers={'Accept': accepted})
 
 
 def delete(server, path):

@@ -3,6 +3,7 @@
 A `place` is a container of one test, and the servers that the test starts on it. Needs Debian's docker.io, skopeo, podman,
 docker-registry, busybox-static and mmdebstrap, `registry-swift` in this virtualenv, and a SWIFT_PYTHON; runs as root.
 """
+
 import os
 import shutil
 import subprocess
@@ -22,7 +23,7 @@ import servers
 import swift_process
 
 sys.path.append(os.path.join(bases.CHECKOUT, 'tests', 'registry'))
-from release import source_distribution  # noqa: E402
+from release import source_distribution
 
 LOG_LINES = 40  # of each server, shown when a test fails
 
@@ -240,6 +241,7 @@ def trust(docker, tls):
         address = '%s:%d' % (servers.DockerEngine.NAME, server.port)
         folders.append(shutil.copytree(tls.folder, os.path.join(docker.certificates, address)))
         return address
+
     yield trust
     for folder in folders:
         shutil.rmtree(folder)
@@ -264,6 +266,7 @@ def login(docker):
         addresses.append(address)
         name, _, password = credentials.partition(':')
         return docker.run('login', '--username', name, '--password-stdin', address, stdin=password)
+
     yield login
     for address in addresses:
         docker.run('logout', address)
@@ -272,9 +275,11 @@ def login(docker):
 @pytest.fixture
 def tagged(docker, hello):
     """Gives the image of the test a name at an address."""
+
     def tag(address, name='team/hello'):
         docker('tag', hello[0], '%s/%s' % (address, name))
         return '%s/%s' % (address, name)
+
     return tag
 
 

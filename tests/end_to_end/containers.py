@@ -1,4 +1,5 @@
 """Registries in containers of a docker engine, as `docker run` starts them; the other servers are in `servers`."""
+
 import urllib.request
 import uuid
 
@@ -9,8 +10,15 @@ STOP_SECONDS = 60
 
 def walkthrough(swift, container):
     """The variables that the walk-through gives to `docker run`."""
-    return {'SETTINGS_FLAVOR': 'swift', 'OS_AUTH_URL': swift.auth_url, 'OS_AUTH_VERSION': '1', 'OS_USERNAME': swift.user,
-            'OS_PASSWORD': swift.key, 'OS_CONTAINER': container, 'GUNICORN_WORKERS': '8'}
+    return {
+        'SETTINGS_FLAVOR': 'swift',
+        'OS_AUTH_URL': swift.auth_url,
+        'OS_AUTH_VERSION': '1',
+        'OS_USERNAME': swift.user,
+        'OS_PASSWORD': swift.key,
+        'OS_CONTAINER': container,
+        'GUNICORN_WORKERS': '8',
+    }
 
 
 def arguments(environment):

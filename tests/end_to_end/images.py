@@ -2,6 +2,7 @@
 
 https://github.com/containers/image/blob/main/docs/containers-transports.5.md
 """
+
 import collections
 import filecmp
 import gzip
@@ -11,14 +12,21 @@ import json
 import os
 import tarfile
 
-MiB = 1024 ** 2
+MiB = 1024**2
 
 MediaTypes = collections.namedtuple('MediaTypes', 'index manifest config layer')
-OCI = MediaTypes('application/vnd.oci.image.index.v1+json', 'application/vnd.oci.image.manifest.v1+json',
-                 'application/vnd.oci.image.config.v1+json', 'application/vnd.oci.image.layer.v1.tar+gzip')
+OCI = MediaTypes(
+    'application/vnd.oci.image.index.v1+json',
+    'application/vnd.oci.image.manifest.v1+json',
+    'application/vnd.oci.image.config.v1+json',
+    'application/vnd.oci.image.layer.v1.tar+gzip',
+)
 DOCKER = MediaTypes(
-    'application/vnd.docker.distribution.manifest.list.v2+json', 'application/vnd.docker.distribution.manifest.v2+json',
-    'application/vnd.docker.container.image.v1+json', 'application/vnd.docker.image.rootfs.diff.tar.gzip')
+    'application/vnd.docker.distribution.manifest.list.v2+json',
+    'application/vnd.docker.distribution.manifest.v2+json',
+    'application/vnd.docker.container.image.v1+json',
+    'application/vnd.docker.image.rootfs.diff.tar.gzip',
+)
 
 #: folder: of the files; digest: of the manifest or index; blobs: digests, those of an image's layers before its config's;
 #: platforms: {architecture: digest of its manifest}
@@ -55,10 +63,21 @@ def make_index(folder, images, types=OCI):
         manifest = os.path.join(image.folder, 'manifest.json')
         os.link(manifest, os.path.join(folder, image.digest[7:] + '.manifest.json'))
         platforms.update(image.platforms)
-        manifests += [{'mediaType': types.manifest, 'digest': digest, 'size': os.path.getsize(manifest),
-                       'platform': {'architecture': name, 'os': 'linux'}} for name, digest in image.platforms.items()]
-    return _finished(folder, [digest for image in images for digest in image.blobs], {
-        'schemaVersion': 2, 'mediaType': types.index, 'manifests': manifests}, platforms)
+        manifests += [
+            {
+                'mediaType': types.manifest,
+                'digest': digest,
+                'size': os.path.getsize(manifest),
+                'platform': {'architecture': name, 'os': 'linux'},
+            }
+            for name, digest in image.platforms.items()
+        ]
+    return _finished(
+        folder,
+        [digest for image in images for digest in image.blobs],
+        {'schemaVersion': 2, 'mediaType': types.index, 'manifests': manifests},
+        platforms,
+    )
 
 
 def make_multi_arch(folder, layer_sizes=(MiB,), types=OCI):
@@ -82,8 +101,9 @@ def _finished(folder, blobs, manifest, platforms):
 
 
 def _config(folder, architecture, diffs, types):
-    content = json.dumps({'architecture': architecture, 'os': 'linux', 'config': {},
-                          'rootfs': {'type': 'layers', 'diff_ids': diffs}}).encode()
+    content = json.dumps(
+        {'architecture': architecture, 'os': 'linux', 'config': {}, 'rootfs': {'type': 'layers', 'diff_ids': diffs}}
+    ).encode()
     _write(folder, digest_of(content)[7:], content)
     return {'mediaType': types.config, 'digest': digest_of(content), 'size': len(content)}
 

@@ -1,4 +1,5 @@
 """nginx in front of registries, with the configuration that we give to operators."""
+
 import os
 import shutil
 
@@ -8,11 +9,11 @@ CONFIGURATION = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.
 NOBODY = 65534  # the user, and the group, that it runs as
 
 # As in a container: files of an operator in /etc and none else, a /tmp to write to, all the rest read-only.
-NAMESPACE = '''
+NAMESPACE = f"""
 mount --bind "$0/etc" /etc && mount --bind "$0/tmp" /tmp && mount -o remount,bind,ro /etc && mount -o remount,bind,ro /
-chown {nobody} /dev/stdout
-exec setpriv --pdeathsig TERM --reuid {nobody} --regid {nobody} --clear-groups "$@"
-'''.format(nobody=NOBODY)
+chown {NOBODY} /dev/stdout
+exec setpriv --pdeathsig TERM --reuid {NOBODY} --regid {NOBODY} --clear-groups "$@"
+"""
 
 
 class Nginx(Server):
@@ -30,13 +31,23 @@ class Nginx(Server):
         port, root = free_port(), os.path.join(folder, 'nginx')
         first, second = [getattr(registry, 'port', registry) for registry in registries]
         with open(CONFIGURATION) as file:
-            configuration = rendered(file.read(), {
-                'listen 8443 ssl;': 'listen 127.0.0.1:%d ssl; listen [::1]:%d ssl;' % (port, port),
-                'server registry-1:5000 ': 'server 127.0.0.1:%d ' % first, 'server registry-2:5000 ': 'server 127.0.0.1:%d ' % second,
-                **{line + ';': '' for line in without}})
+            configuration = rendered(
+                file.read(),
+                {
+                    'listen 8443 ssl;': 'listen 127.0.0.1:%d ssl; listen [::1]:%d ssl;' % (port, port),
+                    'server registry-1:5000 ': 'server 127.0.0.1:%d ' % first,
+                    'server registry-2:5000 ': 'server 127.0.0.1:%d ' % second,
+                    **{line + ';': '' for line in without},
+                },
+            )
         furnish(root, configuration, {'certificate.pem': tls.certificate, 'key.pem': tls.key, 'htpasswd': users})
-        super().__init__(['unshare', '--mount', 'sh', '-ec', NAMESPACE, root, program('nginx'), '-c', '/etc/registry-nginx.conf',
-                          '-g', 'daemon off;'], folder, {}, port, tls=True)
+        super().__init__(
+            ['unshare', '--mount', 'sh', '-ec', NAMESPACE, root, program('nginx'), '-c', '/etc/registry-nginx.conf', '-g', 'daemon off;'],
+            folder,
+            {},
+            port,
+            tls=True,
+        )
 
     def written(self):
         """Bytes that its workers wrote to disk since they started, the log above all; those in files that are gone included."""

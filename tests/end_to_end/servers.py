@@ -1,4 +1,5 @@
 """The servers that end-to-end tests start, each a process on a port of 127.0.0.1 that ends with the test."""
+
 import os
 import shutil
 import signal
@@ -87,8 +88,9 @@ class Server:
         environment = dict({name: os.environ[name] for name in CLEAN if name in os.environ}, **environment)
         with open(self.log_path, 'ab') as log:
             # setpriv: not even tests that are killed leave a server behind.
-            self.process = subprocess.Popen(['setpriv', '--pdeathsig', 'TERM'] + command, env=environment, cwd=folder,
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                ['setpriv', '--pdeathsig', 'TERM'] + command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
 
     @property
     def workers(self):
@@ -139,10 +141,23 @@ class Registry(Server):
 
     def __init__(self, folder, swift, container, workers=2, port=None, host='127.0.0.1', **variables):
         port, self._worker_count = port or free_port(), workers
-        super().__init__([program('registry-swift'), 'serve', '--host', host, '--port', str(port)], folder, {
-            'OS_AUTH_URL': swift.auth_url, 'OS_AUTH_VERSION': '1', 'OS_USERNAME': swift.user, 'OS_PASSWORD': swift.key,
-            'OS_CONTAINER': container, 'GUNICORN_WORKERS': str(workers), 'TMPDIR': folder, **variables}, port, host,
-                         'REGISTRY_TLS_CERTIFICATE' in variables)
+        super().__init__(
+            [program('registry-swift'), 'serve', '--host', host, '--port', str(port)],
+            folder,
+            {
+                'OS_AUTH_URL': swift.auth_url,
+                'OS_AUTH_VERSION': '1',
+                'OS_USERNAME': swift.user,
+                'OS_PASSWORD': swift.key,
+                'OS_CONTAINER': container,
+                'GUNICORN_WORKERS': str(workers),
+                'TMPDIR': folder,
+                **variables,
+            },
+            port,
+            host,
+            'REGISTRY_TLS_CERTIFICATE' in variables,
+        )
 
     def _is_ready(self):
         return super()._is_ready() and len(self.workers) == self._worker_count
@@ -156,7 +171,7 @@ class Registry(Server):
 class Distribution(Server):
     """CNCF distribution 2.8, as Debian's docker-registry, with its own Swift driver."""
 
-    CONFIGURATION = '''
+    CONFIGURATION = """
 version: 0.1
 log: {{level: info}}
 http: {{addr: "{address}", secret: of the tests}}
@@ -164,21 +179,30 @@ storage:
   delete: {{enabled: true}}
   redirect: {{disable: true}}
   swift: {{authurl: "{auth_url}", authversion: 1, username: "{user}", password: "{key}", container: "{container}"}}
-'''
+"""
 
     def __init__(self, folder, swift, container):
         port = free_port()
         self._environment = {'HOME': folder}
         self._configuration = os.path.join(folder, 'distribution-%d.yml' % port)
         with open(self._configuration, 'w') as file:
-            file.write(self.CONFIGURATION.format(
-                address='127.0.0.1:%d' % port, auth_url=swift.auth_url, user=swift.user, key=swift.key, container=container))
+            file.write(
+                self.CONFIGURATION.format(
+                    address='127.0.0.1:%d' % port, auth_url=swift.auth_url, user=swift.user, key=swift.key, container=container
+                )
+            )
         super().__init__([program('docker-registry'), 'serve', self._configuration], folder, self._environment, port)
 
     def collect(self):
         """What a dry run of its garbage collector says."""
-        return subprocess.run([program('docker-registry'), 'garbage-collect', '--dry-run', self._configuration], check=True,
-                              env=self._environment, stdout=subprocess.PIPE, timeout=PATIENCE, text=True).stdout
+        return subprocess.run(
+            [program('docker-registry'), 'garbage-collect', '--dry-run', self._configuration],
+            check=True,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            timeout=PATIENCE,
+            text=True,
+        ).stdout
 
 
 class DockerEngine:
@@ -203,12 +227,34 @@ class DockerEngine:
             file.write('%s %s\n' % (self.ADDRESS, self.NAME))
         self.host = 'unix://' + self._path('docker.sock')
         self._process = subprocess.Popen(
-            ['setpriv', '--pdeathsig', 'TERM', 'unshare', '--mount', 'sh', '-c', self.NAMESPACE, self._folder,
-             program('dockerd'), '--iptables=false', '--ip6tables=false', '--bridge=none',
-             '--data-root', self._path('data'), '--exec-root', self._path('exec'), '-H', self.host,
-             '--pidfile', self._path('pid')],
-            env={'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': self._folder}, stdin=subprocess.DEVNULL,
-            stdout=self._log, stderr=self._log)
+            [
+                'setpriv',
+                '--pdeathsig',
+                'TERM',
+                'unshare',
+                '--mount',
+                'sh',
+                '-c',
+                self.NAMESPACE,
+                self._folder,
+                program('dockerd'),
+                '--iptables=false',
+                '--ip6tables=false',
+                '--bridge=none',
+                '--data-root',
+                self._path('data'),
+                '--exec-root',
+                self._path('exec'),
+                '-H',
+                self.host,
+                '--pidfile',
+                self._path('pid'),
+            ],
+            env={'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': self._folder},
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+        )
 
     def wait(self):
         try:
@@ -239,8 +285,8 @@ class DockerEngine:
     def run(self, *words, stdin=''):
         """The `subprocess.CompletedProcess` of a docker command, also if it failed."""
         return subprocess.run(
-            [program('docker')] + list(words), input=stdin, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, timeout=5 * PATIENCE, env=self.environment)
+            [program('docker')] + list(words), input=stdin, capture_output=True, text=True, timeout=5 * PATIENCE, env=self.environment
+        )
 
     def stop(self):
         self._process.terminate()

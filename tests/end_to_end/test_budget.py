@@ -1,4 +1,5 @@
 """How many requests Swift is asked by what clients do most, with two workers: in a cloud each takes 10 to 50 ms."""
+
 import pytest
 
 FIRST_PUSH, PULL, SAME_PUSH = 14, 7, 10
@@ -7,15 +8,17 @@ FIRST_PUSH, PULL, SAME_PUSH = 14, 7, 10
 @pytest.fixture
 def spent(place):
     """The requests that a call leads to, those left out with which each worker begins, once in its life."""
+
     def count(call, *arguments):
         place.swift.mark()
         call(*arguments)
-        return ['%s %s %s' % (request.method, request.path, request.status) for request in place.swift.requests()
-                if not is_beginning(request)]
+        return [
+            '%s %s %s' % (request.method, request.path, request.status) for request in place.swift.requests() if not is_beginning(request)
+        ]
 
     def is_beginning(request):
-        return request.path.startswith('/auth/') or (request.method, request.path) == (
-            'HEAD', '/v1/AUTH_test/' + place.container)
+        return request.path.startswith('/auth/') or (request.method, request.path) == ('HEAD', '/v1/AUTH_test/' + place.container)
+
     return count
 
 

@@ -1,4 +1,5 @@
 """Many clients push one tag at the same time: the last writer wins, and whoever pulls gets one of the images, whole."""
+
 import collections
 import concurrent.futures
 import threading

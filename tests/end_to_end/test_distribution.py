@@ -1,4 +1,5 @@
 """One container, CNCF distribution 2.8 and us: each serves, byte for byte, what the other has written."""
+
 import pytest
 
 import clients
@@ -22,8 +23,10 @@ def ours(place):
 @pytest.fixture
 def same(skopeo, new_folder):
     """Whether a server gives an image as it was pushed."""
+
     def same(image, server, name):
         return images.differences(image.folder, skopeo.pull(server, name, new_folder(), '--all')) == []
+
     return same
 
 
@@ -46,7 +49,7 @@ class TestWhatTheyWrote:
             content = file.read()
         for first, last in ((0, 9), (20 * MiB - 5, 20 * MiB + 4), (len(content) - 10, len(content) - 1)):
             answer = clients.get_blob(ours, 'a', image.blobs[0], 'bytes=%d-%d' % (first, last))
-            assert (answer.status_code, answer.content) == (206, content[first:last + 1])
+            assert (answer.status_code, answer.content) == (206, content[first : last + 1])
 
     def test_tags_and_repositories_are_listed(self, theirs, ours, skopeo, new_image):
         image = new_image()

@@ -1,4 +1,5 @@
 """A docker engine and podman."""
+
 import pytest
 
 ULIMITS = ('--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=4096:4096')  # those podman wants take more than root may have
@@ -7,6 +8,7 @@ ULIMITS = ('--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=4096:4096')  # tho
 @pytest.fixture
 def pushed(docker, hello):
     """Pushes the image to a server and forgets it; the reference there."""
+
     def push(server, tag='latest'):
         reference = '%s/team/hello:%s' % (server.address, tag)
         docker('tag', hello[0], reference)
@@ -14,17 +16,20 @@ def pushed(docker, hello):
         docker('image', 'rm', '--force', docker('image', 'ls', '--quiet', '--no-trunc', reference).strip())
         assert docker.run('image', 'inspect', hello[0]).returncode != 0
         return reference
+
     return push
 
 
 @pytest.fixture
 def pulled(docker):
     """Pulls an image, runs it and removes it; what it prints."""
+
     def pull(reference):
         docker('pull', reference)
         printed = docker('run', '--rm', '--network', 'none', reference)
         docker('image', 'rm', '--force', reference)
         return printed.strip()
+
     return pull
 
 

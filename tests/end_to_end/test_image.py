@@ -1,4 +1,5 @@
 """The image that `make image` makes, run by a real docker engine as the walk-through runs it."""
+
 import json
 import os
 import re
@@ -6,14 +7,14 @@ import socket
 import threading
 import time
 
+import pytest
+import requests
+
 import bases
 import clients
 import containers
 import images
-import pytest
-import requests
 import servers
-
 from docker_registry.drivers.swift import __version__
 
 ADDED = 13 * images.MiB  # bytes, at most, that the image adds to its base
@@ -26,8 +27,13 @@ def inspect(docker, image):
 def push_blob(server, repository='team/image'):
     """(digest, bytes) of a new one."""
     blob = os.urandom(1000)
-    answer = requests.post('%s/v2/%s/blobs/uploads/' % (server.url, repository), timeout=servers.PATIENCE, data=blob,
-                           params={'digest': images.digest_of(blob)}, headers={'Content-Type': 'application/octet-stream'})
+    answer = requests.post(
+        '%s/v2/%s/blobs/uploads/' % (server.url, repository),
+        timeout=servers.PATIENCE,
+        data=blob,
+        params={'digest': images.digest_of(blob)},
+        headers={'Content-Type': 'application/octet-stream'},
+    )
     assert answer.status_code == 201, answer.text
     return images.digest_of(blob), blob
 
@@ -50,11 +56,17 @@ def test_only_what_the_image_is_made_of_goes_to_the_builder(docker, folder):
     docker('cp', container + ':/context', folder)
     docker('rm', container)
 
-    sent = [os.path.relpath(os.path.join(place, name), os.path.join(folder, 'context'))
-            for place, _, names in os.walk(os.path.join(folder, 'context')) for name in names]
+    sent = [
+        os.path.relpath(os.path.join(place, name), os.path.join(folder, 'context'))
+        for place, _, names in os.walk(os.path.join(folder, 'context'))
+        for name in names
+    ]
     assert {'setup.py', 'README.rst', 'LICENSE', 'deploy/excluded.txt', 'docker_registry/drivers/swift.py'} <= set(sent)
-    assert not [path for path in sent if not re.fullmatch(
-        r'setup\.py|README\.rst|LICENSE|deploy/excluded\.txt|docker_registry/(drivers|v2)/\w+\.py', path)]
+    assert not [
+        path
+        for path in sent
+        if not re.fullmatch(r'setup\.py|README\.rst|LICENSE|deploy/excluded\.txt|docker_registry/(drivers|v2)/\w+\.py', path)
+    ]
 
 
 def test_it_adds_one_layer_to_its_base(docker, base, image):
@@ -115,12 +127,22 @@ def status_of(pid):
 def test_it_takes_the_password_from_a_file(run, folder, swift):
     secret = write(folder, 'password', swift.key + '\n')
 
-    push_blob(run('--volume', secret + ':/run/secrets/password:ro', OS_PASSWORD=None, OS_PASSWORD_FILE='/run/secrets/password',
-                  GUNICORN_WORKERS='1').wait())
+    push_blob(
+        run(
+            '--volume',
+            secret + ':/run/secrets/password:ro',
+            OS_PASSWORD=None,
+            OS_PASSWORD_FILE='/run/secrets/password',
+            GUNICORN_WORKERS='1',
+        ).wait()
+    )
 
 
 def test_it_takes_a_configuration_of_the_v1_registry(run, place, folder):
-    config = write(folder, 'config.yml', '''
+    config = write(
+        folder,
+        'config.yml',
+        """
 common: &common
     loglevel: info
 prod:
@@ -131,9 +153,15 @@ prod:
     swift_container: _env:OS_CONTAINER
     swift_user: _env:OS_USERNAME
     swift_password: _env:OS_PASSWORD
-''')
-    registry = run('--volume', config + ':/etc/registry.yml:ro', DOCKER_REGISTRY_CONFIG='/etc/registry.yml', SETTINGS_FLAVOR='prod',
-                   GUNICORN_WORKERS='1').wait()
+""",
+    )
+    registry = run(
+        '--volume',
+        config + ':/etc/registry.yml:ro',
+        DOCKER_REGISTRY_CONFIG='/etc/registry.yml',
+        SETTINGS_FLAVOR='prod',
+        GUNICORN_WORKERS='1',
+    ).wait()
     digest, _ = push_blob(registry)
 
     assert has_blob(run(STORAGE_PATH='registry', GUNICORN_WORKERS='1').wait(), digest)
@@ -149,11 +177,20 @@ def write(folder, name, content):
     return path
 
 
-@pytest.mark.parametrize('who', [
-    {'OS_USERNAME': 'user', 'OS_PASSWORD': 'key', 'OS_PROJECT_NAME': 'project', 'OS_USER_DOMAIN_NAME': 'user_domain',
-     'OS_PROJECT_DOMAIN_NAME': 'project_domain'},
-    {'OS_APPLICATION_CREDENTIAL_ID': 'application_credential_id',
-     'OS_APPLICATION_CREDENTIAL_SECRET': 'application_credential_secret'}], ids=['password', 'application credential'])
+@pytest.mark.parametrize(
+    'who',
+    [
+        {
+            'OS_USERNAME': 'user',
+            'OS_PASSWORD': 'key',
+            'OS_PROJECT_NAME': 'project',
+            'OS_USER_DOMAIN_NAME': 'user_domain',
+            'OS_PROJECT_DOMAIN_NAME': 'project_domain',
+        },
+        {'OS_APPLICATION_CREDENTIAL_ID': 'application_credential_id', 'OS_APPLICATION_CREDENTIAL_SECRET': 'application_credential_secret'},
+    ],
+    ids=['password', 'application credential'],
+)
 def test_it_logs_in_to_keystone(docker, image, cloud, who):
     variables = {name: getattr(cloud, fact) for name, fact in who.items()}
     variables.update(OS_AUTH_URL=cloud.auth_url, OS_AUTH_VERSION='3', OS_REGION_NAME=cloud.region, OS_CONTAINER='image')
@@ -163,10 +200,11 @@ def test_it_logs_in_to_keystone(docker, image, cloud, who):
 
 
 def test_it_becomes_healthy_and_no_longer_is_when_it_hangs(run):
-    registry = run('--health-interval', '1s', '--health-timeout', '2s', '--health-retries', '1', '--health-start-period', '0s',
-                   GUNICORN_WORKERS='1').wait()
+    registry = run(
+        '--health-interval', '1s', '--health-timeout', '2s', '--health-retries', '1', '--health-start-period', '0s', GUNICORN_WORKERS='1'
+    ).wait()
     servers.wait_until(lambda: registry.inspect('State.Health.Status') == 'healthy', 'it is healthy')
-    worker, = registry.workers
+    (worker,) = registry.workers
     os.kill(worker, servers.signal.SIGSTOP)
     try:
         servers.wait_until(lambda: registry.inspect('State.Health.Status') == 'unhealthy', 'it is not healthy any more')
@@ -174,10 +212,17 @@ def test_it_becomes_healthy_and_no_longer_is_when_it_hangs(run):
         os.kill(worker, servers.signal.SIGCONT)
 
 
-@pytest.mark.parametrize('wrong, named', [
-    ({'OS_PASSWORD': None}, 'OS_PASSWORD'), ({'OS_PASSWORD': 'guessed'}, 'OS_PASSWORD'), ({'OS_AUTH_URL': None}, 'OS_AUTH_URL'),
-    ({'OS_AUTH_URL': 'http://127.0.0.1:1/auth/v1.0'}, 'OS_AUTH_URL'), ({'OS_PASSWORD': None, 'OS_PASSWORD_FILE': '/none'}, 'OS_PASSWORD_FILE'),
-    ({'GUNICORN_WORKERS': 'many'}, 'GUNICORN_WORKERS')])
+@pytest.mark.parametrize(
+    'wrong, named',
+    [
+        ({'OS_PASSWORD': None}, 'OS_PASSWORD'),
+        ({'OS_PASSWORD': 'guessed'}, 'OS_PASSWORD'),
+        ({'OS_AUTH_URL': None}, 'OS_AUTH_URL'),
+        ({'OS_AUTH_URL': 'http://127.0.0.1:1/auth/v1.0'}, 'OS_AUTH_URL'),
+        ({'OS_PASSWORD': None, 'OS_PASSWORD_FILE': '/none'}, 'OS_PASSWORD_FILE'),
+        ({'GUNICORN_WORKERS': 'many'}, 'GUNICORN_WORKERS'),
+    ],
+)
 def test_a_wrong_setting_ends_it_with_one_line(docker, image, swift, wrong, named):
     status, said, seconds = fails(docker, image, dict(containers.walkthrough(swift, 'none'), **wrong))
 
@@ -208,9 +253,12 @@ def fails(docker, image, variables):
 def test_docker_stop_lets_a_running_upload_finish(run, place):
     registry, blob = run(GUNICORN_WORKERS='2').wait(), os.urandom(images.MiB)
     with socket.create_connection(('127.0.0.1', registry.port), servers.PATIENCE) as client:
-        client.sendall(('POST /v2/team/image/blobs/uploads/?digest=%s HTTP/1.1\r\nHost: registry\r\nContent-Length: %d\r\n'
-                        'Content-Type: application/octet-stream\r\nExpect: 100-continue\r\n\r\n'
-                        % (images.digest_of(blob), len(blob))).encode())
+        client.sendall(
+            (
+                'POST /v2/team/image/blobs/uploads/?digest=%s HTTP/1.1\r\nHost: registry\r\nContent-Length: %d\r\n'
+                'Content-Type: application/octet-stream\r\nExpect: 100-continue\r\n\r\n' % (images.digest_of(blob), len(blob))
+            ).encode()
+        )
         assert client.recv(1000).startswith(b'HTTP/1.1 100 ')
         client.sendall(blob[:1000])
         stopping = threading.Thread(target=registry.stop)

@@ -1,4 +1,5 @@
 """Several instances that share nothing but the container, not even a secret, behind a balancer that knows no stickiness."""
+
 import pytest
 import requests
 
@@ -14,8 +15,10 @@ LAYERS = (10, MiB, 40 * MiB)  # in the upload's URL, in one part, and in several
 @pytest.fixture
 def balanced(place):
     """Makes a `Balancer` before three instances."""
+
     def make(**options):
         return Balancer([place.registry(workers=1).port for _ in range(INSTANCES)], **options)
+
     return make
 
 
@@ -43,7 +46,7 @@ def test_each_chunk_of_an_upload_may_go_to_another_instance(balanced, new_image)
     with balanced(per_request=True) as balancer:
         location = requests.post(balancer.url + '/v2/team/image/blobs/uploads/').headers['Location']
         for start in range(0, len(content), MiB):
-            answer = requests.patch(balancer.url + location, data=content[start:start + MiB])
+            answer = requests.patch(balancer.url + location, data=content[start : start + MiB])
             assert (answer.status_code, answer.headers['Range']) == (202, '0-%d' % (min(start + MiB, len(content)) - 1))
             location = answer.headers['Location']
         digest = images.digest_of(content)

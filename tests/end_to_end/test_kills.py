@@ -1,4 +1,5 @@
 """`kill -9` in the middle of a push: the client's next try succeeds, and nothing half-written is ever served."""
+
 import contextlib
 import threading
 
@@ -67,8 +68,13 @@ class Watcher:
 def segments(place):
     """How many parts of uploads Swift has been given since the beginning of the test."""
     place.swift.mark()
-    return lambda: len([request for request in place.swift.requests()
-                        if request.method == 'PUT' and '/_segments/' in request.path and request.status == 201])
+    return lambda: len(
+        [
+            request
+            for request in place.swift.requests()
+            if request.method == 'PUT' and '/_segments/' in request.path and request.status == 201
+        ]
+    )
 
 
 def push_through_a_kill(push, registry, balancer, segments):

@@ -1,4 +1,5 @@
 """A layer of any size passes through: neither in memory nor on disk is there ever much of it."""
+
 import pytest
 
 import images

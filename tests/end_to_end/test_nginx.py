@@ -1,4 +1,5 @@
 """nginx, which does TLS and asks for passwords, in front of two registries that do neither."""
+
 import concurrent.futures
 import hashlib
 import http.client
@@ -46,10 +47,12 @@ def trusted(docker, nginx, tls):
 @pytest.fixture
 def loaded(docker, skopeo, new_image, folder):
     """Gives docker an image of one layer; its name at an address."""
+
     def load(size, address):
         skopeo.copy('dir:' + new_image(size).folder, 'docker-archive:%s/archive:%s/team/large:latest' % (folder, address))
         docker('load', '--quiet', '--input', folder + '/archive')
         return address + '/team/large'
+
     return load
 
 
@@ -115,7 +118,9 @@ def test_health_needs_no_password_and_nothing_else_is_passed_on(nginx, session):
 
 
 def test_a_path_that_nginx_reads_as_that_of_health_does_not_get_past_it(nginx, registries, tls):
-    client = http.client.HTTPSConnection('127.0.0.1', nginx.port, timeout=servers.PATIENCE, context=ssl.create_default_context(cafile=tls.ca))
+    client = http.client.HTTPSConnection(
+        '127.0.0.1', nginx.port, timeout=servers.PATIENCE, context=ssl.create_default_context(cafile=tls.ca)
+    )
     client.request('GET', '/v2/team/image/manifests/..%2f..%2f../%2e%2e/healthz?secret')
     answer = client.getresponse()
     client.close()
@@ -128,8 +133,9 @@ def test_the_location_of_an_upload_leads_back_through_nginx(nginx, session):
     answer = session.post(nginx.url + '/v2/team/image/blobs/uploads/')
     assert requests.compat.urljoin(answer.url, answer.headers['Location']).startswith(nginx.url + '/v2/team/image/blobs/uploads/')
     content = b'x' * 1000
-    answer = session.put(requests.compat.urljoin(answer.url, answer.headers['Location']), data=content,
-                         params={'digest': images.digest_of(content)})
+    answer = session.put(
+        requests.compat.urljoin(answer.url, answer.headers['Location']), data=content, params={'digest': images.digest_of(content)}
+    )
 
     assert answer.status_code == 201
     assert session.get(requests.compat.urljoin(answer.url, answer.headers['Location'])).content == content
@@ -142,7 +148,9 @@ def test_a_large_upload_reaches_swift_while_the_client_still_sends(place, nginx,
     digest = hashlib.sha256(block * 200).hexdigest()
     location = session.post(nginx.url + '/v2/team/image/blobs/uploads/').headers['Location']
     place.swift.mark()
-    client = http.client.HTTPSConnection('127.0.0.1', nginx.port, timeout=servers.PATIENCE, context=ssl.create_default_context(cafile=tls.ca))
+    client = http.client.HTTPSConnection(
+        '127.0.0.1', nginx.port, timeout=servers.PATIENCE, context=ssl.create_default_context(cafile=tls.ca)
+    )
     client.putrequest('PATCH', location)
     for name, value in dict(BASIC, **{'Content-Length': str(size), 'Content-Type': 'application/octet-stream'}).items():
         client.putheader(name, value)
@@ -209,6 +217,7 @@ def test_a_request_is_repeated_at_the_other_registry_if_the_first_dies_over_it(n
 
     def post(_):
         return requests.post(nginx.url + '/v2/team/image/blobs/uploads/', verify=tls.ca, headers=BASIC, timeout=servers.PATIENCE)
+
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         answers = pool.map(post, range(4))
         servers.wait_until(lambda: servers.has_unread(dying.port), 'a request came to the registry that does nothing any more')
@@ -266,6 +275,7 @@ def test_tls_is_1_2_or_newer(nginx, tls):
         with socket.create_connection(('127.0.0.1', nginx.port), servers.PATIENCE) as connection:
             with context.wrap_socket(connection, server_hostname='127.0.0.1') as client:
                 return client.version()
+
     with pytest.raises((ssl.SSLError, ConnectionError)):
         spoken(ssl.TLSVersion.TLSv1_1)
     assert [spoken(ssl.TLSVersion.TLSv1_2), spoken(ssl.TLSVersion.TLSv1_3)] == ['TLSv1.2', 'TLSv1.3']
@@ -311,14 +321,22 @@ def test_nginx_sends_nobody_to_its_own_port(nginx, session):
     assert (answer.status_code, answer.headers['Location']) == (301, '/v2/')
 
 
-@pytest.mark.parametrize('source, scheme, challenge, address', [
-    ('127.0.0.1', 'https', 'Bearer realm="https://elsewhere/', '192.0.2.1'), ('127.0.0.2', '', 'Bearer realm="{url}/', '127.0.0.2'),
-    ('127.0.0.2', 'https', 'Basic ', '127.0.0.2')])  # nobody is sent to a URL without TLS who may have come with it
+@pytest.mark.parametrize(
+    'source, scheme, challenge, address',
+    [
+        ('127.0.0.1', 'https', 'Bearer realm="https://elsewhere/', '192.0.2.1'),
+        ('127.0.0.2', '', 'Bearer realm="{url}/', '127.0.0.2'),
+        ('127.0.0.2', 'https', 'Basic ', '127.0.0.2'),
+    ],
+)  # nobody is sent to a URL without TLS who may have come with it
 def test_a_registry_believes_nobody_but_whom_it_trusts(place, users, source, scheme, challenge, address):
     registry = place.registry(workers=1, REGISTRY_HTPASSWD=users, REGISTRY_ANONYMOUS_PULL='yes', REGISTRY_TRUSTED_PROXIES='127.0.0.1')
     client = http.client.HTTPConnection('127.0.0.1', registry.port, timeout=servers.PATIENCE, source_address=(source, 0))
-    client.request('GET', '/v2/', headers={'X-Forwarded-For': '192.0.2.1', 'X-Forwarded-Proto': scheme, 'X-Forwarded-Host': 'elsewhere',
-                                           'X-Request-Id': 'mine'})
+    client.request(
+        'GET',
+        '/v2/',
+        headers={'X-Forwarded-For': '192.0.2.1', 'X-Forwarded-Proto': scheme, 'X-Forwarded-Host': 'elsewhere', 'X-Request-Id': 'mine'},
+    )
     answer = client.getresponse()
     client.close()
 

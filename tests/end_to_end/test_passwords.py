@@ -1,4 +1,5 @@
 """Users of the registry itself, as docker and skopeo know them."""
+
 import re
 
 import pytest

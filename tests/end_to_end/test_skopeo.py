@@ -1,4 +1,5 @@
 """What comes out is what went in, byte for byte."""
+
 import pytest
 
 import clients
@@ -35,8 +36,12 @@ def test_a_platform_of_an_index_is_pulled_alone(skopeo, registry, new_multi_arch
 def test_an_image_goes_from_one_repository_to_another(skopeo, registry, new_image, new_folder, types):
     image = new_image(types=types)
     skopeo.push(image, registry, 'one:v1')
-    skopeo.copy('docker://%s/one:v1' % registry.address, 'docker://%s/other:v1' % registry.address,
-                '--src-tls-verify=false', '--dest-tls-verify=false')
+    skopeo.copy(
+        'docker://%s/one:v1' % registry.address,
+        'docker://%s/other:v1' % registry.address,
+        '--src-tls-verify=false',
+        '--dest-tls-verify=false',
+    )
     assert images.differences(image.folder, skopeo.pull(registry, 'other:v1', new_folder())) == []
 
 

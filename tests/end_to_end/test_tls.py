@@ -1,4 +1,5 @@
 """TLS in the registry itself, with clients that want to know whom they talk to."""
+
 import http.client
 import os
 import ssl
@@ -26,8 +27,13 @@ def test_docker_pushes_and_pulls_if_it_knows_the_ca(docker, registry, trust, hel
 
 
 def test_docker_logs_in_over_tls(docker, place, tls, trust, users, hello, tagged, login):
-    registry = place.registry(host=DockerEngine.ADDRESS, REGISTRY_TLS_CERTIFICATE=tls.certificate, REGISTRY_TLS_KEY=tls.key,
-                              REGISTRY_HTPASSWD=users, REGISTRY_ANONYMOUS_PULL='yes')
+    registry = place.registry(
+        host=DockerEngine.ADDRESS,
+        REGISTRY_TLS_CERTIFICATE=tls.certificate,
+        REGISTRY_TLS_KEY=tls.key,
+        REGISTRY_HTPASSWD=users,
+        REGISTRY_ANONYMOUS_PULL='yes',
+    )
     address = trust(registry)
     reference = tagged(address)
     assert docker.run('push', reference).returncode != 0
@@ -73,10 +79,16 @@ def test_a_connection_is_kept_for_the_next_requests_whatever_the_answer(place, t
     connection.connect()
     sock = connection.sock
     for headers, method, path, body in (
-            (BASIC, 'GET', '/v2/', None), (BASIC, 'GET', '/v2/a/manifests/v1', None), (BASIC, 'HEAD', '/v2/a/blobs/' + digest, None),
-            ({}, 'POST', '/v2/a/blobs/uploads/?digest=' + digest, blob), (BASIC, 'PATCH', '/v2/a/blobs/uploads/unknown', blob),
-            (BASIC, 'POST', '/v2/a/blobs/uploads/?digest=' + digest, blob), (BASIC, 'GET', '/v2/a/blobs/' + digest, None),
-            (BASIC, 'PUT', '/v2/a/manifests/v1', b'no manifest'), (BASIC, 'GET', '/v2/_catalog', None)):
+        (BASIC, 'GET', '/v2/', None),
+        (BASIC, 'GET', '/v2/a/manifests/v1', None),
+        (BASIC, 'HEAD', '/v2/a/blobs/' + digest, None),
+        ({}, 'POST', '/v2/a/blobs/uploads/?digest=' + digest, blob),
+        (BASIC, 'PATCH', '/v2/a/blobs/uploads/unknown', blob),
+        (BASIC, 'POST', '/v2/a/blobs/uploads/?digest=' + digest, blob),
+        (BASIC, 'GET', '/v2/a/blobs/' + digest, None),
+        (BASIC, 'PUT', '/v2/a/manifests/v1', b'no manifest'),
+        (BASIC, 'GET', '/v2/_catalog', None),
+    ):
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
         statuses.append(answer.status)

@@ -1,4 +1,5 @@
 """Clients try TLS first, unless told otherwise: they go on without as soon as they are refused, or after 10 seconds."""
+
 import socket
 import ssl
 

@@ -1,18 +1,19 @@
 """deploy/Dockerfile.v1: the v1 registry's image with the driver added, run as the walk-through runs it."""
+
 import os
 import subprocess
+
+import pytest
 
 import bases
 import conftest
 import containers
-import pytest
-
 from docker_registry.drivers.swift import __version__
 
 TESTS = os.path.join(bases.CHECKOUT, 'tests', 'registry')
 
 # Of the v1 API there is a client for Python 2.7 only, as the registry is.
-CLIENT = '''
+CLIENT = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from v1_client import V1Client, expected_of
@@ -24,15 +25,16 @@ sys.stdout.flush()
 other = int(sys.stdin.readline())
 assert V1Client(('127.0.0.1', other)).pull('parente/registry-swift', '0.9.1') == expected_of(image)
 print('pulled')
-'''
+"""
 
 
 @pytest.fixture(scope='module')
 def v1_image(docker, v1_base):
     """The name of the image that deploy/Dockerfile.v1 makes."""
     with open(os.path.join(bases.CHECKOUT, 'deploy', 'Dockerfile.v1')) as dockerfile:
-        done = docker.run('build', '--network', 'host', '--build-arg', 'BASE=' + v1_base, '--tag', 'registry-swift-v1', '-',
-                          stdin=dockerfile.read())
+        done = docker.run(
+            'build', '--network', 'host', '--build-arg', 'BASE=' + v1_base, '--tag', 'registry-swift-v1', '-', stdin=dockerfile.read()
+        )
     assert done.returncode == 0, done.stdout + done.stderr
     return 'registry-swift-v1'
 
@@ -43,13 +45,16 @@ def run_v1(docker, v1_image, place):
     started = []
 
     def run():
-        started.append(containers.RegistryContainer(docker, v1_image, containers.walkthrough(place.swift, place.container),
-                                                    options=(), ready_path='/v1/_ping'))
+        started.append(
+            containers.RegistryContainer(
+                docker, v1_image, containers.walkthrough(place.swift, place.container), options=(), ready_path='/v1/_ping'
+            )
+        )
         return started[-1].wait()
 
     yield run
     for registry in started:
-        print('--- %s' % registry.name, *registry.log.splitlines()[-conftest.LOG_LINES:], sep='\n')
+        print('--- %s' % registry.name, *registry.log.splitlines()[-conftest.LOG_LINES :], sep='\n')
         registry.remove()
 
 
@@ -64,8 +69,12 @@ def test_pip_has_added_this_driver_and_moved_none_of_the_registrys_pins(docker, 
 
 def test_what_is_pushed_to_one_is_pulled_from_another(run_v1, folder):
     registry = run_v1()
-    client = subprocess.Popen([os.path.join(bases.V1_RELEASE, 'bin', 'python'), '-c', CLIENT, TESTS, folder, str(registry.port)],
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    client = subprocess.Popen(
+        [os.path.join(bases.V1_RELEASE, 'bin', 'python'), '-c', CLIENT, TESTS, folder, str(registry.port)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     with client:
         assert client.stdout.readline() == 'pushed\n'
         registry.kill()

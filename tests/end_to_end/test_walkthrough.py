@@ -2,6 +2,7 @@
 
 What a reader has and this place has not is put in place of it: see `Reader.changes`. Everything else is run as it stands there.
 """
+
 import os
 import re
 import subprocess
@@ -58,11 +59,15 @@ class Reader:
         return [
             # The accounts.
             (r"'?https://dal05\.objectstorage\.service\.networklayer\.com/auth/v1\.0'?", self.v1.auth_url),
-            ('my_master_account:my_account', self.v1.user), ('my_api_key', self.v1.key),
-            (r'https://keystone\.example\.com:5000/v3', cloud.auth_url), ('OS_USERNAME=registry', 'OS_USERNAME=' + cloud.user),
-            ('OS_PASSWORD=secret', 'OS_PASSWORD=' + cloud.key), ('OS_PROJECT_NAME=images', 'OS_PROJECT_NAME=' + cloud.project),
+            ('my_master_account:my_account', self.v1.user),
+            ('my_api_key', self.v1.key),
+            (r'https://keystone\.example\.com:5000/v3', cloud.auth_url),
+            ('OS_USERNAME=registry', 'OS_USERNAME=' + cloud.user),
+            ('OS_PASSWORD=secret', 'OS_PASSWORD=' + cloud.key),
+            ('OS_PROJECT_NAME=images', 'OS_PROJECT_NAME=' + cloud.project),
             ('OS_USER_DOMAIN_NAME=Default', 'OS_USER_DOMAIN_NAME=' + cloud.user_domain),
-            ('OS_PROJECT_DOMAIN_NAME=Default', 'OS_PROJECT_DOMAIN_NAME=' + cloud.project_domain), ('RegionOne', cloud.region),
+            ('OS_PROJECT_DOMAIN_NAME=Default', 'OS_PROJECT_DOMAIN_NAME=' + cloud.project_domain),
+            ('RegionOne', cloud.region),
             ('21dced0fd20347869b93710d2b98aae0', cloud.application_credential_id),
             ('credential-secret', cloud.application_credential_secret),
             ("(OS_CONTAINER='?)docker-registry", r'\g<1>' + self.container),
@@ -74,7 +79,8 @@ class Reader:
             ('-p 5000:5000', '-e REGISTRY_HOST=%s -e REGISTRY_PORT=%d' % (DockerEngine.ADDRESS, self.tls_port)),
             ('docker-compose --file deploy/docker-compose.yml', 'docker-compose --file deploy/on-this-host.yml'),
             # Ports, and where this engine looks for certificates.
-            ('127.0.0.1:5000', '127.0.0.1:%d' % self.port), (name + ':5000', '%s:%d' % (DockerEngine.NAME, self.tls_port)),
+            ('127.0.0.1:5000', '127.0.0.1:%d' % self.port),
+            (name + ':5000', '%s:%d' % (DockerEngine.NAME, self.tls_port)),
             (r'(?<!CN=)(?<!DNS:)%s(?!:\d)' % name, '%s:%d' % (DockerEngine.NAME, self.nginx_port)),
             ('/etc/docker/certs.d', self.docker.certificates),
         ]
@@ -94,18 +100,21 @@ class Reader:
     def unpack(self, sdist):
         with tarfile.open(sdist) as archive:
             archive.extractall(self.folder, filter='data')
-        self.release = os.path.join(self.folder, os.path.basename(sdist)[:-len('.tar.gz')])
+        self.release = os.path.join(self.folder, os.path.basename(sdist)[: -len('.tar.gz')])
 
     def write_compose_file(self):
-        """deploy/docker-compose.yml on this machine's own network: without names of its own, nor published ports, for this engine has neither."""
+        """deploy/docker-compose.yml on the network of this machine: this engine has no names and no published ports."""
         deploy, ports = os.path.join(self.release, 'deploy'), {'registry-1': free_port(), 'registry-2': free_port()}
         with open(os.path.join(deploy, 'docker-compose.yml')) as file:
             document = yaml.safe_load(file)
         for name, service in document['services'].items():
             here = {'network_mode': 'host'}
             if name in ports:
-                here['environment'] = {'REGISTRY_TRUSTED_PROXIES': '127.0.0.1', 'REGISTRY_HOST': '127.0.0.1',
-                                       'REGISTRY_PORT': str(ports[name])}
+                here['environment'] = {
+                    'REGISTRY_TRUSTED_PROXIES': '127.0.0.1',
+                    'REGISTRY_HOST': '127.0.0.1',
+                    'REGISTRY_PORT': str(ports[name]),
+                }
             document['services'][name] = {**service, **here}
             document['services'][name].pop('ports', None)
         with open(os.path.join(deploy, 'on-this-host.yml'), 'w') as file:
@@ -120,10 +129,24 @@ class Reader:
 
     def type_all(self):
         """Whether all commands were well; `said` is what they said."""
-        environment = dict(self.docker.environment, HOME=self.home, PATH='/usr/sbin:/usr/bin:/sbin:/bin', DEBIAN_FRONTEND='noninteractive',
-                           NGINX_IMAGE=self.images['nginx'], COMPOSE_PROJECT_NAME='walkthrough')
-        done = subprocess.run(['bash', '-c', self.script()], cwd=self.release, env=environment, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS)
+        environment = dict(
+            self.docker.environment,
+            HOME=self.home,
+            PATH='/usr/sbin:/usr/bin:/sbin:/bin',
+            DEBIAN_FRONTEND='noninteractive',
+            NGINX_IMAGE=self.images['nginx'],
+            COMPOSE_PROJECT_NAME='walkthrough',
+        )
+        done = subprocess.run(
+            ['bash', '-c', self.script()],
+            cwd=self.release,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+        )
         self.said = done.stdout
         return done.returncode == 0
 
@@ -153,8 +176,13 @@ def test_who_types_all_of_it_has_a_registry(reader, place, cloud, sdist, other_d
     assert reader.type_all(), 'it stopped after %s' % re.findall('=== line [0-9]+', reader.said)[-1]
     assert reader.said.count('registry-swift %s' % __version__) >= 2
     assert '\n401\n' in reader.said
-    on_cloud = place.registry(cloud, OS_AUTH_VERSION='3', OS_PROJECT_NAME=cloud.project, OS_USER_DOMAIN_NAME=cloud.user_domain,
-                              OS_PROJECT_DOMAIN_NAME=cloud.project_domain)
+    on_cloud = place.registry(
+        cloud,
+        OS_AUTH_VERSION='3',
+        OS_PROJECT_NAME=cloud.project,
+        OS_USER_DOMAIN_NAME=cloud.user_domain,
+        OS_PROJECT_DOMAIN_NAME=cloud.project_domain,
+    )
     for registry, tags in ((place.registry(), ['1']), (on_cloud, ['2', '3', '4'])):
         assert clients.tags(registry, 'me/registry-swift') == tags
         pulled = '%s/me/registry-swift:%s' % (registry.address, tags[-1])

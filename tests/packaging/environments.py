@@ -38,7 +38,7 @@ def run(*command, **options):
     return done.stdout
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def find_python(version):
     """The first such interpreter in PATH that runs, or None: pyenv puts commands there for Pythons that are switched off."""
     for folder in os.environ['PATH'].split(os.pathsep):
@@ -73,8 +73,9 @@ class Environment:
 
     def python(self, *arguments, **environ):
         """What Python prints, in a folder where it finds nothing to import; warnings come first."""
-        return run(str(self._folder / 'bin' / 'python'), *arguments, cwd=self._folder / 'bin',
-                   env=dict(os.environ, **NO_CONSTRAINTS, **environ))
+        return run(
+            str(self._folder / 'bin' / 'python'), *arguments, cwd=self._folder / 'bin', env=dict(os.environ, **NO_CONSTRAINTS, **environ)
+        )
 
     def pip(self, *arguments, **environ):
         return self.python('-m', 'pip', *arguments, **environ)

@@ -71,8 +71,7 @@ def packages(tmp_path_factory, sdist):
     folder = tmp_path_factory.mktemp('packages')
     environment = Environment(folder / 'env', '2.7', PIPS[-1])
     for core, pip in zip(CORES, PIPS):
-        environment.pip('download', '--quiet', '--dest', str(folder), sdist + '[keystone]', 'docker-registry-core==' + core,
-                        'pip==' + pip)
+        environment.pip('download', '--quiet', '--dest', str(folder), sdist + '[keystone]', 'docker-registry-core==' + core, 'pip==' + pip)
     return folder
 
 
@@ -131,5 +130,6 @@ def test_the_driver_is_found_in_another_site_folder_than_cores(version, tmp_path
     environment.pip('install', '--quiet', 'docker-registry-core==1.0.6', 'python-swiftclient')
     environment.pip('install', '--quiet', '--no-deps', '--target', str(tmp_path / 'more'), sdist)
     (tmp_path / 'env/lib' / ('python' + version) / 'site-packages/more.pth').write_text(
-        'import site; site.addsitedir(%r)\n' % str(tmp_path / 'more'))
+        'import site; site.addsitedir(%r)\n' % str(tmp_path / 'more')
+    )
     assert environment.fetched().startswith(str(tmp_path / 'more'))

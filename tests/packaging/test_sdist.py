@@ -3,8 +3,8 @@
 import re
 import tarfile
 
-from packaging.specifiers import SpecifierSet
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from environments import CHECKOUT, make_sdist
 
@@ -21,8 +21,22 @@ def about(contents):
     return contents['PKG-INFO'].decode()
 
 
-@pytest.mark.parametrize('path', ['LICENSE', 'README.rst', 'CHANGES.rst', 'CONTRIBUTING.rst', 'tox.ini', 'Makefile', 'pytest.ini',
-                                  'Dockerfile', '.dockerignore', 'deploy/Dockerfile.v1', 'deploy/excluded.txt'])
+@pytest.mark.parametrize(
+    'path',
+    [
+        'LICENSE',
+        'README.rst',
+        'CHANGES.rst',
+        'CONTRIBUTING.rst',
+        'tox.ini',
+        'Makefile',
+        'pytest.ini',
+        'Dockerfile',
+        '.dockerignore',
+        'deploy/Dockerfile.v1',
+        'deploy/excluded.txt',
+    ],
+)
 def test_it_has_what_a_packager_looks_for(contents, path):
     assert contents[path] == (CHECKOUT / path).read_bytes()
 
@@ -47,11 +61,15 @@ def test_it_asks_for_no_isolated_build(contents):
 
 
 def test_its_version_is_the_drivers(contents, about):
-    assert "\n__version__ = '%s'\n" % re.search(r'^Version: (.+)$', about, re.M).group(1) in \
-        contents['docker_registry/drivers/swift.py'].decode()
+    assert (
+        "\n__version__ = '%s'\n" % re.search(r'^Version: (.+)$', about, re.M).group(1)
+        in contents['docker_registry/drivers/swift.py'].decode()
+    )
 
 
-@pytest.mark.parametrize('version, supported', [
-    ('2.6', False), ('2.7.18', True), ('3.0', False), ('3.9.19', False), ('3.10.0', True), ('3.13.5', True), ('3.14', True)])
+@pytest.mark.parametrize(
+    'version, supported',
+    [('2.6', False), ('2.7.18', True), ('3.0', False), ('3.9.19', False), ('3.10.0', True), ('3.13.5', True), ('3.14', True)],
+)
 def test_it_names_the_pythons_it_is_for(about, version, supported):
     assert (version in SpecifierSet(re.search(r'^Requires-Python: (.+)$', about, re.M).group(1))) is supported

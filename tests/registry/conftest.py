@@ -19,13 +19,13 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from container import Container  # noqa: E402
-from fake_swift import FakeSwift  # noqa: E402
-from processes import Redis, Registry  # noqa: E402
-from release import CannotInstall, RELEASES, Release, source_distribution  # noqa: E402
-import swift_process  # noqa: E402
-from v1_client import V1Client  # noqa: E402
-import v1_image  # noqa: E402
+import swift_process
+import v1_image
+from container import Container
+from fake_swift import FakeSwift
+from processes import Redis, Registry
+from release import RELEASES, CannotInstall, Release, source_distribution
+from v1_client import V1Client
 
 LISTING_LIMIT = 20  # names in a page of Swift's listing: a repository of a dozen tags is more than one
 LOG_LINES = 60  # of each registry, shown when a test fails

@@ -2,6 +2,7 @@
 """What a Swift container holds, asked of Swift itself and not of the driver under test."""
 import json
 import urllib
+
 import urllib2
 
 

@@ -1,7 +1,6 @@
 # -*- coding: utf-8 -*-
 """Workers that are killed and clients that disappear: nothing half-written is served, and a retry succeeds."""
 import httplib
-
 import pytest
 
 from processes import wait_until

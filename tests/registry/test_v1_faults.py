@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from fake_swift import cut_response, FakeSwift, on, status
+from fake_swift import FakeSwift, cut_response, on, status
 from processes import DidNotStart
-from v1_client import expected_of, Refused, V1Client
+from v1_client import Refused, V1Client, expected_of
 
 TOKEN = re.compile('AUTH_tk[0-9a-f]{32}')
 

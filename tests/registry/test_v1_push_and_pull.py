@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from v1_client import expected_of, V1Client
+from v1_client import V1Client, expected_of
 from v1_image import MiB, sha256
 
 JUST_BEFORE_THE_END = 40 * MiB  # of the large layer, which as a tar is some KiB longer than the file in it

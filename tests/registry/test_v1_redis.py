@@ -2,7 +2,7 @@
 """The Redis LRU itself; that everything else is the same with it and without it is what the other files show."""
 import pytest
 
-from v1_client import expected_of, V1Client
+from v1_client import V1Client, expected_of
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import collections
 import threading
 import time
 
-from v1_client import expected_of, Refused, V1Client
+from v1_client import Refused, V1Client, expected_of
 from v1_image import Image, Layer
 
 WRITERS, OVERWRITES = 8, 6

@@ -6,9 +6,10 @@ https://docs.docker.com/v1.6/reference/api/hub_registry_spec/; what docker reall
 https://github.com/moby/moby/blob/v1.5.0/registry/session.go and https://github.com/moby/moby/blob/v1.5.0/graph/push.go
 """
 import collections
-import httplib
 import json
 import socket
+
+import httplib
 
 from v1_image import sha256
 

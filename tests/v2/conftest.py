@@ -1,4 +1,5 @@
 """The registry v2 API, as an application without a server, on the fake Swift and on the real one."""
+
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ SWIFTS = [name for name in os.environ.get('TEST_SWIFTS', 'fake,real').split(',')
 def running(*needs, **options):
     """A real Swift for the length of a session."""
     import swift_process
+
     python = os.environ.get('SWIFT_PYTHON', '')
     probe = [python, '-Ec', 'import ' + ', '.join(needs)]
     if not os.path.exists(python) or subprocess.run(probe, stderr=subprocess.DEVNULL).returncode:

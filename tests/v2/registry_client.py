@@ -1,15 +1,17 @@
 """What tests of the registry v2 API do: places in Swift, registries on them, and requests to those."""
+
 import hashlib
 import json
 import uuid
 from wsgiref.validate import validator
 
-from docker_registry.core import driver
-from docker_registry.v2.http import app as app_module
-from docker_registry.v2.settings import config as config_module
-from docker_registry.v2.access import htpasswd
-from docker_registry.v2.registry import formats
 from werkzeug.test import Client
+
+from docker_registry.core import driver
+from docker_registry.v2.access import htpasswd
+from docker_registry.v2.http import app as app_module
+from docker_registry.v2.registry import formats
+from docker_registry.v2.settings import config as config_module
 
 
 class Place:
@@ -18,10 +20,20 @@ class Place:
     def __init__(self, server, **settings):
         self.server = server
         self.container = 'v2-%s' % uuid.uuid4().hex[:12]
-        self._settings = dict({
-            'swift_authurl': server.auth_url, 'swift_auth_version': 1, 'swift_user': server.user,
-            'swift_password': server.key, 'swift_container': self.container, 'swift_segment_size': '1MiB',
-            'swift_retry_max_wait': 0, 'swift_pool_size': 20, 'swift_read_timeout': 20}, **settings)
+        self._settings = dict(
+            {
+                'swift_authurl': server.auth_url,
+                'swift_auth_version': 1,
+                'swift_user': server.user,
+                'swift_password': server.key,
+                'swift_container': self.container,
+                'swift_segment_size': '1MiB',
+                'swift_retry_max_wait': 0,
+                'swift_pool_size': 20,
+                'swift_read_timeout': 20,
+            },
+            **settings,
+        )
 
     def storage(self, **more):
         storage = driver.fetch('swift')(path='files', config=dict(self._settings, **more))
@@ -35,8 +47,7 @@ class Place:
     @property
     def objects(self):
         """Of the fake Swift: {path: Object}."""
-        return {name[len('files/'):]: found for name, found in
-                self.server.container(self.container).items()}
+        return {name[len('files/') :]: found for name, found in self.server.container(self.container).items()}
 
 
 class Registry:
@@ -53,14 +64,16 @@ class Registry:
         def on_request(method, status, seconds):
             self.swift_requests.append((method, status))
             count(method, status, seconds)
+
         storage.on_request = on_request
 
     def __call__(self, method, path, body=b'', chunked=False, **more):
         """`chunked`: without a length, as a server hands over a chunked body."""
         more.setdefault('headers', {})
         if chunked:
-            more['environ_overrides'] = dict(more.get('environ_overrides', {}), **{
-                'wsgi.input_terminated': True, 'HTTP_TRANSFER_ENCODING': 'chunked'})
+            more['environ_overrides'] = dict(
+                more.get('environ_overrides', {}), **{'wsgi.input_terminated': True, 'HTTP_TRANSFER_ENCODING': 'chunked'}
+            )
         with self._client.open(path, method=method, data=body, **more) as response:
             response.get_data()
             return response
@@ -103,14 +116,20 @@ def descriptor(content, media_type, **more):
 
 
 def image(config, *layers, **more):
-    return dict({'schemaVersion': 2, 'mediaType': formats.OCI_IMAGE,
-                 'config': descriptor(config, 'application/vnd.oci.image.config.v1+json'),
-                 'layers': [descriptor(layer, 'application/vnd.oci.image.layer.v1.tar+gzip') for layer in layers]}, **more)
+    return dict(
+        {
+            'schemaVersion': 2,
+            'mediaType': formats.OCI_IMAGE,
+            'config': descriptor(config, 'application/vnd.oci.image.config.v1+json'),
+            'layers': [descriptor(layer, 'application/vnd.oci.image.layer.v1.tar+gzip') for layer in layers],
+        },
+        **more,
+    )
 
 
 def code_of(answer):
     """The code of an error, whose body is as the spec wants it."""
     assert answer.content_type == 'application/json', answer
-    error, = answer.json['errors']
+    (error,) = answer.json['errors']
     assert set(error) == {'code', 'message', 'detail'}
     return error['code']

@@ -1,4 +1,5 @@
 """`registry-swift` as a process of its own, with real sockets."""
+
 import http.client
 import os
 import re
@@ -16,8 +17,15 @@ DEADLINE = 60  # seconds for what takes a second or two on an idle machine
 def environment(server, **more):
     """Variables with which a registry finds a Swift with v1 auth, in a container of its own; None leaves one out."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith(('OS_', 'REGISTRY_', 'GUNICORN_'))}
-    variables.update(OS_AUTH_URL=server.auth_url, OS_AUTH_VERSION='1', OS_USERNAME=server.user, OS_PASSWORD=server.key,
-                     OS_CONTAINER='process-' + uuid.uuid4().hex[:12], SWIFT_SEGMENT_SIZE='1MiB', GUNICORN_WORKERS='1')
+    variables.update(
+        OS_AUTH_URL=server.auth_url,
+        OS_AUTH_VERSION='1',
+        OS_USERNAME=server.user,
+        OS_PASSWORD=server.key,
+        OS_CONTAINER='process-' + uuid.uuid4().hex[:12],
+        SWIFT_SEGMENT_SIZE='1MiB',
+        GUNICORN_WORKERS='1',
+    )
     variables.update(more)
     return {name: str(value) for name, value in variables.items() if value is not None}
 
@@ -95,8 +103,13 @@ class Serving:
         """(status, headers, body); `body` is sent in chunks if it is an iterator."""
         used = connection or self.connection()
         try:
-            used.request(method, path, body, {name.replace('_', '-'): value for name, value in headers.items()},
-                         encode_chunked=hasattr(body, '__next__'))
+            used.request(
+                method,
+                path,
+                body,
+                {name.replace('_', '-'): value for name, value in headers.items()},
+                encode_chunked=hasattr(body, '__next__'),
+            )
             answer = used.getresponse()
             return answer.status, answer.headers, answer.read()
         finally:

@@ -1,5 +1,7 @@
 """How many requests to Swift an image of one layer costs, as skopeo pushes and pulls it."""
+
 import pytest
+
 from registry_client import as_json, digest_of, image
 
 LAYER = bytes(range(256)) * 8000
@@ -26,8 +28,12 @@ class Skopeo:
         self('GET', '/v2/')
         self._push_blob(LAYER, looks=2)
         self._push_blob(CONFIG, looks=1)
-        answer = self('PUT', '/v2/a/manifests/v1', as_json(image(CONFIG, LAYER)),
-                      headers={'Content-Type': 'application/vnd.oci.image.manifest.v1+json'})
+        answer = self(
+            'PUT',
+            '/v2/a/manifests/v1',
+            as_json(image(CONFIG, LAYER)),
+            headers={'Content-Type': 'application/vnd.oci.image.manifest.v1+json'},
+        )
         assert answer.status_code == 201
 
     def _push_blob(self, content, looks):

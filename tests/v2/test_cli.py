@@ -1,4 +1,5 @@
 """The command line: what stops a start, where settings come from, what the help says."""
+
 import dataclasses
 import io
 import logging
@@ -8,14 +9,16 @@ import sys
 import time
 
 import pytest
+from test_server import make_certificate
+
 from docker_registry.core.exceptions import ConfigError
 from docker_registry.drivers.swift import SETTINGS, __version__
 from docker_registry.v2 import cli
 from docker_registry.v2.access import htpasswd
 from docker_registry.v2.http import listening
-from docker_registry.v2.settings import config, storage as storage_settings
+from docker_registry.v2.settings import config
+from docker_registry.v2.settings import storage as storage_settings
 from registry_process import Serving, environment, run, until
-from test_server import make_certificate
 
 SECRET = 'no-one-may-see-this'
 
@@ -32,7 +35,7 @@ def failed_start(environ, *arguments):
     status, output, errors = run('serve', '--port', '0', *arguments, environ=environ)
     assert (status, output) == (1, ''), errors
     assert time.monotonic() - started < 15
-    line, = errors.splitlines()
+    (line,) = errors.splitlines()
     assert SECRET not in line
     return line
 
@@ -40,36 +43,40 @@ def failed_start(environ, *arguments):
 # Starts that fail
 
 
-@pytest.mark.parametrize('changes, named', [
-    ({'OS_AUTH_URL': None}, 'OS_AUTH_URL'),
-    ({'OS_USERNAME': None}, 'OS_USERNAME'),
-    ({'OS_PASSWORD': None}, 'OS_PASSWORD'),
-    ({'OS_CONTAINER': None}, 'OS_CONTAINER'),
-    ({'OS_PASSWORD': SECRET}, 'OS_PASSWORD'),
-    ({'OS_PASSWORD': None, 'OS_PASSWORD_FILE': '/nowhere/password'}, 'OS_PASSWORD_FILE'),
-    ({'OS_AUTH_VERSION': '4'}, 'OS_AUTH_VERSION'),
-    ({'OS_AUTH_URL': 'http://127.0.0.1:1/auth/v1.0'}, 'OS_AUTH_URL'),
-    ({'OS_AUTH_URL': 'http://no-such-host.invalid/auth/v1.0'}, 'OS_AUTH_URL'),
-    ({'SWIFT_CREATE_CONTAINER': 'no'}, 'OS_CONTAINER'),
-    ({'SWIFT_SEGMENT_SIZE': 'large'}, 'SWIFT_SEGMENT_SIZE'),
-    ({'REGISTRY_MANIFEST_LIMIT': 'large'}, 'REGISTRY_MANIFEST_LIMIT'),
-    ({'GUNICORN_WORKERS': '0'}, 'GUNICORN_WORKERS'),
-    ({'LOGLEVEL': 'chatty'}, 'LOGLEVEL'),
-    ({'DOCKER_REGISTRY_CONFIG': '/nowhere/config.yml'}, 'DOCKER_REGISTRY_CONFIG'),
-    ({'REGISTRY_TLS_CERTIFICATE': '/nowhere/certificate.pem'}, 'REGISTRY_TLS_CERTIFICATE'),
-    ({'REGISTRY_TLS_KEY': '/nowhere/key.pem'}, 'REGISTRY_TLS_CERTIFICATE'),
-    ({'REGISTRY_HTPASSWD': '/nowhere/htpasswd'}, 'REGISTRY_HTPASSWD'),
-    ({'REGISTRY_HTPASSWD': '/dev/null'}, 'REGISTRY_HTPASSWD'),
-    ({'REGISTRY_HTPASSWD': '/etc'}, 'REGISTRY_HTPASSWD'),
-    ({'REGISTRY_ANONYMOUS_PULL': 'yes'}, 'REGISTRY_HTPASSWD'),
-    ({'REGISTRY_TRUSTED_PROXIES': 'proxy'}, 'REGISTRY_TRUSTED_PROXIES'),
-    ({'REGISTRY_AUTH_HTPASSWD_PATH': '/etc/htpasswd'}, 'REGISTRY_HTPASSWD'),
-    ({'REGISTRY_AUTH': 'htpasswd'}, 'REGISTRY_HTPASSWD'),
-    ({'REGISTRY_HTPASSWD': ''}, 'REGISTRY_HTPASSWD'),
-    ({'REGISTRY_TLS_CERTIFICATE': ''}, 'REGISTRY_TLS_CERTIFICATE'),
-    ({'REGISTRY_HOST': 'x..y'}, 'REGISTRY_HOST'),
-    ({'REGISTRY_PAGE': '\u00b2'}, 'REGISTRY_PAGE'),
-], ids=lambda value: ' '.join(f'{name}={text}' for name, text in value.items()) if isinstance(value, dict) else '')
+@pytest.mark.parametrize(
+    'changes, named',
+    [
+        ({'OS_AUTH_URL': None}, 'OS_AUTH_URL'),
+        ({'OS_USERNAME': None}, 'OS_USERNAME'),
+        ({'OS_PASSWORD': None}, 'OS_PASSWORD'),
+        ({'OS_CONTAINER': None}, 'OS_CONTAINER'),
+        ({'OS_PASSWORD': SECRET}, 'OS_PASSWORD'),
+        ({'OS_PASSWORD': None, 'OS_PASSWORD_FILE': '/nowhere/password'}, 'OS_PASSWORD_FILE'),
+        ({'OS_AUTH_VERSION': '4'}, 'OS_AUTH_VERSION'),
+        ({'OS_AUTH_URL': 'http://127.0.0.1:1/auth/v1.0'}, 'OS_AUTH_URL'),
+        ({'OS_AUTH_URL': 'http://no-such-host.invalid/auth/v1.0'}, 'OS_AUTH_URL'),
+        ({'SWIFT_CREATE_CONTAINER': 'no'}, 'OS_CONTAINER'),
+        ({'SWIFT_SEGMENT_SIZE': 'large'}, 'SWIFT_SEGMENT_SIZE'),
+        ({'REGISTRY_MANIFEST_LIMIT': 'large'}, 'REGISTRY_MANIFEST_LIMIT'),
+        ({'GUNICORN_WORKERS': '0'}, 'GUNICORN_WORKERS'),
+        ({'LOGLEVEL': 'chatty'}, 'LOGLEVEL'),
+        ({'DOCKER_REGISTRY_CONFIG': '/nowhere/config.yml'}, 'DOCKER_REGISTRY_CONFIG'),
+        ({'REGISTRY_TLS_CERTIFICATE': '/nowhere/certificate.pem'}, 'REGISTRY_TLS_CERTIFICATE'),
+        ({'REGISTRY_TLS_KEY': '/nowhere/key.pem'}, 'REGISTRY_TLS_CERTIFICATE'),
+        ({'REGISTRY_HTPASSWD': '/nowhere/htpasswd'}, 'REGISTRY_HTPASSWD'),
+        ({'REGISTRY_HTPASSWD': '/dev/null'}, 'REGISTRY_HTPASSWD'),
+        ({'REGISTRY_HTPASSWD': '/etc'}, 'REGISTRY_HTPASSWD'),
+        ({'REGISTRY_ANONYMOUS_PULL': 'yes'}, 'REGISTRY_HTPASSWD'),
+        ({'REGISTRY_TRUSTED_PROXIES': 'proxy'}, 'REGISTRY_TRUSTED_PROXIES'),
+        ({'REGISTRY_AUTH_HTPASSWD_PATH': '/etc/htpasswd'}, 'REGISTRY_HTPASSWD'),
+        ({'REGISTRY_AUTH': 'htpasswd'}, 'REGISTRY_HTPASSWD'),
+        ({'REGISTRY_HTPASSWD': ''}, 'REGISTRY_HTPASSWD'),
+        ({'REGISTRY_TLS_CERTIFICATE': ''}, 'REGISTRY_TLS_CERTIFICATE'),
+        ({'REGISTRY_HOST': 'x..y'}, 'REGISTRY_HOST'),
+        ({'REGISTRY_PAGE': '\u00b2'}, 'REGISTRY_PAGE'),
+    ],
+    ids=lambda value: ' '.join(f'{name}={text}' for name, text in value.items()) if isinstance(value, dict) else '',
+)
 def test_a_wrong_or_missing_setting_stops_the_start_with_one_line_that_names_it(fake, changes, named):
     assert named in failed_start(environment(fake, **changes))
 
@@ -77,10 +84,13 @@ def test_a_wrong_or_missing_setting_stops_the_start_with_one_line_that_names_it(
 def test_a_swift_that_does_not_answer_stops_the_start(fake):
     with socket.create_server(('127.0.0.1', 0)) as silent:
         url = 'http://127.0.0.1:%d/auth/v1.0' % silent.getsockname()[1]
-        code = ('import sys; from docker_registry.v2 import cli; from docker_registry.v2.settings import storage as storage_settings\n'
-                'storage_settings.IMPATIENT.update(swift_read_timeout=1); sys.exit(cli.main(["serve", "--port", "0"]))')
-        done = subprocess.run([sys.executable, '-c', code], env=environment(fake, OS_AUTH_URL=url), capture_output=True, text=True,
-                              timeout=30)
+        code = (
+            'import sys; from docker_registry.v2 import cli; from docker_registry.v2.settings import storage as storage_settings\n'
+            'storage_settings.IMPATIENT.update(swift_read_timeout=1); sys.exit(cli.main(["serve", "--port", "0"]))'
+        )
+        done = subprocess.run(
+            [sys.executable, '-c', code], env=environment(fake, OS_AUTH_URL=url), capture_output=True, text=True, timeout=30
+        )
 
     assert (done.returncode, done.stderr.count('\n')) == (1, 1)
     assert 'OS_AUTH_URL' in done.stderr
@@ -107,11 +117,15 @@ def test_of_two_that_start_at_the_same_time_on_one_port_one_is_told():
 
 def test_a_key_with_a_password_stops_the_start(fake, tmp_path):
     make_certificate(tmp_path)
-    subprocess.run(['openssl', 'ec', '-in', tmp_path / 'key.pem', '-aes256', '-passout', 'pass:x', '-out', tmp_path / 'locked.pem'],
-                   check=True, capture_output=True)
+    subprocess.run(
+        ['openssl', 'ec', '-in', tmp_path / 'key.pem', '-aes256', '-passout', 'pass:x', '-out', tmp_path / 'locked.pem'],
+        check=True,
+        capture_output=True,
+    )
 
-    line = failed_start(environment(fake), '--tls-certificate', str(tmp_path / 'certificate.pem'),
-                        '--tls-key', str(tmp_path / 'locked.pem'))
+    line = failed_start(
+        environment(fake), '--tls-certificate', str(tmp_path / 'certificate.pem'), '--tls-key', str(tmp_path / 'locked.pem')
+    )
 
     assert 'password' in line
 
@@ -272,7 +286,9 @@ def test_the_cost_of_a_password_may_be_chosen(capsys, monkeypatch):
     assert 'from 4 to 12' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('name, password', [('a:b', 'x'), ('', 'x'), ('a b', 'x'), ('#a', 'x'), ('alice', 'x\udcff'), ('alice', ''), ('alice', 'x' * 73)])
+@pytest.mark.parametrize(
+    'name, password', [('a:b', 'x'), ('', 'x'), ('a b', 'x'), ('#a', 'x'), ('alice', 'x\udcff'), ('alice', ''), ('alice', 'x' * 73)]
+)
 def test_a_name_or_a_password_that_cannot_be(capsys, monkeypatch, name, password):
     monkeypatch.setattr('sys.stdin', io.StringIO(password + '\n'))
 
@@ -299,8 +315,11 @@ def test_the_help_names_every_variable(capsys, arguments):
 
     names = [name for setting in SETTINGS for name in setting.environment]
     names += [name + '_FILE' for setting in SETTINGS if setting.secret for name in setting.environment[:1]]
-    names += [config.environment_name(setting) for kind in (config.Config, config.Access, config.ServerSettings)
-              for setting in dataclasses.fields(kind)]
+    names += [
+        config.environment_name(setting)
+        for kind in (config.Config, config.Access, config.ServerSettings)
+        for setting in dataclasses.fields(kind)
+    ]
     names += ['REGISTRY_UPLOAD_SECRET_FILE', 'DOCKER_REGISTRY_CONFIG', 'SETTINGS_FLAVOR', 'LOGLEVEL']
     assert [name for name in names if name not in text] == []
 

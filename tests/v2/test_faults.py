@@ -2,21 +2,28 @@
 
 An acknowledged push can always be pulled, one that was not is never half to be seen, and to try again helps.
 """
+
 import itertools
 import random
 
 import pytest
+from werkzeug.test import Client
+
 from docker_registry.core import exceptions
 from docker_registry.v2.settings import config
 from fake_swift import cut_request, cut_response, lost_answer, on, short_body, stall, status
 from registry_client import Place, Registry, as_json, digest_of, image
-from werkzeug.test import Client
 
 CONFIG = b'{"a": "config"}'
 STEPS = 30  # more than there are requests to Swift in a push, a pull or a delete
 TROUBLES = {
-    '503': status(503), 'unsent': cut_request(10), 'unheard': lost_answer(), 'token expired': status(401),
-    'quota': status(413), 'stalled': stall('headers')}
+    '503': status(503),
+    'unsent': cut_request(10),
+    'unheard': lost_answer(),
+    'token expired': status(401),
+    'quota': status(413),
+    'stalled': stall('headers'),
+}
 
 
 def instance(place, **settings):
@@ -32,17 +39,21 @@ class Push:
 
     def __call__(self, registry):
         """Whether the registry has acknowledged all of it."""
-        return (self._push_in_chunks(registry, self.layers[0]) and self._push_whole(registry, self.layers[1])
-                and self._push_whole(registry, CONFIG)
-                and registry('PUT', '/v2/a/manifests/v1', self.manifest,
-                             headers={'Content-Type': 'application/vnd.oci.image.manifest.v1+json'}).status_code == 201)
+        return (
+            self._push_in_chunks(registry, self.layers[0])
+            and self._push_whole(registry, self.layers[1])
+            and self._push_whole(registry, CONFIG)
+            and registry(
+                'PUT', '/v2/a/manifests/v1', self.manifest, headers={'Content-Type': 'application/vnd.oci.image.manifest.v1+json'}
+            ).status_code
+            == 201
+        )
 
     @staticmethod
     def _push_in_chunks(registry, content):
         location = registry('POST', '/v2/a/blobs/uploads/').headers['Location']
         answer = registry('PATCH', location, content)
-        return answer.status_code == 202 and registry(
-            'PUT', f'{answer.headers["Location"]}?digest={digest_of(content)}').status_code == 201
+        return answer.status_code == 202 and registry('PUT', f'{answer.headers["Location"]}?digest={digest_of(content)}').status_code == 201
 
     @staticmethod
     def _push_whole(registry, content):
@@ -51,8 +62,7 @@ class Push:
     def is_whole(self, registry, manifest):
         """Whether a client that was given the manifest can pull the rest of it."""
         assert manifest == self.manifest
-        return all(registry('GET', f'/v2/a/blobs/{digest_of(content)}').data ==
-                   content for content in [CONFIG] + self.layers)
+        return all(registry('GET', f'/v2/a/blobs/{digest_of(content)}').data == content for content in [CONFIG] + self.layers)
 
 
 OLD, NEW = Push(b'old'), Push(b'new')
@@ -94,8 +104,11 @@ def test_a_push(fake, trouble, before):
     assert outcomes[-1] == (False, True), 'and to all the steps'
 
 
-@pytest.mark.parametrize('trouble', list(TROUBLES.values()) + [cut_response(0), cut_response(100), short_body()],
-                         ids=list(TROUBLES) + ['no body', 'cut', 'short'])
+@pytest.mark.parametrize(
+    'trouble',
+    list(TROUBLES.values()) + [cut_response(0), cut_response(100), short_body()],
+    ids=list(TROUBLES) + ['no body', 'cut', 'short'],
+)
 def test_a_pull(fake, trouble):
     place = Place(fake)
     assert NEW(place.registry())
@@ -103,7 +116,8 @@ def test_a_pull(fake, trouble):
         registry = instance(place)
         fault = fake.fault(on(where=lambda request: place.container in request.path), trouble, after=step)
         for path, content in [('/v2/a/manifests/v1', NEW.manifest)] + [
-                (f'/v2/a/blobs/{digest_of(content)}', content) for content in NEW.layers]:
+            (f'/v2/a/blobs/{digest_of(content)}', content) for content in NEW.layers
+        ]:
             try:
                 answer = Client(registry.app).get(path, buffered=True)
             except exceptions.UnspecifiedError:  # a server then ends the connection before the announced length
@@ -152,9 +166,9 @@ def test_a_push_while_listings_lag(fake):
     assert seen(place) is NEW
 
 
-@pytest.mark.parametrize('path', [
-    'tags/v1/current/link', f'revisions/sha256/{digest_of(NEW.manifest)[7:]}/link',
-    f'_layers/sha256/{digest_of(CONFIG)[7:]}/link'])
+@pytest.mark.parametrize(
+    'path', ['tags/v1/current/link', f'revisions/sha256/{digest_of(NEW.manifest)[7:]}/link', f'_layers/sha256/{digest_of(CONFIG)[7:]}/link']
+)
 def test_a_replica_that_lags_behind_a_delete_or_a_new_tag(fake, path):
     place = Place(fake)
     registry = place.registry()

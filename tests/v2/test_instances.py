@@ -1,4 +1,5 @@
 """Several instances on one container, with no secret configured and no client bound to any of them."""
+
 import threading
 
 from registry_client import as_json, digest_of, image

@@ -1,4 +1,5 @@
 """`registry-swift` on a Swift as an OpenStack cloud has it: logins by OpenStack's own Keystone, v3."""
+
 import contextlib
 import os
 import uuid
@@ -6,26 +7,47 @@ import uuid
 import pytest
 from keystoneauth1 import exceptions, session
 from keystoneauth1.identity import v3
+
 from registry_client import digest_of
 from registry_process import Serving, environment, run, until
 
 SECRET = 'no-one-may-see-this'
-BLOB = os.urandom(3 * 2 ** 20)  # in three segments
+BLOB = os.urandom(3 * 2**20)  # in three segments
 
 
 def openrc(swift, **changes):
     """Variables as the file of that name has them, which a cloud's dashboard hands out."""
-    return environment(swift, **dict(dict(
-        OS_AUTH_VERSION=None, OS_PROJECT_NAME=swift.project, OS_USER_DOMAIN_NAME=swift.user_domain,
-        OS_PROJECT_DOMAIN_NAME=swift.project_domain, OS_REGION_NAME=swift.region), **changes))
+    return environment(
+        swift,
+        **dict(
+            dict(
+                OS_AUTH_VERSION=None,
+                OS_PROJECT_NAME=swift.project,
+                OS_USER_DOMAIN_NAME=swift.user_domain,
+                OS_PROJECT_DOMAIN_NAME=swift.project_domain,
+                OS_REGION_NAME=swift.region,
+            ),
+            **changes,
+        ),
+    )
 
 
 def credential(swift, **changes):
     """Variables of an application credential: no user, and neither project nor domain."""
-    return environment(swift, **dict(dict(
-        OS_AUTH_VERSION=None, OS_USERNAME=None, OS_PASSWORD=None, OS_REGION_NAME=swift.region,
-        OS_APPLICATION_CREDENTIAL_ID=swift.application_credential_id,
-        OS_APPLICATION_CREDENTIAL_SECRET=swift.application_credential_secret), **changes))
+    return environment(
+        swift,
+        **dict(
+            dict(
+                OS_AUTH_VERSION=None,
+                OS_USERNAME=None,
+                OS_PASSWORD=None,
+                OS_REGION_NAME=swift.region,
+                OS_APPLICATION_CREDENTIAL_ID=swift.application_credential_id,
+                OS_APPLICATION_CREDENTIAL_SECRET=swift.application_credential_secret,
+            ),
+            **changes,
+        ),
+    )
 
 
 class Person:
@@ -33,9 +55,16 @@ class Person:
 
     def __init__(self, swift, user, key, user_domain, project, project_domain):
         self._url = swift.auth_url
-        self.session = session.Session(v3.Password(
-            swift.auth_url, username=user, password=key, user_domain_name=user_domain, project_name=project,
-            project_domain_name=project_domain))
+        self.session = session.Session(
+            v3.Password(
+                swift.auth_url,
+                username=user,
+                password=key,
+                user_domain_name=user_domain,
+                project_name=project,
+                project_domain_name=project_domain,
+            )
+        )
 
     def __call__(self, method, path, **options):
         return self.session.request(path, method, endpoint_override=self._url, **options)
@@ -59,8 +88,10 @@ def application_credential(swift):
     person = owner(swift)
     path = person.path + '/application_credentials'
     made = person('POST', path, json={'application_credential': {'name': uuid.uuid4().hex}}).json()['application_credential']
-    yield (credential(swift, OS_APPLICATION_CREDENTIAL_ID=made['id'], OS_APPLICATION_CREDENTIAL_SECRET=made['secret']),
-           lambda: person('DELETE', '%s/%s' % (path, made['id'])))
+    yield (
+        credential(swift, OS_APPLICATION_CREDENTIAL_ID=made['id'], OS_APPLICATION_CREDENTIAL_SECRET=made['secret']),
+        lambda: person('DELETE', '%s/%s' % (path, made['id'])),
+    )
 
 
 def revoke_tokens(swift):
@@ -90,7 +121,7 @@ def failed_start(environ):
     """The one line with which a start fails."""
     status, output, errors = run('serve', '--port', '0', environ=environ)
     assert (status, output) == (1, ''), errors
-    line, = errors.splitlines()
+    (line,) = errors.splitlines()
     assert SECRET not in line
     return line
 
@@ -119,19 +150,22 @@ def test_the_url_may_lack_its_version(keystone_swift, tmp_path):
         assert server.request('GET', '/readyz')[0] == 200
 
 
-@pytest.mark.parametrize('login, changes, named', [
-    (openrc, {'OS_PASSWORD': SECRET}, 'OS_PASSWORD'),
-    (openrc, {'OS_USERNAME': 'nobody'}, 'OS_USERNAME'),
-    (openrc, {'OS_PROJECT_NAME': 'nothing'}, 'OS_PROJECT_NAME'),
-    (openrc, {'OS_USER_DOMAIN_NAME': 'cloud'}, 'OS_USER_DOMAIN_NAME'),
-    (openrc, {'OS_PROJECT_DOMAIN_NAME': 'people'}, 'OS_PROJECT_DOMAIN_NAME'),
-    (openrc, {'OS_PROJECT_DOMAIN_NAME': None}, 'OS_PROJECT_DOMAIN_NAME'),
-    (openrc, {'OS_REGION_NAME': 'RegionTwo'}, 'OS_REGION_NAME'),
-    (openrc, {'OS_ENDPOINT_TYPE': 'admin'}, 'OS_ENDPOINT_TYPE'),
-    (credential, {'OS_APPLICATION_CREDENTIAL_ID': 'none'}, 'OS_APPLICATION_CREDENTIAL_ID'),
-    (credential, {'OS_APPLICATION_CREDENTIAL_SECRET': SECRET}, 'OS_APPLICATION_CREDENTIAL_SECRET'),
-    (credential, {'OS_REGION_NAME': 'RegionTwo'}, 'OS_REGION_NAME'),
-])
+@pytest.mark.parametrize(
+    'login, changes, named',
+    [
+        (openrc, {'OS_PASSWORD': SECRET}, 'OS_PASSWORD'),
+        (openrc, {'OS_USERNAME': 'nobody'}, 'OS_USERNAME'),
+        (openrc, {'OS_PROJECT_NAME': 'nothing'}, 'OS_PROJECT_NAME'),
+        (openrc, {'OS_USER_DOMAIN_NAME': 'cloud'}, 'OS_USER_DOMAIN_NAME'),
+        (openrc, {'OS_PROJECT_DOMAIN_NAME': 'people'}, 'OS_PROJECT_DOMAIN_NAME'),
+        (openrc, {'OS_PROJECT_DOMAIN_NAME': None}, 'OS_PROJECT_DOMAIN_NAME'),
+        (openrc, {'OS_REGION_NAME': 'RegionTwo'}, 'OS_REGION_NAME'),
+        (openrc, {'OS_ENDPOINT_TYPE': 'admin'}, 'OS_ENDPOINT_TYPE'),
+        (credential, {'OS_APPLICATION_CREDENTIAL_ID': 'none'}, 'OS_APPLICATION_CREDENTIAL_ID'),
+        (credential, {'OS_APPLICATION_CREDENTIAL_SECRET': SECRET}, 'OS_APPLICATION_CREDENTIAL_SECRET'),
+        (credential, {'OS_REGION_NAME': 'RegionTwo'}, 'OS_REGION_NAME'),
+    ],
+)
 def test_a_wrong_setting_stops_the_start_with_one_line_that_names_it(keystone_swift, login, changes, named):
     assert named in failed_start(login(keystone_swift, **changes))
 
@@ -160,6 +194,6 @@ def test_a_token_revoked_while_the_registry_runs_is_renewed(keystone_swift, tmp_
         revoke_tokens(keystone_swift)
         keystone_swift.mark()
 
-        push_and_pull(server, BLOB[:2 ** 20] + b'other')
+        push_and_pull(server, BLOB[: 2**20] + b'other')
 
     assert 401 in {request.status for request in keystone_swift.requests()}

@@ -1,4 +1,5 @@
 """`make run`: Swift and the registry with one command, and nothing of either left behind."""
+
 import hashlib
 import http.client
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 
 import pytest
+
 from registry_process import DEADLINE, environment, until
 
 CHECKOUT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -24,8 +26,9 @@ def programs(tmp_path, real_swift):
     """A folder as an installation has it, whose python is that of Swift or ours: one less thing to wait for."""
     folder = tmp_path / 'bin'
     folder.mkdir()
-    (folder / 'python').write_text('#!/bin/sh\ncase $1 in\n-m) exec %s "$@" ;;\n*) exec %s "$@" ;;\nesac\n' % (
-        sys.executable, os.environ['SWIFT_PYTHON']))
+    (folder / 'python').write_text(
+        '#!/bin/sh\ncase $1 in\n-m) exec %s "$@" ;;\n*) exec %s "$@" ;;\nesac\n' % (sys.executable, os.environ['SWIFT_PYTHON'])
+    )
     (folder / 'python').chmod(0o755)
     return folder
 
@@ -66,8 +69,9 @@ class Run:
 
 
 def clean_environment(**variables):
-    environ = {name: value for name, value in os.environ.items()
-               if not name.startswith(('OS_', 'REGISTRY_', 'GUNICORN_', 'MAKE', 'MFLAGS'))}
+    environ = {
+        name: value for name, value in os.environ.items() if not name.startswith(('OS_', 'REGISTRY_', 'GUNICORN_', 'MAKE', 'MFLAGS'))
+    }
     return {**environ, **variables}
 
 
@@ -137,8 +141,10 @@ def test_a_second_ctrl_c_does_not_wait_for_running_requests(programs, port, tmp_
     with Run(tmp_path, script(programs, port, tmp_path / 'data')) as run:
         run.wait_until_ready()
         with socket.create_connection(('127.0.0.1', port)) as client:
-            client.sendall(f'POST /v2/a/blobs/uploads/?digest={DIGEST} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n'
-                           'Expect: 100-continue\r\n\r\n'.encode())
+            client.sendall(
+                f'POST /v2/a/blobs/uploads/?digest={DIGEST} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n'
+                'Expect: 100-continue\r\n\r\n'.encode()
+            )
             assert client.recv(100).startswith(b'HTTP/1.1 100')
             os.killpg(run.process.pid, signal.SIGINT)
             until(lambda: 'Ctrl-C again' in run.log)
@@ -157,8 +163,13 @@ def test_with_os_auth_url_it_starts_no_swift(programs, port, tmp_path, real_swif
 
 
 def failure(programs, port, tmp_path, **variables):
-    done = subprocess.run(list(map(str, script(programs, port, tmp_path / 'data'))), env=clean_environment(**variables),
-                          capture_output=True, text=True, timeout=DEADLINE)
+    done = subprocess.run(
+        list(map(str, script(programs, port, tmp_path / 'data'))),
+        env=clean_environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
     assert done.returncode == 1
     assert 'Traceback' not in done.stderr
     return done.stderr
@@ -167,7 +178,7 @@ def failure(programs, port, tmp_path, **variables):
 def test_a_port_that_is_taken_is_said_in_one_line(programs, tmp_path):
     with socket.create_server(('127.0.0.1', 0)) as taken:
         port = taken.getsockname()[1]
-        line, = failure(programs, port, tmp_path).splitlines()
+        (line,) = failure(programs, port, tmp_path).splitlines()
 
     assert f'port {port}' in line and f'REGISTRY_PORT={port + 1}' in line
     assert not (tmp_path / 'data').exists()
@@ -191,7 +202,7 @@ def test_a_second_run_on_the_same_data_is_refused(programs, port, tmp_path):
 def test_a_swift_that_ends_by_itself_ends_all(programs, port, tmp_path):
     with Run(tmp_path, script(programs, port, tmp_path / 'data')) as run:
         run.wait_until_ready()
-        node, = [pid for pid in children_of(run.process.pid) if 'swift_node' in command_of(pid)]
+        (node,) = [pid for pid in children_of(run.process.pid) if 'swift_node' in command_of(pid)]
         os.kill(node, signal.SIGKILL)
 
         assert run.process.wait(DEADLINE) == 1
@@ -204,8 +215,9 @@ def command_of(pid):
 
 def test_a_fresh_clone_needs_only_python_and_make(port, tmp_path, real_swift):
     clone = tmp_path / 'a clone'
-    shutil.copytree(CHECKOUT, clone, ignore=shutil.ignore_patterns('.*', 'tests', 'benchmarks', '*.egg-info', 'build', '__pycache__',
-                                                                   'swift-data'))
+    shutil.copytree(
+        CHECKOUT, clone, ignore=shutil.ignore_patterns('.*', 'tests', 'benchmarks', '*.egg-info', 'build', '__pycache__', 'swift-data')
+    )
     before = {path.name for path in clone.iterdir()}
     command = ['make', '-C', clone, 'run', f'PYTHON={sys.executable}', f'REGISTRY_PORT={port}']
     with Run(tmp_path, command, PYTHONPATH='') as run:

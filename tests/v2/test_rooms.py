@@ -1,22 +1,33 @@
 """The house: which room may use which, and what stays inside a room (docs/architecture.rst)."""
+
 import ast
 import pathlib
 
-import docker_registry.v2
 import pytest
+
+import docker_registry.v2
 
 HOUSE = pathlib.Path(docker_registry.v2.__file__).parent
 MODULES = sorted(HOUSE.rglob('*.py'))
 #: Each room with those that it may use besides itself.
 USES = {
-    'settings': [], 'registry': ['settings'], 'access': ['registry', 'settings'],
-    'operations': ['registry', 'settings'], 'http': ['access', 'registry', 'settings'],
-    'cli': ['http', 'operations', 'access', 'registry', 'settings'], '__main__': ['cli'], '__init__': []}
+    'settings': [],
+    'registry': ['settings'],
+    'access': ['registry', 'settings'],
+    'operations': ['registry', 'settings'],
+    'http': ['access', 'registry', 'settings'],
+    'cli': ['http', 'operations', 'access', 'registry', 'settings'],
+    '__main__': ['cli'],
+    '__init__': [],
+}
 WEB = ('flask', 'gunicorn', 'http', 'urllib', 'werkzeug', 'wsgiref')
 #: Whole modules that a room does not know.
 UNKNOWN = {
-    'settings': WEB, 'registry': (*WEB, 'docker_registry.drivers'), 'access': (*WEB, 'docker_registry.drivers'),
-    'operations': ('flask', 'gunicorn', 'werkzeug')}
+    'settings': WEB,
+    'registry': (*WEB, 'docker_registry.drivers'),
+    'access': (*WEB, 'docker_registry.drivers'),
+    'operations': ('flask', 'gunicorn', 'werkzeug'),
+}
 SWIFT = ('keystoneauth1', 'requests', 'swiftclient')
 
 every_module = pytest.mark.parametrize('module', MODULES, ids=lambda module: str(module.relative_to(HOUSE)))

@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 
-_SLOTS = 2 ** 20
+_SLOTS = 2**20
 _SLOT = struct.Struct('dd')  # how full it was, from 0 to a little over 1, and when
 
 

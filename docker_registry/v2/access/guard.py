@@ -11,8 +11,8 @@ import math
 import threading
 
 from docker_registry.v2.access import addresses, htpasswd
-from docker_registry.v2.registry import errors, names
 from docker_registry.v2.access.failures import Failures
+from docker_registry.v2.registry import errors, names
 
 logger = logging.getLogger(__name__)
 
@@ -87,8 +87,11 @@ class Guard:
         stored = self._users.recall(name, password) or self._check(name, password, limits)
         if stored:
             return name.decode(), stored
-        logger.warning('a wrong password for %s from %s', name.decode() if self._users.hash_of(name) else 'a user that there is not',
-                       request.remote_addr)
+        logger.warning(
+            'a wrong password for %s from %s',
+            name.decode() if self._users.hash_of(name) else 'a user that there is not',
+            request.remote_addr,
+        )
         raise errors.Unauthorized('wrong user name or password', headers={'WWW-Authenticate': challenge})
 
     def _check(self, name, password, limits):
@@ -120,8 +123,12 @@ class Guard:
             return BASIC
         if not addresses.is_host(request.host):
             raise errors.ParameterInvalid('the Host is no name or address')
-        fields = {'realm': f'{request.scheme}://{request.host}{TOKEN_PATH}', 'service': request.host,
-                  'scope': _scope(action, repository), 'error': error}
+        fields = {
+            'realm': f'{request.scheme}://{request.host}{TOKEN_PATH}',
+            'service': request.host,
+            'scope': _scope(action, repository),
+            'error': error,
+        }
         return 'Bearer ' + ','.join(f'{name}="{value}"' for name, value in fields.items() if value)
 
     def _is_misled(self, request):
@@ -129,8 +136,11 @@ class Guard:
         misled = request.scheme == 'http' and 'https' in request.headers.get('X-Forwarded-Proto', '').lower()
         if misled and not self._has_warned:
             self._has_warned = True
-            logger.warning('%s says that clients come by TLS, and --trusted-proxies (REGISTRY_TRUSTED_PROXIES) does not name it: docker '
-                           'cannot pull without a login through it', request.remote_addr)
+            logger.warning(
+                '%s says that clients come by TLS, and --trusted-proxies (REGISTRY_TRUSTED_PROXIES) does not name it: docker '
+                'cannot pull without a login through it',
+                request.remote_addr,
+            )
         return misled
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 
 import bcrypt
+
 from docker_registry.v2.registry.recent import Recent
 
 logger = logging.getLogger(__name__)

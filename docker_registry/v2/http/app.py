@@ -8,47 +8,63 @@ import secrets
 import threading
 import time
 
-from docker_registry.core import exceptions
 from werkzeug import Request as WerkzeugRequest
 from werkzeug import Response
 from werkzeug.exceptions import HTTPException
 
-from docker_registry.v2.settings import config as config_module
+from docker_registry.core import exceptions
 from docker_registry.v2.access import guard
 from docker_registry.v2.access.tokens import Tokens
 from docker_registry.v2.http import endpoints, headers, proxies
+from docker_registry.v2.http.bodies import Body, Counted
 from docker_registry.v2.registry import errors, names
 from docker_registry.v2.registry.blobs import Blobs
-from docker_registry.v2.http.bodies import Body, Counted
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.manifests import Manifests
 from docker_registry.v2.registry.referrers import Referrers
 from docker_registry.v2.registry.tags import Tags
 from docker_registry.v2.registry.upload_state import StateTokens
 from docker_registry.v2.registry.uploads import Uploads
+from docker_registry.v2.settings import config as config_module
 
 logger = logging.getLogger(__name__)
 access_logger = logging.getLogger('docker_registry.v2.http.requests')
 
 # The repository is whatever stands before the last words that an endpoint has: its names may be words of these, too. The last
 # column is what its requests have to be admitted to; None: all are.
-ROUTES = [(re.compile(pattern), methods, action) for pattern, methods, action in (
-    (r'/v2/?', {'GET': endpoints.base}, guard.PING),
-    (r'/v2/_catalog', {'GET': endpoints.list_repositories}, guard.CATALOG),
-    (guard.TOKEN_PATH, {'GET': endpoints.get_token}, None),
-    (r'/healthz', {'GET': endpoints.healthz}, None),
-    (r'/readyz', {'GET': endpoints.readyz}, None),
-    (r'/v2/(?P<repository>.+)/tags/list', {'GET': endpoints.list_tags}, guard.PULL),
-    (r'/v2/(?P<repository>.+)/manifests/(?P<reference>[^/]+)', {
-        'GET': endpoints.get_manifest, 'PUT': endpoints.put_manifest, 'DELETE': endpoints.delete_manifest}, guard.PULL),
-    (r'/v2/(?P<repository>.+)/referrers/(?P<digest>[^/]+)', {'GET': endpoints.list_referrers}, guard.PULL),
-    (r'/v2/(?P<repository>.+)/blobs/uploads/?', {'POST': endpoints.begin_upload}, guard.PUSH),
-    (r'/v2/(?P<repository>.+)/blobs/uploads/(?P<token>[^/]+)', {
-        'GET': endpoints.get_upload, 'PATCH': endpoints.append_to_upload, 'PUT': endpoints.finish_upload,
-        'DELETE': endpoints.cancel_upload}, guard.PUSH),
-    (r'/v2/(?P<repository>.+)/blobs/(?P<digest>[^/]+)', {
-        'HEAD': endpoints.head_blob, 'GET': endpoints.get_blob, 'DELETE': endpoints.delete_blob}, guard.PULL),
-)]
+ROUTES = [
+    (re.compile(pattern), methods, action)
+    for pattern, methods, action in (
+        (r'/v2/?', {'GET': endpoints.base}, guard.PING),
+        (r'/v2/_catalog', {'GET': endpoints.list_repositories}, guard.CATALOG),
+        (guard.TOKEN_PATH, {'GET': endpoints.get_token}, None),
+        (r'/healthz', {'GET': endpoints.healthz}, None),
+        (r'/readyz', {'GET': endpoints.readyz}, None),
+        (r'/v2/(?P<repository>.+)/tags/list', {'GET': endpoints.list_tags}, guard.PULL),
+        (
+            r'/v2/(?P<repository>.+)/manifests/(?P<reference>[^/]+)',
+            {'GET': endpoints.get_manifest, 'PUT': endpoints.put_manifest, 'DELETE': endpoints.delete_manifest},
+            guard.PULL,
+        ),
+        (r'/v2/(?P<repository>.+)/referrers/(?P<digest>[^/]+)', {'GET': endpoints.list_referrers}, guard.PULL),
+        (r'/v2/(?P<repository>.+)/blobs/uploads/?', {'POST': endpoints.begin_upload}, guard.PUSH),
+        (
+            r'/v2/(?P<repository>.+)/blobs/uploads/(?P<token>[^/]+)',
+            {
+                'GET': endpoints.get_upload,
+                'PATCH': endpoints.append_to_upload,
+                'PUT': endpoints.finish_upload,
+                'DELETE': endpoints.cancel_upload,
+            },
+            guard.PUSH,
+        ),
+        (
+            r'/v2/(?P<repository>.+)/blobs/(?P<digest>[^/]+)',
+            {'HEAD': endpoints.head_blob, 'GET': endpoints.get_blob, 'DELETE': endpoints.delete_blob},
+            guard.PULL,
+        ),
+    )
+]
 
 _swift_requests = contextvars.ContextVar('swift_requests', default=None)
 
@@ -99,8 +115,7 @@ class Registry:
         self.uploads = Uploads(storage, self.blobs)
         self.tags = Tags(storage, together)
         self.referrers = Referrers(storage, together, self.tags)
-        self.manifests = Manifests(storage, together, self.blobs, self.tags, self.referrers, config.sparse_manifests,
-                                   config.manifest_cache)
+        self.manifests = Manifests(storage, together, self.blobs, self.tags, self.referrers, config.sparse_manifests, config.manifest_cache)
         storage.on_request = count_swift_request
 
     def _key(self, purpose):
@@ -131,9 +146,18 @@ class Registry:
         response.headers['X-Request-Id'] = request.id
 
         def done(count):
-            access_logger.info('%s %s %d %d %.3f swift=%d from=%s user=%s id=%s', request.method, request.logged_path,
-                               response.status_code, count, time.monotonic() - started, counter.count,
-                               request.remote_addr or '-', request.user or '-', request.id)
+            access_logger.info(
+                '%s %s %d %d %.3f swift=%d from=%s user=%s id=%s',
+                request.method,
+                request.logged_path,
+                response.status_code,
+                count,
+                time.monotonic() - started,
+                counter.count,
+                request.remote_addr or '-',
+                request.user or '-',
+                request.id,
+            )
 
         return Counted(response(environ, start_response), done)
 

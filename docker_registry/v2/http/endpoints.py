@@ -37,8 +37,11 @@ def get_manifest(registry, request, repository, reference):
     except errors.TagInvalid:
         raise errors.ManifestUnknown(detail=reference[:200])
     manifest = registry.manifests.get(repository, reference)
-    response = Response(manifest.content, content_type=manifest.media_type, headers={
-        'Docker-Content-Digest': str(manifest.digest), 'ETag': f'"{manifest.digest}"'})
+    response = Response(
+        manifest.content,
+        content_type=manifest.media_type,
+        headers={'Docker-Content-Digest': str(manifest.digest), 'ETag': f'"{manifest.digest}"'},
+    )
     return response.make_conditional(request.environ)
 
 
@@ -52,8 +55,7 @@ def put_manifest(registry, request, repository, reference):
     if digest != names.Digest.of(content, digest.algorithm):
         raise errors.DigestInvalid(detail=str(digest))
     parsed = registry.manifests.put(repository, digest, content, request.headers.get('Content-Type', ''), tags)
-    response = _empty(201, {
-        'Location': f'/v2/{repository}/manifests/{digest}', 'Docker-Content-Digest': str(digest)})
+    response = _empty(201, {'Location': f'/v2/{repository}/manifests/{digest}', 'Docker-Content-Digest': str(digest)})
     if parsed.subject:
         response.headers['OCI-Subject'] = str(parsed.subject)
     if isinstance(reference, names.Digest):
@@ -109,8 +111,13 @@ def get_blob(registry, request, repository, digest):
 
 
 def _blob_headers(digest, length):
-    fields = {'Content-Type': 'application/octet-stream', 'Docker-Content-Digest': str(digest), 'ETag': f'"{digest}"',
-              'Accept-Ranges': 'bytes', 'Cache-Control': 'max-age=31536000'}
+    fields = {
+        'Content-Type': 'application/octet-stream',
+        'Docker-Content-Digest': str(digest),
+        'ETag': f'"{digest}"',
+        'Accept-Ranges': 'bytes',
+        'Cache-Control': 'max-age=31536000',
+    }
     return fields if length is None else dict(fields, **{'Content-Length': str(length)})
 
 
@@ -173,8 +180,7 @@ def _require_order(registry, request, upload):
     if chunk is None:
         return
     if chunk[0] != upload.offset:
-        raise errors.RangeInvalid(f'the upload goes on at byte {upload.offset}',
-                                  headers=_progress(registry, upload, 416).headers)
+        raise errors.RangeInvalid(f'the upload goes on at byte {upload.offset}', headers=_progress(registry, upload, 416).headers)
     if request.body.length not in (None, chunk[1] - chunk[0] + 1):
         raise errors.SizeInvalid()
 
@@ -196,14 +202,18 @@ class _Ranged:
 
 def _progress(registry, upload, status):
     """Where the upload is, and how far. Of an empty one, too, the range is 0-0: clients know it so from Docker."""
-    return _empty(status, {
-        'Location': f'/v2/{upload.repository}/blobs/uploads/{registry.state_tokens.sign(upload)}',
-        'Range': f'0-{max(0, upload.offset - 1)}', 'Docker-Upload-UUID': upload.id})
+    return _empty(
+        status,
+        {
+            'Location': f'/v2/{upload.repository}/blobs/uploads/{registry.state_tokens.sign(upload)}',
+            'Range': f'0-{max(0, upload.offset - 1)}',
+            'Docker-Upload-UUID': upload.id,
+        },
+    )
 
 
 def _created(repository, digest):
-    return _empty(201, {
-        'Location': f'/v2/{repository}/blobs/{digest}', 'Docker-Content-Digest': str(digest)})
+    return _empty(201, {'Location': f'/v2/{repository}/blobs/{digest}', 'Docker-Content-Digest': str(digest)})
 
 
 # Listings: end-8, end-12, and Docker's catalog
@@ -241,8 +251,7 @@ def list_referrers(registry, request, repository, digest):
     if wanted:
         response.headers['OCI-Filters-Applied'] = 'artifactType'
     if position:
-        response.headers['Link'] = headers.next_link(
-            f'/v2/{repository}/referrers/{digest}', last=position, artifactType=wanted)
+        response.headers['Link'] = headers.next_link(f'/v2/{repository}/referrers/{digest}', last=position, artifactType=wanted)
     return response
 
 

@@ -17,8 +17,7 @@ BACKLOG = 2048  # connections that wait to be accepted
 def listening_socket(settings):
     """A socket bound to the address, which does not listen before we have logged in; :raises ConfigError: it cannot be had"""
     try:
-        family, _, _, _, address = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         sock = socket.socket(family, socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
@@ -39,8 +38,10 @@ def begin_to_listen(sock, settings):
 
 
 def cannot_listen(settings, error):
-    return config_error(f'--host, --port (REGISTRY_HOST, REGISTRY_PORT): cannot listen on {settings.host} port '
-                        f'{settings.port}: {getattr(error, "strerror", None) or "no such host"}')
+    return config_error(
+        f'--host, --port (REGISTRY_HOST, REGISTRY_PORT): cannot listen on {settings.host} port '
+        f'{settings.port}: {getattr(error, "strerror", None) or "no such host"}'
+    )
 
 
 class Certificates:
@@ -57,8 +58,9 @@ class Certificates:
             self._load()
         except OSError as error:  # ssl.SSLError is one
             reason = getattr(error, 'reason', None) or error.strerror or 'not usable'
-            raise config_error(f'--tls-certificate, --tls-key (REGISTRY_TLS_CERTIFICATE, REGISTRY_TLS_KEY): '
-                               f'{" and ".join(self._files)}: {reason}')
+            raise config_error(
+                f'--tls-certificate, --tls-key (REGISTRY_TLS_CERTIFICATE, REGISTRY_TLS_KEY): {" and ".join(self._files)}: {reason}'
+            )
 
     def context(self, gunicorn_config, default):
         """gunicorn's hook `ssl_context`, asked for each connection."""

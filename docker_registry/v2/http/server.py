@@ -4,12 +4,13 @@ import logging
 import os
 import threading
 
+from gunicorn.app.base import BaseApplication
+from gunicorn.workers.gthread import ThreadWorker
+
 from docker_registry.core.exceptions import UnspecifiedError
 from docker_registry.drivers.swift import __version__
 from docker_registry.v2.http.connections import Patient, PatientSocket, end, much_is_left
 from docker_registry.v2.http.listening import BACKLOG
-from gunicorn.app.base import BaseApplication
-from gunicorn.workers.gthread import ThreadWorker
 
 logger = logging.getLogger(__name__)
 
@@ -68,13 +69,18 @@ def logging_config(level):
     """All goes to standard output, a line each, for `logging.config.dictConfig`; requests are logged by the application."""
     quieter = {'level': 'DEBUG' if level == 'DEBUG' else 'WARNING'}
     return {
-        'version': 1, 'disable_existing_loggers': False,
+        'version': 1,
+        'disable_existing_loggers': False,
         'formatters': {'line': {'format': '%(asctime)s %(levelname)s [%(process)d] %(message)s'}},
         'filters': {'terse': {'()': Terse}},
         'handlers': {'stdout': {'class': 'logging.StreamHandler', 'stream': 'ext://sys.stdout', 'formatter': 'line'}},
         'root': {'level': level, 'handlers': ['stdout']},
-        'loggers': {'gunicorn.error': dict(quieter, handlers=[], propagate=True, filters=['terse']),
-                    'gunicorn.access': {'handlers': [], 'propagate': False}, 'urllib3': {'level': 'WARNING'}}}
+        'loggers': {
+            'gunicorn.error': dict(quieter, handlers=[], propagate=True, filters=['terse']),
+            'gunicorn.access': {'handlers': [], 'propagate': False},
+            'urllib3': {'level': 'WARNING'},
+        },
+    }
 
 
 # The server
@@ -104,27 +110,46 @@ class Server(BaseApplication):
     def load_config(self):
         settings = self._settings
         options = {
-            'bind': self._bound, 'backlog': BACKLOG, 'worker_class': Worker, 'preload_app': True,
-            'workers': settings.workers, 'threads': settings.threads,
-            'timeout': WORKER_TIMEOUT, 'graceful_timeout': settings.graceful_timeout, 'keepalive': KEEP_ALIVE,
+            'bind': self._bound,
+            'backlog': BACKLOG,
+            'worker_class': Worker,
+            'preload_app': True,
+            'workers': settings.workers,
+            'threads': settings.threads,
+            'timeout': WORKER_TIMEOUT,
+            'graceful_timeout': settings.graceful_timeout,
+            'keepalive': KEEP_ALIVE,
             'limit_request_line': LONGEST_REQUEST_LINE,
             'worker_tmp_dir': MEMORY_FOLDER if os.access(MEMORY_FOLDER, os.W_OK) else None,
             'control_socket_disable': True,
             # Whose word is taken for who or where the client is, the application decides: see `proxies`.
-            'forwarded_allow_ips': '', 'secure_scheme_headers': {}, 'forwarder_headers': '',
+            'forwarded_allow_ips': '',
+            'secure_scheme_headers': {},
+            'forwarder_headers': '',
             'logconfig_dict': self._log_config,
-            'when_ready': self._when_ready, 'post_worker_init': self._begin_worker}
+            'when_ready': self._when_ready,
+            'post_worker_init': self._begin_worker,
+        }
         if settings.tls_certificate:
-            options.update(certfile=settings.tls_certificate, keyfile=settings.tls_key or settings.tls_certificate,
-                           ssl_context=self._certificates.context)
+            options.update(
+                certfile=settings.tls_certificate,
+                keyfile=settings.tls_key or settings.tls_certificate,
+                ssl_context=self._certificates.context,
+            )
         for name, value in options.items():
             self.cfg.set(name, value)
 
     def _when_ready(self, server):
         address = server.LISTENERS[0].getsockname()
-        logger.info('registry-swift %s is listening on %s port %d (%s), with %d processes of %d threads', __version__,
-                    address[0], address[1], 'https' if self._settings.tls_certificate else 'http',
-                    self._settings.workers, self._settings.threads)
+        logger.info(
+            'registry-swift %s is listening on %s port %d (%s), with %d processes of %d threads',
+            __version__,
+            address[0],
+            address[1],
+            'https' if self._settings.tls_certificate else 'http',
+            self._settings.workers,
+            self._settings.threads,
+        )
 
     def _begin_worker(self, worker):
         """Log in, so that the first client need not wait for it; but serve also while Swift is down."""

@@ -15,7 +15,7 @@ from docker_registry.v2.settings import storage as storage_settings
 
 FOLDER = '_check'
 CONTENT = b'registry-swift check: this object may be deleted\n'
-FIRST_PART = 1024 ** 2  # bytes; old Swifts accept no smaller segment, unless it is the last
+FIRST_PART = 1024**2  # bytes; old Swifts accept no smaller segment, unless it is the last
 LISTING_SECONDS = 10.0  # after which a listing should show what was written
 WAIT = 0.2  # seconds between two looks at it
 
@@ -54,8 +54,10 @@ class Check:
         if not info:
             return 'this Swift does not say what it can; the next steps find out'
         if 'slo' not in info:
-            raise CheckFailed('this Swift has no static large objects (slo), without which layers above swift_segment_size '
-                              '(SWIFT_SEGMENT_SIZE) cannot be stored: ask its operators to switch them on')
+            raise CheckFailed(
+                'this Swift has no static large objects (slo), without which layers above swift_segment_size '
+                '(SWIFT_SEGMENT_SIZE) cannot be stored: ask its operators to switch them on'
+            )
         swift = info.get('swift')
         version = swift.get('version') if isinstance(swift, dict) else None
         there = [name for name in ('slo', 'bulk_delete', 'tempurl', 'ratelimit') if name in info]
@@ -83,8 +85,10 @@ class Check:
         started = time.monotonic()
         while self._small not in [stat.path for stat in self._storage.list_page(self._folder)]:
             if time.monotonic() - started > LISTING_SECONDS:
-                raise CheckFailed(f'the listing of swift_container (OS_CONTAINER) does not show an object {LISTING_SECONDS:.0f} '
-                                  'seconds after it was written: tags would be missing from lists as long')
+                raise CheckFailed(
+                    f'the listing of swift_container (OS_CONTAINER) does not show an object {LISTING_SECONDS:.0f} '
+                    'seconds after it was written: tags would be missing from lists as long'
+                )
             time.sleep(WAIT)
 
     def large_object(self):
@@ -93,8 +97,7 @@ class Check:
         self._parts += self._storage.write_parts(upload, io.BytesIO(CONTENT), first=1)
         self._storage.compose(self._large, self._parts)
         expect(self._storage.stream_read(self._large).read_all(), content + CONTENT)
-        expect(self._storage.stream_read(self._large, (FIRST_PART - 5, FIRST_PART + 4)).read_all(),
-               content[-5:] + CONTENT[:5])
+        expect(self._storage.stream_read(self._large, (FIRST_PART - 5, FIRST_PART + 4)).read_all(), content[-5:] + CONTENT[:5])
 
     def temp_url(self):
         url = self._storage.content_redirect_url(self._small)
@@ -104,13 +107,14 @@ class Check:
             with urllib.request.urlopen(url, timeout=15, context=self._tls_context(url)) as answer:
                 expect(answer.read(), CONTENT)
         except urllib.error.HTTPError as error:
-            raise CheckFailed(f'Swift answers {error.code} to a signed URL: swift_temp_url_key (SWIFT_TEMP_URL_KEY) is not the key of '
-                              'the container or the account; swift_temp_url_set_key (SWIFT_TEMP_URL_SET_KEY) = container '
-                              'puts it there')
+            raise CheckFailed(
+                f'Swift answers {error.code} to a signed URL: swift_temp_url_key (SWIFT_TEMP_URL_KEY) is not the key of '
+                'the container or the account; swift_temp_url_set_key (SWIFT_TEMP_URL_SET_KEY) = container '
+                'puts it there'
+            )
         except OSError as error:
             host = urlsplit(url).netloc
-            raise CheckFailed(f'{host} cannot be reached ({getattr(error, "reason", error)}): check swift_public_url '
-                              '(SWIFT_PUBLIC_URL)')
+            raise CheckFailed(f'{host} cannot be reached ({getattr(error, "reason", error)}): check swift_public_url (SWIFT_PUBLIC_URL)')
 
     def _tls_context(self, url):
         settings = self._storage.settings

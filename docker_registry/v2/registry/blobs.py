@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 READ_SIZE = 256 * 1024
 SMALL = 1024 * 1024  # bytes; what is no larger is taken into memory, and so can be sent to Swift again
-ONE_OBJECT = 4 * 1024 ** 3  # bytes; Swift's own limit is 5 GiB, and a site's may be lower
+ONE_OBJECT = 4 * 1024**3  # bytes; Swift's own limit is 5 GiB, and a site's may be lower
 FRESH_SECONDS = 60  # how long a blob that was seen counts as seen for a manifest that names it
 DURABLE_SECONDS = 3600  # no collector touches what is younger, so a link younger than this has its bytes
 

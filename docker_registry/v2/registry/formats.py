@@ -14,13 +14,11 @@ DOCKER_LIST = 'application/vnd.docker.distribution.manifest.list.v2+json'
 
 _IMAGES = (OCI_IMAGE, DOCKER_IMAGE)
 _INDEXES = (OCI_INDEX, DOCKER_LIST)
-_SCHEMA_1 = ('application/vnd.docker.distribution.manifest.v1+json',
-             'application/vnd.docker.distribution.manifest.v1+prettyjws')
+_SCHEMA_1 = ('application/vnd.docker.distribution.manifest.v1+json', 'application/vnd.docker.distribution.manifest.v1+prettyjws')
 #: Types that say nothing: what a client sends that has not been told the type.
 _NO_TYPE = ('', 'application/json', 'application/octet-stream', 'application/x-www-form-urlencoded', 'text/plain')
 #: Layers that are not to be pushed, but had from where their descriptor says.
-_FOREIGN_LAYERS = ('application/vnd.docker.image.rootfs.foreign.diff.tar',
-                   'application/vnd.oci.image.layer.nondistributable.')
+_FOREIGN_LAYERS = ('application/vnd.docker.image.rootfs.foreign.diff.tar', 'application/vnd.oci.image.layer.nondistributable.')
 
 
 @dataclass(frozen=True)
@@ -84,8 +82,7 @@ def _json(content):
 
 def _refuse_schema_1(document, sent, own):
     if sent in _SCHEMA_1 or own in _SCHEMA_1 or document.get('schemaVersion') == 1:
-        raise errors.ManifestInvalid('image manifest schema 1 is not accepted: push with docker 1.10 or newer, which '
-                                     'sends schema 2')
+        raise errors.ManifestInvalid('image manifest schema 1 is not accepted: push with docker 1.10 or newer, which sends schema 2')
 
 
 def _refuse_ambiguity(document, media_type):

@@ -104,7 +104,7 @@ def after_repository(name):
 
 def repository_of(path):
     """The name of the repository that a path below `REPOSITORIES` belongs to, or None."""
-    names = path[len(REPOSITORIES) + 1:].split('/')
+    names = path[len(REPOSITORIES) + 1 :].split('/')
     own = next((i for i, name in enumerate(names) if name.startswith('_')), 0)
     return '/'.join(names[:own]) or None
 

@@ -84,8 +84,7 @@ class Manifests:
         self._together.all(lambda: self._require_references(repository, parsed), lambda: self._store(digest, content))
         links = [lambda: self._storage.replace(layout.revision_link(repository, digest), str(digest).encode())]
         if not parsed.stated:
-            links.append(lambda: self._storage.replace(
-                layout.revision_media_type(repository, digest), parsed.media_type.encode()))
+            links.append(lambda: self._storage.replace(layout.revision_media_type(repository, digest), parsed.media_type.encode()))
         links += [lambda tag=tag: self._tags.remember(repository, tag, digest) for tag in tags]
         self._together.all(*links)
         visible = [lambda tag=tag: self._tags.point(repository, tag, digest) for tag in tags]

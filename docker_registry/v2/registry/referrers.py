@@ -37,13 +37,16 @@ class Referrers:
         pushed to a registry that did not know of referrers.
         """
         stats, fallback = self._together.all(
-            lambda: self._storage.list_page(layout.referrers(repository, subject), self._marker(repository, subject, last),
-                                            PAGE, recursive=True),
-            lambda: [] if last else self._in_fallback_tag(repository, subject))
+            lambda: self._storage.list_page(
+                layout.referrers(repository, subject), self._marker(repository, subject, last), PAGE, recursive=True
+            ),
+            lambda: [] if last else self._in_fallback_tag(repository, subject),
+        )
         listed = {layout.referrer_of(stat.path): stat.path for stat in stats}
         found = self._together.all(
             *[lambda path=path: self._listed(path) for path in listed.values()],
-            *[lambda digest=digest: self._read(repository, subject, digest) for digest in fallback if digest not in listed])
+            *[lambda digest=digest: self._read(repository, subject, digest) for digest in fallback if digest not in listed],
+        )
         more = len(stats) == PAGE
         return [descriptor for descriptor in found if descriptor], _position(stats[-1].path) if more else ''
 
@@ -61,8 +64,7 @@ class Referrers:
     def _in_fallback_tag(self, repository, subject):
         """Digests in the index of the fallback tag, if there is one."""
         try:
-            index = self._storage.get_content(
-                layout.blob(self._tags.resolve(repository, layout.referrers_tag(subject))), newest=False)
+            index = self._storage.get_content(layout.blob(self._tags.resolve(repository, layout.referrers_tag(subject))), newest=False)
             return formats.parse(index, formats.OCI_INDEX).manifests
         except (exceptions.FileNotFoundError, errors.RegistryError):
             return []

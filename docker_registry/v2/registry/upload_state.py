@@ -119,23 +119,38 @@ def _pack(upload):
     digits = bytes.fromhex(upload.hex)
     pending = zlib.compress(upload.pending, 9) if upload.pending else b''
     head = _HEAD.pack(
-        _VERSION, uuid.UUID(upload.id).bytes, upload.started, upload.offset, _ALGORITHMS.index(upload.algorithm) * 2
-        + bool(digits), digits, upload.list_attempt.encode(), upload.listed, len(upload.parts), len(pending))
+        _VERSION,
+        uuid.UUID(upload.id).bytes,
+        upload.started,
+        upload.offset,
+        _ALGORITHMS.index(upload.algorithm) * 2 + bool(digits),
+        digits,
+        upload.list_attempt.encode(),
+        upload.listed,
+        len(upload.parts),
+        len(pending),
+    )
     return head + _pack_parts(upload.parts) + pending
 
 
 def _unpack(repository, content):
-    (version, upload_id, started, offset, kind, digits, list_attempt, listed, parts, pending
-     ) = _HEAD.unpack_from(content)
+    (version, upload_id, started, offset, kind, digits, list_attempt, listed, parts, pending) = _HEAD.unpack_from(content)
     if version != _VERSION:
         raise errors.UploadUnknown()
     algorithm = _ALGORITHMS[kind // 2]
     parts_end = _HEAD.size + parts * _PART.size
     return Upload(
-        str(uuid.UUID(bytes=upload_id)), repository, started, algorithm,
-        digits[:hashlib.new(algorithm).digest_size].hex() if kind % 2 else '', offset,
-        listed, list_attempt.rstrip(b'\0').decode(), tuple(_unpack_parts(content[_HEAD.size:parts_end], listed)),
-        zlib.decompress(content[parts_end:parts_end + pending]) if pending else b'')
+        str(uuid.UUID(bytes=upload_id)),
+        repository,
+        started,
+        algorithm,
+        digits[: hashlib.new(algorithm).digest_size].hex() if kind % 2 else '',
+        offset,
+        listed,
+        list_attempt.rstrip(b'\0').decode(),
+        tuple(_unpack_parts(content[_HEAD.size : parts_end], listed)),
+        zlib.decompress(content[parts_end : parts_end + pending]) if pending else b'',
+    )
 
 
 def _pack_parts(parts):
@@ -143,5 +158,4 @@ def _pack_parts(parts):
 
 
 def _unpack_parts(content, first):
-    return [Part(attempt.hex(), first + i, size, etag.hex())
-            for i, (attempt, size, etag) in enumerate(_PART.iter_unpack(content))]
+    return [Part(attempt.hex(), first + i, size, etag.hex()) for i, (attempt, size, etag) in enumerate(_PART.iter_unpack(content))]

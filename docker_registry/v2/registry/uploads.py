@@ -19,8 +19,8 @@ from docker_registry.v2.registry.blobs import ONE_OBJECT, READ_SIZE, Verified
 from docker_registry.v2.registry.upload_state import Part, Upload
 
 MOST_PENDING_READ = 8 * 1024  # bytes of a chunk to look at, to see whether they fit into the token
-REWRITTEN_WHOLE = 32 * 1024 ** 2  # bytes; what has to be read back anyway and is no larger becomes one plain object
-SMALLEST_PART = 1024 ** 2  # bytes; Swift slows down the reading of smaller segments
+REWRITTEN_WHOLE = 32 * 1024**2  # bytes; what has to be read back anyway and is no larger becomes one plain object
+SMALLEST_PART = 1024**2  # bytes; Swift slows down the reading of smaller segments
 MOST_PARTS = 1000  # segments that a static large object may have
 
 #: A part as the storage driver wants it.
@@ -92,8 +92,10 @@ class Uploads:
         self._commit(upload, digest)
 
     def _commit(self, upload, digest):
-        parts = [StoredPart(self._storage.part_path(layout.segments(upload.id, part.attempt), part.number), part.size,
-                            part.etag) for part in upload.all_parts(self._list_content(upload))]
+        parts = [
+            StoredPart(self._storage.part_path(layout.segments(upload.id, part.attempt), part.number), part.size, part.etag)
+            for part in upload.all_parts(self._list_content(upload))
+        ]
         known = bool(upload.hex) and upload.algorithm == digest.algorithm
         if known and upload.hex != digest.hex:
             raise errors.DigestInvalid(detail=str(digest))
@@ -139,7 +141,7 @@ class Hashed:
 
     def read(self, size=READ_SIZE):
         block = self._source.read(size)
-        new = block[self._skip:]
+        new = block[self._skip :]
         self._skip -= len(block) - len(new)
         self.count += len(new)
         if self.hasher:

@@ -19,6 +19,7 @@ def _number(least, most=None):
         if not re.fullmatch('[0-9]{1,15}', text) or int(text) < least or most is not None and int(text) > most:
             raise ValueError('should be a whole number ' + (f'of at least {least}' if most is None else f'from {least} to {most}'))
         return int(text)
+
     return parse
 
 
@@ -30,8 +31,9 @@ def _networks(text):
 
 
 def _setting(default, meaning, parse=str, environment=None, secret=False):
-    return field(default=default, repr=not secret, metadata={
-        'meaning': meaning, 'parse': parse, 'environment': environment, 'secret': secret})
+    return field(
+        default=default, repr=not secret, metadata={'meaning': meaning, 'parse': parse, 'environment': environment, 'secret': secret}
+    )
 
 
 @dataclass(frozen=True)
@@ -39,16 +41,16 @@ class Config:
     """What the registry accepts, and how it goes about it."""
 
     sparse_manifests: bool = _setting(False, 'accept manifests that name blobs or manifests which are not there', _flag)
-    manifest_limit: int = _setting(4 * 1024 ** 2, 'bytes a manifest may have', _number(1024))
-    manifest_cache: int = _setting(16 * 1024 ** 2, 'bytes of manifests to remember, in each process', _number(0))
+    manifest_limit: int = _setting(4 * 1024**2, 'bytes a manifest may have', _number(1024))
+    manifest_cache: int = _setting(16 * 1024**2, 'bytes of manifests to remember, in each process', _number(0))
     upload_secret: str = _setting(
-        '', 'what the keys that sign uploads and logins are made of; unset: of the Swift credentials. The same on all instances',
-        secret=True)
+        '',
+        'what the keys that sign uploads and logins are made of; unset: of the Swift credentials. The same on all instances',
+        secret=True,
+    )
     upload_lifetime: int = _setting(24 * 3600, 'seconds after which an upload has to be finished', _number(60))
-    chunk_min_length: int = _setting(1024 ** 2, 'bytes that chunks of an upload should have at least; smaller ones work, '
-                                                'slower', _number(0))
-    storage_threads: int = _setting(16, 'requests to Swift beside those of the threads that serve, in each process',
-                                    _number(1))
+    chunk_min_length: int = _setting(1024**2, 'bytes that chunks of an upload should have at least; smaller ones work, slower', _number(0))
+    storage_threads: int = _setting(16, 'requests to Swift beside those of the threads that serve, in each process', _number(1))
     retry_after: int = _setting(5, 'seconds after which a client is to come again when Swift is in trouble', _number(1))
     page: int = _setting(1000, 'most names in a page of the catalog', _number(1))
 
@@ -57,13 +59,23 @@ class Config:
 class Access:
     """Who may do what. Options of `serve`, too."""
 
-    htpasswd: str = _setting('', 'file of users and their passwords, as `registry-swift htpasswd` or `htpasswd -B` write it '
-                                 '(bcrypt); re-read when it changes. Unset: everybody may do everything')
+    htpasswd: str = _setting(
+        '',
+        'file of users and their passwords, as `registry-swift htpasswd` or `htpasswd -B` write it '
+        '(bcrypt); re-read when it changes. Unset: everybody may do everything',
+    )
     anonymous_pull: bool = _setting(False, 'let everybody pull, and only users push, delete and list repositories', _flag)
-    login_failures: int = _setting(10, 'wrong passwords that an address may send for a user, and ten times as many for all, '
-                                       'before it has to wait; they are forgotten within five minutes', _number(1))
-    trusted_proxies: tuple = _setting((), 'addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are '
-                                          'believed; name all that clients come through', _networks)
+    login_failures: int = _setting(
+        10,
+        'wrong passwords that an address may send for a user, and ten times as many for all, '
+        'before it has to wait; they are forgotten within five minutes',
+        _number(1),
+    )
+    trusted_proxies: tuple = _setting(
+        (),
+        'addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are believed; name all that clients come through',
+        _networks,
+    )
 
 
 @dataclass(frozen=True)
@@ -76,8 +88,9 @@ class ServerSettings:
     threads: int = _setting(16, 'requests that each process serves at a time', _number(1, 1000), 'GUNICORN_THREADS')
     tls_certificate: str = _setting('', 'file of the certificate and its chain (PEM): serve HTTPS; re-read when it changes')
     tls_key: str = _setting('', "file of the certificate's key (PEM), if it is not in the same file")
-    graceful_timeout: int = _setting(600, 'seconds that running requests have to finish after SIGTERM', _number(0, 86400),
-                                     'GUNICORN_GRACEFUL_TIMEOUT')
+    graceful_timeout: int = _setting(
+        600, 'seconds that running requests have to finish after SIGTERM', _number(0, 86400), 'GUNICORN_GRACEFUL_TIMEOUT'
+    )
 
     def url(self, host=None):
         """Of the server, at the address it listens on, or at another one."""

@@ -6,6 +6,7 @@ import os
 import re
 
 import yaml
+
 from docker_registry.core import driver
 from docker_registry.core.exceptions import ConfigError
 from docker_registry.drivers.swift import Settings
@@ -22,7 +23,8 @@ class Text(yaml.SafeLoader):
 
     yaml_implicit_resolvers = {
         '<': [('tag:yaml.org,2002:merge', re.compile('^<<$'))],
-        **dict.fromkeys(['', '~', 'n', 'N'], [('tag:yaml.org,2002:null', re.compile('^(~|null|Null|NULL|)$'))])}
+        **dict.fromkeys(['', '~', 'n', 'N'], [('tag:yaml.org,2002:null', re.compile('^(~|null|Null|NULL|)$'))]),
+    }
 
 
 def read(environ=None):
@@ -41,8 +43,10 @@ def read(environ=None):
         there = ', '.join(name for name, section in sections.items() if is_swift(section)) or 'none'
         raise config_error(f'SETTINGS_FLAVOR: {path} has no section {flavor}; those with `storage: swift` are: {there}')
     if not is_swift(sections[flavor]):
-        raise config_error(f'SETTINGS_FLAVOR: section {flavor} of {path} has `storage: {sections[flavor].get("storage")}`; '
-                           'this registry stores in swift only')
+        raise config_error(
+            f'SETTINGS_FLAVOR: section {flavor} of {path} has `storage: {sections[flavor].get("storage")}`; '
+            'this registry stores in swift only'
+        )
     return sections[flavor]
 
 

@@ -1,4 +1,5 @@
 """Passwords, everybody who may pull, and those that guess."""
+
 import base64
 import concurrent.futures
 import multiprocessing
@@ -8,13 +9,14 @@ import threading
 import time
 
 import pytest
+
 from docker_registry.v2.access import guard as guard_module
 from docker_registry.v2.access import htpasswd
-from docker_registry.v2.settings import config
-from docker_registry.v2.http.app import ROUTES
-from docker_registry.v2.settings.config import Access
 from docker_registry.v2.access.failures import Failures
 from docker_registry.v2.access.tokens import TOKEN_SECONDS
+from docker_registry.v2.http.app import ROUTES
+from docker_registry.v2.settings import config
+from docker_registry.v2.settings.config import Access
 from registry_client import code_of, digest_of
 
 LAYER = b'layer'
@@ -55,24 +57,48 @@ def token(registry, **more):
 
 
 EVERYTHING = [
-    ('GET', '/v2/'), ('GET', '/v2/_catalog'), ('GET', '/v2/team/app/tags/list'), ('GET', '/v2/team/app/manifests/v1'),
-    ('HEAD', '/v2/team/app/manifests/v1'), ('PUT', '/v2/team/app/manifests/v1'), ('DELETE', '/v2/team/app/manifests/v1'),
-    ('GET', '/v2/team/app/blobs/' + digest_of(LAYER)), ('HEAD', '/v2/team/app/blobs/' + digest_of(LAYER)),
-    ('DELETE', '/v2/team/app/blobs/' + digest_of(LAYER)), ('POST', '/v2/team/app/blobs/uploads/'),
-    ('PATCH', '/v2/team/app/blobs/uploads/x'), ('PUT', '/v2/team/app/blobs/uploads/x'), ('GET', '/v2/team/app/blobs/uploads/x'),
-    ('DELETE', '/v2/team/app/blobs/uploads/x'), ('GET', '/v2/team/app/referrers/' + digest_of(LAYER))]
-PULLS = [(method, path) for method, path in EVERYTHING if method in ('GET', 'HEAD') and '/uploads/' not in path
-         and path not in ('/v2/', '/v2/_catalog')]
+    ('GET', '/v2/'),
+    ('GET', '/v2/_catalog'),
+    ('GET', '/v2/team/app/tags/list'),
+    ('GET', '/v2/team/app/manifests/v1'),
+    ('HEAD', '/v2/team/app/manifests/v1'),
+    ('PUT', '/v2/team/app/manifests/v1'),
+    ('DELETE', '/v2/team/app/manifests/v1'),
+    ('GET', '/v2/team/app/blobs/' + digest_of(LAYER)),
+    ('HEAD', '/v2/team/app/blobs/' + digest_of(LAYER)),
+    ('DELETE', '/v2/team/app/blobs/' + digest_of(LAYER)),
+    ('POST', '/v2/team/app/blobs/uploads/'),
+    ('PATCH', '/v2/team/app/blobs/uploads/x'),
+    ('PUT', '/v2/team/app/blobs/uploads/x'),
+    ('GET', '/v2/team/app/blobs/uploads/x'),
+    ('DELETE', '/v2/team/app/blobs/uploads/x'),
+    ('GET', '/v2/team/app/referrers/' + digest_of(LAYER)),
+]
+PULLS = [
+    (method, path)
+    for method, path in EVERYTHING
+    if method in ('GET', 'HEAD') and '/uploads/' not in path and path not in ('/v2/', '/v2/_catalog')
+]
 
 
 # Users alone
 
 
 @pytest.mark.parametrize('method, path', EVERYTHING)
-@pytest.mark.parametrize('sent', [
-    {}, basic(password='wrong'), basic('nobody'), basic('', ''), {'Authorization': 'Basic'}, {'Authorization': 'Basic !'},
-    {'Authorization': 'Bearer x'}, {'Authorization': 'Negotiate abc'}], ids=[
-        'nothing', 'wrong', 'nobody', 'empty', 'bare', 'garbled', 'bearer', 'other'])
+@pytest.mark.parametrize(
+    'sent',
+    [
+        {},
+        basic(password='wrong'),
+        basic('nobody'),
+        basic('', ''),
+        {'Authorization': 'Basic'},
+        {'Authorization': 'Basic !'},
+        {'Authorization': 'Bearer x'},
+        {'Authorization': 'Negotiate abc'},
+    ],
+    ids=['nothing', 'wrong', 'nobody', 'empty', 'bare', 'garbled', 'bearer', 'other'],
+)
 def test_without_a_password_nothing_is_to_be_had(closed, method, path, sent):
     answer = closed(method, path, headers=sent)
 
@@ -203,7 +229,7 @@ def test_two_that_have_one_bucket_wait_no_longer_than_each_alone(monkeypatch):
 
 
 def test_no_failure_is_lost_of_those_that_come_together():
-    failures = Failures(10 ** 6)
+    failures = Failures(10**6)
     context = multiprocessing.get_context('fork')
     processes = [context.Process(target=lambda: [failures.count('key', 1000) for _ in range(200)]) for _ in range(4)]
     for process in processes:
@@ -221,6 +247,7 @@ def test_logins_that_wait_leave_places_for_other_requests(closed, monkeypatch):
     def check(name, password):
         hashing.set()
         assert go_on.wait(30)
+
     monkeypatch.setattr(users, 'check', check)
     with concurrent.futures.ThreadPoolExecutor(guard_module.LOGINS) as pool:
         waiting = [pool.submit(guess, closed, 'wrong', f'user-{number}') for number in range(guard_module.LOGINS)]
@@ -294,10 +321,16 @@ def test_a_user_pushes_with_a_token(public):
     assert public('GET', '/v2/new/blobs/' + digest_of(b'new')).data == b'new'
 
 
-@pytest.mark.parametrize('method, path, scope', [
-    ('GET', '/v2/', ''), ('POST', '/v2/team/app/blobs/uploads/', 'repository:team/app:pull,push'),
-    ('GET', '/v2/_catalog', 'registry:catalog:*'), ('DELETE', '/v2/a/manifests/v1', 'repository:a:pull,push'),
-    ('PUT', '/v2/a"b/manifests/v1', '')])
+@pytest.mark.parametrize(
+    'method, path, scope',
+    [
+        ('GET', '/v2/', ''),
+        ('POST', '/v2/team/app/blobs/uploads/', 'repository:team/app:pull,push'),
+        ('GET', '/v2/_catalog', 'registry:catalog:*'),
+        ('DELETE', '/v2/a/manifests/v1', 'repository:a:pull,push'),
+        ('PUT', '/v2/a"b/manifests/v1', ''),
+    ],
+)
 def test_the_challenge_says_where_tokens_are_and_for_what(public, method, path, scope):
     answer = public(method, path, base_url='https://hub.example.com:5001')
 
@@ -342,8 +375,16 @@ def test_who_guesses_for_a_token_has_to_wait_too(fake_place, users):
     assert statuses == [401, 401, 401, 429]
 
 
-@pytest.mark.parametrize('damage', [lambda text: text[:-1] + ('A' if text[-1] != 'A' else 'B'), lambda text: '', lambda text: 'x.y',
-                                    lambda text: text[1:], lambda text: text + 'x'])
+@pytest.mark.parametrize(
+    'damage',
+    [
+        lambda text: text[:-1] + ('A' if text[-1] != 'A' else 'B'),
+        lambda text: '',
+        lambda text: 'x.y',
+        lambda text: text[1:],
+        lambda text: text + 'x',
+    ],
+)
 def test_a_token_that_is_not_ours_is_no_good(public, damage):
     answer = public('GET', '/v2/team/app/tags/list', headers=bearer(damage(token(public))))
 
@@ -365,8 +406,9 @@ def test_a_token_ends_with_the_password_it_was_given_for(public, users):
     assert public('GET', '/v2/', headers=allowed).status_code == 401
 
 
-@pytest.mark.parametrize('after', [b'bob:%b\n' % htpasswd.make(b'battery', 4), b'alice:%b\n' % htpasswd.make(b'another', 4)],
-                         ids=['removed', 'changed'])
+@pytest.mark.parametrize(
+    'after', [b'bob:%b\n' % htpasswd.make(b'battery', 4), b'alice:%b\n' % htpasswd.make(b'another', 4)], ids=['removed', 'changed']
+)
 def test_a_token_that_is_given_while_the_user_is_taken_out_is_no_good(public, users, monkeypatch, after):
     known, check = public.app.guard._users, public.app.guard._users.check
 
@@ -374,6 +416,7 @@ def test_a_token_that_is_given_while_the_user_is_taken_out_is_no_good(public, us
         stored = check(name, password)
         replace(users, after)
         return stored
+
     monkeypatch.setattr(known, 'check', slow_check)
     answer = public('GET', '/v2/token', headers=basic())
 
@@ -390,8 +433,9 @@ def test_a_token_is_good_at_every_instance_and_nowhere_else(fake_place, public, 
 
 
 def test_the_address_that_a_trusted_proxy_names_is_where_tokens_are(fake_place, users):
-    access = config.read(config.Access, {'REGISTRY_HTPASSWD': users, 'REGISTRY_ANONYMOUS_PULL': 'yes',
-                                         'REGISTRY_TRUSTED_PROXIES': '127.0.0.1'})
+    access = config.read(
+        config.Access, {'REGISTRY_HTPASSWD': users, 'REGISTRY_ANONYMOUS_PULL': 'yes', 'REGISTRY_TRUSTED_PROXIES': '127.0.0.1'}
+    )
     registry = fake_place.registry(access)
     said = {'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': 'hub.example.com', 'X-Forwarded-For': '192.0.2.7'}
 

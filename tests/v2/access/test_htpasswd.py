@@ -1,4 +1,5 @@
 """The file of users: what is read, when it is read again, and how long a wrong password takes."""
+
 import os
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import threading
 
 import bcrypt
 import pytest
+
 from docker_registry.v2.access import htpasswd
 from docker_registry.v2.access.htpasswd import Users
 from registry_process import until
@@ -32,10 +34,20 @@ def rewrite(path, content):
     new.rename(path)
 
 
-@pytest.mark.parametrize('name, password, right', [
-    (b'alice', b'correct horse', True), (b'bob', b'battery', True), (b'alice', b'battery', False), (b'alice', b'', False),
-    (b'carol', b'battery', False), (b'', b'', False), (b'alice', b'correct horse\0', False), (b'alice', b'x' * 500, False),
-    (b'\xff', b'\xff', False)])
+@pytest.mark.parametrize(
+    'name, password, right',
+    [
+        (b'alice', b'correct horse', True),
+        (b'bob', b'battery', True),
+        (b'alice', b'battery', False),
+        (b'alice', b'', False),
+        (b'carol', b'battery', False),
+        (b'', b'', False),
+        (b'alice', b'correct horse\0', False),
+        (b'alice', b'x' * 500, False),
+        (b'\xff', b'\xff', False),
+    ],
+)
 def test_a_password_is_its_users(path, name, password, right):
     assert (Users(str(path)).check(name, password) is not None) is right
 
@@ -73,12 +85,22 @@ def test_comments_and_empty_lines_are_none_of_users(tmp_path):
     assert Users(str(tmp_path / 'htpasswd')).check(b'alice', b'secret')
 
 
-@pytest.mark.parametrize('content, says', [
-    (b'', 'has no users'), (b'# nobody\n', 'has no users'), (b'alice:$apr1$JI2ZZ$7yz.ZHTZ0t7wMd6Pa5Zlq/\n', 'line 1'),
-    (line('alice', 'x') + b'bob:secret\n', 'line 2'), (line('alice', 'x') * 2, 'line 2'), (b'no colon\n', 'line 1'),
-    (line('alice', 'x').replace(b'$04$', b'$13$'), 'cost'), (line('alice', 'x')[:-5], 'line 1'),
-    (line('a', 'x').replace(b'a:', b'\xff:'), 'UTF-8'),
-    (b'alice:$2y$04$' + b'a' * 53, 'line 1')], ids=['empty', 'comment', 'md5', 'plain', 'twice', 'no-colon', 'cost', 'short', 'latin1', 'salt'])
+@pytest.mark.parametrize(
+    'content, says',
+    [
+        (b'', 'has no users'),
+        (b'# nobody\n', 'has no users'),
+        (b'alice:$apr1$JI2ZZ$7yz.ZHTZ0t7wMd6Pa5Zlq/\n', 'line 1'),
+        (line('alice', 'x') + b'bob:secret\n', 'line 2'),
+        (line('alice', 'x') * 2, 'line 2'),
+        (b'no colon\n', 'line 1'),
+        (line('alice', 'x').replace(b'$04$', b'$13$'), 'cost'),
+        (line('alice', 'x')[:-5], 'line 1'),
+        (line('a', 'x').replace(b'a:', b'\xff:'), 'UTF-8'),
+        (b'alice:$2y$04$' + b'a' * 53, 'line 1'),
+    ],
+    ids=['empty', 'comment', 'md5', 'plain', 'twice', 'no-colon', 'cost', 'short', 'latin1', 'salt'],
+)
 def test_a_file_that_is_wrong_is_said_and_not_quoted(tmp_path, content, says):
     (tmp_path / 'htpasswd').write_bytes(content)
     with pytest.raises(htpasswd.Broken, match=says) as caught:
@@ -153,8 +175,9 @@ def test_a_right_password_is_hashed_once(path, monkeypatch):
     assert not users.recall(b'alice', b'wrong')
 
 
-@pytest.mark.parametrize('name, password', [
-    (b'alice', b'wrong'), (b'alice', b'correct horse'), (b'bob', b'wrong'), (b'nobody', b'wrong'), (b'', b'')])
+@pytest.mark.parametrize(
+    'name, password', [(b'alice', b'wrong'), (b'alice', b'correct horse'), (b'bob', b'wrong'), (b'nobody', b'wrong'), (b'', b'')]
+)
 def test_every_login_costs_the_same_work(path, monkeypatch, name, password):
     """Counted in rounds of bcrypt, whether the user is there or not, has a cheap hash or a dear one, and is right or wrong."""
     users, rounds = Users(str(path)), []
@@ -163,12 +186,14 @@ def test_every_login_costs_the_same_work(path, monkeypatch, name, password):
         def count(password, other):
             rounds.append(2 ** int(other[4:6]))
             return call(password, other)
+
         monkeypatch.setattr(bcrypt, call.__name__, count)
+
     counted(bcrypt.checkpw)
     counted(bcrypt.hashpw)
     users.check(name, password)
 
-    assert sum(rounds) == 2 ** DEAR
+    assert sum(rounds) == 2**DEAR
 
 
 @pytest.fixture
@@ -189,6 +214,7 @@ def test_those_who_ask_while_the_file_is_read_again_get_an_answer(path, switchin
                 assert users.hash_of(b'bob')
             except Exception as error:
                 errors.append(error)
+
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()

@@ -1,9 +1,11 @@
 """Users of a registry that runs, in processes that share what they know of guesses."""
+
 import base64
 import os
 import signal
 
 import pytest
+
 from docker_registry.drivers.swift import __version__
 from docker_registry.v2.access import htpasswd
 from registry_process import Serving, environment, until
@@ -48,9 +50,14 @@ def test_a_user_is_added_while_the_registry_runs(fake, tmp_path, users):
         assert server.request('GET', '/v2/', **RIGHT)[0] == 200
 
 
-@pytest.mark.parametrize('options, who', [
-    ((), 'everybody may do everything'), (('--htpasswd', '{users}'), 'the users of {users} may do everything'),
-    (('--htpasswd', '{users}', '--anonymous-pull'), 'the users of {users} may do everything, and everybody may pull')])
+@pytest.mark.parametrize(
+    'options, who',
+    [
+        ((), 'everybody may do everything'),
+        (('--htpasswd', '{users}'), 'the users of {users} may do everything'),
+        (('--htpasswd', '{users}', '--anonymous-pull'), 'the users of {users} may do everything, and everybody may pull'),
+    ],
+)
 def test_the_start_says_who_may_do_what(fake, tmp_path, users, options, who):
     with Serving(tmp_path, environment(fake), *[word.format(users=users) for word in options]) as server:
         assert who.format(users=users) + '\n' in server.log

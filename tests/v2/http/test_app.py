@@ -1,14 +1,15 @@
 """What holds for every request: routes, errors, the log, health."""
+
 import logging
 import re
 
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies
+from werkzeug.test import Client
+
 from docker_registry.v2.settings.config import Config
 from fake_swift import lost_answer, on, status
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies
 from registry_client import Registry, code_of, digest_of
-from werkzeug.test import Client
 
 
 def test_the_api_is_there(registry):
@@ -18,17 +19,22 @@ def test_the_api_is_there(registry):
         assert answer.headers['Docker-Distribution-Api-Version'] == 'registry/2.0'
 
 
-@pytest.mark.parametrize('path', [
-    '/', '/v1/_ping', '/v2/a', '/v2/a/nothing', '/v2/a/blobs/', '/v2//blobs/x/y', '/v2/a%0A/tags/list'])
+@pytest.mark.parametrize('path', ['/', '/v1/_ping', '/v2/a', '/v2/a/nothing', '/v2/a/blobs/', '/v2//blobs/x/y', '/v2/a%0A/tags/list'])
 def test_no_such_endpoint(fake_registry, path):
     answer = fake_registry('GET', path)
 
     assert (answer.status_code, code_of(answer)) == (404, 'UNSUPPORTED')
 
 
-@pytest.mark.parametrize('method, path, allowed', [
-    ('POST', '/v2/', 'GET'), ('PUT', '/v2/a/tags/list', 'GET'), ('POST', '/v2/a/manifests/v1', 'DELETE, GET, PUT'),
-    ('GET', '/v2/a/blobs/uploads/', 'POST')])
+@pytest.mark.parametrize(
+    'method, path, allowed',
+    [
+        ('POST', '/v2/', 'GET'),
+        ('PUT', '/v2/a/tags/list', 'GET'),
+        ('POST', '/v2/a/manifests/v1', 'DELETE, GET, PUT'),
+        ('GET', '/v2/a/blobs/uploads/', 'POST'),
+    ],
+)
 def test_a_method_that_is_not_supported(fake_registry, method, path, allowed):
     answer = fake_registry(method, path)
 
@@ -36,8 +42,7 @@ def test_a_method_that_is_not_supported(fake_registry, method, path, allowed):
     assert answer.headers['Allow'] == allowed
 
 
-@pytest.mark.parametrize('name', [
-    'blobs', 'a/manifests', 'manifests/uploads', 'a/tags/list', 'a/blobs/uploads', 'v2/referrers/x'])
+@pytest.mark.parametrize('name', ['blobs', 'a/manifests', 'manifests/uploads', 'a/tags/list', 'a/blobs/uploads', 'v2/referrers/x'])
 def test_a_repository_may_be_named_like_an_endpoint(registry, name):
     digest = registry.push_image(name, 'v1', b'layer')
 
@@ -47,25 +52,38 @@ def test_a_repository_may_be_named_like_an_endpoint(registry, name):
 
 
 ENDPOINTS = [
-    ('GET', '/v2/{name}/tags/list?n={text}&last={text}'), ('GET', '/v2/_catalog?n={text}&last={text}'),
-    ('GET', '/v2/{name}/manifests/{text}'), ('PUT', '/v2/{name}/manifests/{text}'),
-    ('DELETE', '/v2/{name}/manifests/{text}'), ('GET', '/v2/{name}/blobs/{text}'), ('HEAD', '/v2/{name}/blobs/{text}'),
-    ('DELETE', '/v2/{name}/blobs/{text}'), ('POST', '/v2/{name}/blobs/uploads/?digest={text}'),
-    ('POST', '/v2/{name}/blobs/uploads/?mount={text}&from={text}'), ('PATCH', '/v2/{name}/blobs/uploads/{text}'),
-    ('PUT', '/v2/{name}/blobs/uploads/{text}?digest={text}'), ('GET', '/v2/{name}/blobs/uploads/{text}'),
-    ('GET', '/v2/{name}/referrers/{text}?last={text}')]
+    ('GET', '/v2/{name}/tags/list?n={text}&last={text}'),
+    ('GET', '/v2/_catalog?n={text}&last={text}'),
+    ('GET', '/v2/{name}/manifests/{text}'),
+    ('PUT', '/v2/{name}/manifests/{text}'),
+    ('DELETE', '/v2/{name}/manifests/{text}'),
+    ('GET', '/v2/{name}/blobs/{text}'),
+    ('HEAD', '/v2/{name}/blobs/{text}'),
+    ('DELETE', '/v2/{name}/blobs/{text}'),
+    ('POST', '/v2/{name}/blobs/uploads/?digest={text}'),
+    ('POST', '/v2/{name}/blobs/uploads/?mount={text}&from={text}'),
+    ('PATCH', '/v2/{name}/blobs/uploads/{text}'),
+    ('PUT', '/v2/{name}/blobs/uploads/{text}?digest={text}'),
+    ('GET', '/v2/{name}/blobs/uploads/{text}'),
+    ('GET', '/v2/{name}/referrers/{text}?last={text}'),
+]
 HEADERS = ['Range', 'Content-Range', 'Content-Type', 'If-None-Match', 'If-Range', 'X-Request-Id', 'Transfer-Encoding']
 texts = strategies.one_of(
     strategies.text(max_size=40),
     strategies.sampled_from(['..', '%2e%2e', '%00', 'a%2F..%2Fb', 'sha256:' + 'a' * 64, 'v1', '~', '?', '#']),
-    strategies.from_regex(r'[ -~]{0,30}'))
+    strategies.from_regex(r'[ -~]{0,30}'),
+)
 printable = strategies.from_regex('[ -~]{0,30}', fullmatch=True)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(endpoint=strategies.sampled_from(ENDPOINTS), name=strategies.one_of(strategies.just('a'), texts), text=texts,
-       fields=strategies.dictionaries(strategies.sampled_from(HEADERS), printable, max_size=3),
-       body=strategies.binary(max_size=30))
+@given(
+    endpoint=strategies.sampled_from(ENDPOINTS),
+    name=strategies.one_of(strategies.just('a'), texts),
+    text=texts,
+    fields=strategies.dictionaries(strategies.sampled_from(HEADERS), printable, max_size=3),
+    body=strategies.binary(max_size=30),
+)
 def test_nonsense_is_the_clients_fault(fake_registry, endpoint, name, text, fields, body):
     method, path = endpoint
     target = path.format(name=name, text=text)
@@ -94,18 +112,30 @@ def test_any_range_is_answered_or_refused(fake_registry, wanted):
     assert answer.status_code in (200, 206, 416)
     if answer.status_code == 206:
         first, last = map(int, re.match(r'bytes (\d+)-(\d+)/200', answer.headers['Content-Range']).groups())
-        assert answer.data == content[first:last + 1]
+        assert answer.data == content[first : last + 1]
 
 
-@pytest.mark.parametrize('trouble', [
-    status(503, {'Retry-After': '7'}), status(500), status(403), status(401), status(507), lost_answer(),
-], ids=['503', '500', '403', '401', '507', 'cut'])
-@pytest.mark.parametrize('method, path', [
-    ('GET', '/v2/a/manifests/v1'), ('HEAD', '/v2/a/blobs/' + digest_of(b'x')), ('GET', '/v2/a/blobs/' + digest_of(b'x')),
-    ('DELETE', '/v2/a/blobs/' + digest_of(b'x')), ('DELETE', '/v2/a/manifests/v1'), ('GET', '/v2/a/tags/list'),
-    ('GET', '/v2/_catalog'),
-    ('GET', '/v2/a/referrers/' + digest_of(b'x')), ('POST', '/v2/a/blobs/uploads/?digest=' + digest_of(b'x')),
-    ('POST', '/v2/a/blobs/uploads/?from=b&mount=' + digest_of(b'x')), ('GET', '/readyz')])
+@pytest.mark.parametrize(
+    'trouble',
+    [status(503, {'Retry-After': '7'}), status(500), status(403), status(401), status(507), lost_answer()],
+    ids=['503', '500', '403', '401', '507', 'cut'],
+)
+@pytest.mark.parametrize(
+    'method, path',
+    [
+        ('GET', '/v2/a/manifests/v1'),
+        ('HEAD', '/v2/a/blobs/' + digest_of(b'x')),
+        ('GET', '/v2/a/blobs/' + digest_of(b'x')),
+        ('DELETE', '/v2/a/blobs/' + digest_of(b'x')),
+        ('DELETE', '/v2/a/manifests/v1'),
+        ('GET', '/v2/a/tags/list'),
+        ('GET', '/v2/_catalog'),
+        ('GET', '/v2/a/referrers/' + digest_of(b'x')),
+        ('POST', '/v2/a/blobs/uploads/?digest=' + digest_of(b'x')),
+        ('POST', '/v2/a/blobs/uploads/?from=b&mount=' + digest_of(b'x')),
+        ('GET', '/readyz'),
+    ],
+)
 def test_trouble_with_storage_is_503_and_never_404(fake_place, trouble, method, path):
     registry = instance(fake_place, swift_retries=0)
     fake_place.server.fault(on(kind='object'), trouble, times=None)
@@ -165,7 +195,7 @@ def test_nobody_can_write_a_line_of_the_log(fake_registry, caplog):
     with caplog.at_level(logging.INFO, 'docker_registry.v2.http.requests'):
         fake_registry('GET', '/v2/x%0a2026-11-25%20INFO%20[1]%20forged%0d%1b[31m%e2%80%a8')
 
-    message, = caplog.messages
+    (message,) = caplog.messages
     assert message.isascii() and message.isprintable() and r'x\n2026' in message
 
 

@@ -1,5 +1,7 @@
 """Blobs over HTTP: end-2, end-10."""
+
 import pytest
+
 from registry_client import code_of, digest_of
 
 CONTENT = bytes(range(256)) * 8  # 2048 bytes
@@ -36,9 +38,17 @@ def test_well_known_blobs(registry, content, algorithm):
     assert registry('GET', f'/v2/a/blobs/{digest}').data == content
 
 
-@pytest.mark.parametrize('wanted, first, end', [
-    ('bytes=500-1499', 500, 1500), ('bytes=500-', 500, 2048), ('bytes=-500', 1548, 2048), ('bytes=2000-5000', 2000, 2048),
-    ('bytes=0-0', 0, 1), ('bytes=-5000', 0, 2048)])
+@pytest.mark.parametrize(
+    'wanted, first, end',
+    [
+        ('bytes=500-1499', 500, 1500),
+        ('bytes=500-', 500, 2048),
+        ('bytes=-500', 1548, 2048),
+        ('bytes=2000-5000', 2000, 2048),
+        ('bytes=0-0', 0, 1),
+        ('bytes=-5000', 0, 2048),
+    ],
+)
 def test_a_range(registry, wanted, first, end):
     digest = registry.push_blob('a', CONTENT)
 
@@ -63,8 +73,7 @@ def test_an_empty_blob_has_no_range(registry, wanted):
     assert registry('GET', f'/v2/a/blobs/{digest}', headers={'Range': wanted}).status_code == 416
 
 
-@pytest.mark.parametrize('fields', [
-    {'Range': 'bytes=0-1,5-6'}, {'Range': 'lines=1-2'}, {'Range': 'bytes=0-1', 'If-Range': '"another"'}])
+@pytest.mark.parametrize('fields', [{'Range': 'bytes=0-1,5-6'}, {'Range': 'lines=1-2'}, {'Range': 'bytes=0-1', 'If-Range': '"another"'}])
 def test_a_range_that_is_answered_with_the_whole(registry, fields):
     digest = registry.push_blob('a', CONTENT)
 

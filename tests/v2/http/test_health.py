@@ -1,17 +1,24 @@
 """The health check of images, in a process of its own as docker runs it."""
+
 import os
 import subprocess
 import sys
 
 import pytest
-from registry_process import DEADLINE, Serving, environment
 from test_server import make_certificate, tls_options
+
+from registry_process import DEADLINE, Serving, environment
 
 
 def health(**environ):
     """(status, what it says)"""
-    done = subprocess.run([sys.executable, '-m', 'docker_registry.v2.http.health'], env={**environment_of_the_shell(), **environ},
-                          capture_output=True, text=True, timeout=DEADLINE)
+    done = subprocess.run(
+        [sys.executable, '-m', 'docker_registry.v2.http.health'],
+        env={**environment_of_the_shell(), **environ},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -49,6 +56,8 @@ def test_a_setting_that_is_wrong_is_said():
 
 
 def test_it_starts_without_what_takes_time():
-    code = ('import docker_registry.v2.http.health, sys; print([name for name in ("gunicorn", "werkzeug", "swiftclient", "requests", "yaml") '
-            'if name in sys.modules])')
+    code = (
+        'import docker_registry.v2.http.health, sys; print([name for name in ("gunicorn", "werkzeug", "swiftclient", "requests", "yaml") '
+        'if name in sys.modules])'
+    )
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stdout == '[]\n'

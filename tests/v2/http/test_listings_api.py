@@ -1,10 +1,11 @@
 """Tags, referrers and the catalog over HTTP: end-8, end-12, and Docker's `_catalog`."""
+
 import re
 
 import pytest
+from hypothesis import given, settings, strategies
+
 from docker_registry.v2.registry import catalog, formats, referrers, tags
-from hypothesis import given, settings
-from hypothesis import strategies
 from registry_client import as_json, code_of, descriptor, digest_of, image
 
 # In Swift's listing, `v1` comes after all that begins with `v1-` or `v1.`.
@@ -21,8 +22,12 @@ def push_tags(registry, repository, names):
     registry.push_blob(repository, b'{}')
     content = as_json(image(b'{}'))
     query = '&'.join(f'tag={name}' for name in names)
-    assert registry('PUT', f'/v2/{repository}/manifests/{digest_of(content)}?{query}', content,
-                    headers={'Content-Type': formats.OCI_IMAGE}).status_code == 201
+    assert (
+        registry(
+            'PUT', f'/v2/{repository}/manifests/{digest_of(content)}?{query}', content, headers={'Content-Type': formats.OCI_IMAGE}
+        ).status_code
+        == 201
+    )
 
 
 def pages(registry, path, key):
@@ -34,7 +39,7 @@ def pages(registry, path, key):
         found.append(answer.json[key])
         link = answer.headers.get('Link')
         assert link is None or re.fullmatch('<(.*)>; rel="next"', link)
-        path = link and link[1:link.index('>')]
+        path = link and link[1 : link.index('>')]
     return found
 
 
@@ -53,7 +58,7 @@ def test_pages_of_tags_are_full_and_leave_nothing_out(registry, small_pages, cou
 
     found = pages(registry, f'/v2/a/tags/list?n={count}', 'tags')
 
-    assert found == [TAGS[start:start + count] for start in range(0, len(TAGS), count)]
+    assert found == [TAGS[start : start + count] for start in range(0, len(TAGS), count)]
 
 
 @pytest.mark.parametrize('last', TAGS + ['v1-', 'w', 'V'])
@@ -75,14 +80,17 @@ class Listing:
         return [type('Stat', (), {'path': found.rstrip('/')}) for found in after[:limit]]
 
     def exists(self, path):
-        return path[:-len('current/link')] in self._paths
+        return path[: -len('current/link')] in self._paths
 
 
 @settings(deadline=None)
-@given(strategies.sets(strategies.text('a-.0', min_size=1, max_size=4).filter(lambda name: name[0] not in '-.'), min_size=1),
-       strategies.integers(1, 4))
+@given(
+    strategies.sets(strategies.text('a-.0', min_size=1, max_size=4).filter(lambda name: name[0] not in '-.'), min_size=1),
+    strategies.integers(1, 4),
+)
 def test_pages_of_any_tags(names, count):
     from docker_registry.v2.registry.concurrency import Together
+
     listing, found, last, more = tags.Tags(Listing(names), Together(1)), [], '', True
     while more:
         page, more = listing.page('a', count, last)
@@ -182,9 +190,13 @@ def test_referrers_with_type_and_annotations(registry, subject):
     for manifest in (sbom, plain):
         registry.push_manifest('a', digest_of(as_json(manifest)), manifest)
 
-    assert sorted(listed(registry, subject), key=str) == sorted([
-        descriptor(as_json(sbom), formats.OCI_IMAGE, artifactType=SBOM, annotations={'key': 'value'}),
-        descriptor(as_json(plain), formats.OCI_IMAGE, artifactType='application/vnd.oci.image.config.v1+json')], key=str)
+    assert sorted(listed(registry, subject), key=str) == sorted(
+        [
+            descriptor(as_json(sbom), formats.OCI_IMAGE, artifactType=SBOM, annotations={'key': 'value'}),
+            descriptor(as_json(plain), formats.OCI_IMAGE, artifactType='application/vnd.oci.image.config.v1+json'),
+        ],
+        key=str,
+    )
 
 
 def test_an_index_that_refers(registry, subject):
@@ -262,8 +274,11 @@ def test_those_of_the_fallback_tag_are_among_them(place, registry, subject):
     for other in (manifest, stranger):
         registry.push_manifest('a', digest_of(as_json(other)), other)
     registry.storage.remove('docker/registry/v2/repositories/a/_referrers')
-    index = {'schemaVersion': 2, 'mediaType': formats.OCI_INDEX, 'manifests': [
-        descriptor(as_json(other), formats.OCI_IMAGE) for other in (manifest, stranger)]}
+    index = {
+        'schemaVersion': 2,
+        'mediaType': formats.OCI_INDEX,
+        'manifests': [descriptor(as_json(other), formats.OCI_IMAGE) for other in (manifest, stranger)],
+    }
     registry.push_manifest('a', subject['digest'].replace(':', '-'), index, formats.OCI_INDEX)
 
     assert [found['digest'] for found in listed(registry, subject)] == [digest_of(as_json(manifest))]

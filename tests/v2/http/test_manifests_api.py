@@ -1,7 +1,9 @@
 """Manifests over HTTP: end-3, end-7, end-9."""
+
 import json
 
 import pytest
+
 from docker_registry.v2.registry import formats
 from registry_client import as_json, code_of, descriptor, digest_of, image
 
@@ -30,18 +32,22 @@ def without_media_type(manifest):
     return {key: value for key, value in manifest.items() if key != 'mediaType'}
 
 
-@pytest.mark.parametrize('manifest, media_type', [
-    (image(CONFIG, LAYER), formats.OCI_IMAGE),
-    (image(CONFIG), formats.OCI_IMAGE),
-    (docker_image(), formats.DOCKER_IMAGE),
-    (without_media_type(image(CONFIG, LAYER)), formats.OCI_IMAGE),
-    ({'schemaVersion': 2, 'manifests': []}, formats.OCI_INDEX),
-    ({'schemaVersion': 2, 'mediaType': formats.DOCKER_LIST, 'manifests': []}, formats.DOCKER_LIST),
-    ({'mediaType': formats.OCI_ARTIFACT, 'artifactType': 'a/b', 'blobs': [descriptor(LAYER, 'a/b')]}, formats.OCI_ARTIFACT),
-    ({'mediaType': UNKNOWN, 'config': 'whatever'}, UNKNOWN),
-    ({'what': 'ever'}, UNKNOWN),
-    (dict(image(CONFIG, LAYER), unknown={'field': 1}), formats.OCI_IMAGE),
-], ids=range(10))
+@pytest.mark.parametrize(
+    'manifest, media_type',
+    [
+        (image(CONFIG, LAYER), formats.OCI_IMAGE),
+        (image(CONFIG), formats.OCI_IMAGE),
+        (docker_image(), formats.DOCKER_IMAGE),
+        (without_media_type(image(CONFIG, LAYER)), formats.OCI_IMAGE),
+        ({'schemaVersion': 2, 'manifests': []}, formats.OCI_INDEX),
+        ({'schemaVersion': 2, 'mediaType': formats.DOCKER_LIST, 'manifests': []}, formats.DOCKER_LIST),
+        ({'mediaType': formats.OCI_ARTIFACT, 'artifactType': 'a/b', 'blobs': [descriptor(LAYER, 'a/b')]}, formats.OCI_ARTIFACT),
+        ({'mediaType': UNKNOWN, 'config': 'whatever'}, UNKNOWN),
+        ({'what': 'ever'}, UNKNOWN),
+        (dict(image(CONFIG, LAYER), unknown={'field': 1}), formats.OCI_IMAGE),
+    ],
+    ids=range(10),
+)
 @pytest.mark.parametrize('algorithm', ['tag', 'sha256', 'sha512'])
 @pytest.mark.parametrize('chunked', [False, True])
 def test_the_very_bytes_come_back_with_their_type(pushed, manifest, media_type, algorithm, chunked):
@@ -61,23 +67,34 @@ def test_the_very_bytes_come_back_with_their_type(pushed, manifest, media_type, 
             assert back.headers['Docker-Content-Digest'] == digest
 
 
-@pytest.mark.parametrize('content, media_type', [
-    (b'', formats.OCI_IMAGE), (b'no json', formats.OCI_IMAGE), (b'[]', formats.OCI_IMAGE), (b'null', UNKNOWN),
-    (b'\xff\xfe', UNKNOWN), (b'[' * 100000, UNKNOWN), (b'{}', None), (b'{}', 'application/json'), (b'{}', 'no media type'),
-    (b'{}', formats.OCI_IMAGE),
-    (as_json(image(CONFIG, LAYER)), formats.DOCKER_IMAGE),
-    (as_json({'mediaType': 7}), UNKNOWN),
-    (as_json(dict(image(CONFIG), schemaVersion=3)), formats.OCI_IMAGE),
-    (as_json(dict(image(CONFIG), config='x')), formats.OCI_IMAGE),
-    (as_json(dict(image(CONFIG), layers={})), formats.OCI_IMAGE),
-    (as_json(dict(image(CONFIG), layers=[7])), formats.OCI_IMAGE),
-    (as_json(dict(image(CONFIG), layers=[{'mediaType': []}])), formats.OCI_IMAGE),
-    (as_json(dict(image(CONFIG), manifests=[])), formats.OCI_IMAGE),
-    (as_json({'schemaVersion': 2, 'mediaType': formats.OCI_INDEX, 'manifests': [], 'layers': []}), formats.OCI_INDEX),
-    (as_json(dict(image(CONFIG), subject=7)), formats.OCI_IMAGE),
-    (as_json(dict(image(CONFIG), subject={}, annotations=7)), formats.OCI_IMAGE),
-    (as_json(dict(image(CONFIG), subject=descriptor(b'', 'a/b'), annotations={'a': 1})), formats.OCI_IMAGE),
-], ids=range(22))
+@pytest.mark.parametrize(
+    'content, media_type',
+    [
+        (b'', formats.OCI_IMAGE),
+        (b'no json', formats.OCI_IMAGE),
+        (b'[]', formats.OCI_IMAGE),
+        (b'null', UNKNOWN),
+        (b'\xff\xfe', UNKNOWN),
+        (b'[' * 100000, UNKNOWN),
+        (b'{}', None),
+        (b'{}', 'application/json'),
+        (b'{}', 'no media type'),
+        (b'{}', formats.OCI_IMAGE),
+        (as_json(image(CONFIG, LAYER)), formats.DOCKER_IMAGE),
+        (as_json({'mediaType': 7}), UNKNOWN),
+        (as_json(dict(image(CONFIG), schemaVersion=3)), formats.OCI_IMAGE),
+        (as_json(dict(image(CONFIG), config='x')), formats.OCI_IMAGE),
+        (as_json(dict(image(CONFIG), layers={})), formats.OCI_IMAGE),
+        (as_json(dict(image(CONFIG), layers=[7])), formats.OCI_IMAGE),
+        (as_json(dict(image(CONFIG), layers=[{'mediaType': []}])), formats.OCI_IMAGE),
+        (as_json(dict(image(CONFIG), manifests=[])), formats.OCI_IMAGE),
+        (as_json({'schemaVersion': 2, 'mediaType': formats.OCI_INDEX, 'manifests': [], 'layers': []}), formats.OCI_INDEX),
+        (as_json(dict(image(CONFIG), subject=7)), formats.OCI_IMAGE),
+        (as_json(dict(image(CONFIG), subject={}, annotations=7)), formats.OCI_IMAGE),
+        (as_json(dict(image(CONFIG), subject=descriptor(b'', 'a/b'), annotations={'a': 1})), formats.OCI_IMAGE),
+    ],
+    ids=range(22),
+)
 def test_what_is_no_manifest(pushed, content, media_type):
     answer = put(pushed, 'v1', content, media_type)
 
@@ -85,9 +102,13 @@ def test_what_is_no_manifest(pushed, content, media_type):
     assert pushed('GET', '/v2/a/manifests/v1').status_code == 404
 
 
-@pytest.mark.parametrize('content, media_type', [
-    (b'{"schemaVersion": 1}', 'application/vnd.docker.distribution.manifest.v1+prettyjws'),
-    (b'{"schemaVersion": 1, "fsLayers": []}', 'application/json')])
+@pytest.mark.parametrize(
+    'content, media_type',
+    [
+        (b'{"schemaVersion": 1}', 'application/vnd.docker.distribution.manifest.v1+prettyjws'),
+        (b'{"schemaVersion": 1, "fsLayers": []}', 'application/json'),
+    ],
+)
 def test_schema_1_is_refused_in_words(registry, content, media_type):
     answer = put(registry, 'v1', content, media_type)
 
@@ -112,7 +133,9 @@ def test_missing_blobs_are_named(registry):
 
     assert answer.status_code == 404
     assert [(error['code'], error['detail']['digest']) for error in answer.json['errors']] == [
-        ('MANIFEST_BLOB_UNKNOWN', digest_of(LAYER)), ('MANIFEST_BLOB_UNKNOWN', digest_of(b'another'))]
+        ('MANIFEST_BLOB_UNKNOWN', digest_of(LAYER)),
+        ('MANIFEST_BLOB_UNKNOWN', digest_of(b'another')),
+    ]
     assert registry('GET', '/v2/a/manifests/v1').status_code == 404
     assert registry('GET', f'/v2/a/manifests/{digest_of(content)}').status_code == 404
 
@@ -122,14 +145,14 @@ def test_a_blob_whose_bytes_a_collector_of_old_has_taken_is_missing(fake_place, 
     for found in fake_place.server.container(fake_place.container).values():
         found.timestamp -= 7200
     digest = digest_of(CONFIG)
-    del fake_place.server.container(fake_place.container)[
-        f'files/docker/registry/v2/blobs/sha256/{digest[7:9]}/{digest[7:]}/data']
+    del fake_place.server.container(fake_place.container)[f'files/docker/registry/v2/blobs/sha256/{digest[7:9]}/{digest[7:]}/data']
 
     assert put(fake_place.registry(), 'v1', as_json(image(CONFIG)), formats.OCI_IMAGE).status_code == 404
 
 
-@pytest.mark.parametrize('media_type', ['application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
-                                        'application/vnd.oci.image.layer.nondistributable.v1.tar'])
+@pytest.mark.parametrize(
+    'media_type', ['application/vnd.docker.image.rootfs.foreign.diff.tar.gzip', 'application/vnd.oci.image.layer.nondistributable.v1.tar']
+)
 def test_layers_that_are_had_from_elsewhere_need_not_be_there(pushed, media_type):
     manifest = image(CONFIG)
     manifest['layers'] = [descriptor(b'far away', media_type, urls=['https://example.com/layer'])]
@@ -138,8 +161,11 @@ def test_layers_that_are_had_from_elsewhere_need_not_be_there(pushed, media_type
 
 
 def test_an_index_needs_its_manifests(registry):
-    index = {'schemaVersion': 2, 'mediaType': formats.OCI_INDEX,
-             'manifests': [descriptor(as_json(image(b'{}', b'amd64')), formats.OCI_IMAGE)]}
+    index = {
+        'schemaVersion': 2,
+        'mediaType': formats.OCI_INDEX,
+        'manifests': [descriptor(as_json(image(b'{}', b'amd64')), formats.OCI_IMAGE)],
+    }
     assert put(registry, 'v1', as_json(index), formats.OCI_INDEX).status_code == 404
 
     registry.push_image('a', 'amd64', b'amd64')
@@ -276,8 +302,7 @@ def test_a_tag_of_a_manifest_that_is_gone_is_gone(fake_place, fake_registry):
 
 @pytest.mark.parametrize('content', [b'', b'sha256:half', b'\xff'])
 def test_a_tag_left_half_written_is_unknown_until_it_is_pushed_again(fake_place, fake_registry, content):
-    fake_place.server.put(fake_place.container,
-                          'files/docker/registry/v2/repositories/a/_manifests/tags/v1/current/link', content)
+    fake_place.server.put(fake_place.container, 'files/docker/registry/v2/repositories/a/_manifests/tags/v1/current/link', content)
 
     assert fake_registry('GET', '/v2/a/manifests/v1').status_code == 404
     fake_registry.push_image('a', 'v1', LAYER)

@@ -1,4 +1,5 @@
 """`registry-swift serve`: real processes and real sockets."""
+
 import hashlib
 import os
 import signal
@@ -9,10 +10,11 @@ import threading
 import time
 
 import pytest
+
 from registry_client import digest_of
 from registry_process import DEADLINE, Serving, environment, until
 
-BLOB = os.urandom(3 * 1024 ** 2 + 17)
+BLOB = os.urandom(3 * 1024**2 + 17)
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def serving(real_swift, tmp_path):
 
 
 def chunks(content, size=300000):
-    return iter([content[at:at + size] for at in range(0, len(content), size)])
+    return iter([content[at : at + size] for at in range(0, len(content), size)])
 
 
 def head(method, path, *fields):
@@ -224,7 +226,7 @@ def test_sigterm_cuts_what_takes_too_long(real_swift, tmp_path):
         begun(server, 'PATCH', server.begin_upload(), 100)
 
         assert server.end(signal.SIGTERM) == 0
-    
+
 
 def test_sigint_ends_all_at_once(serving):
     workers = serving.workers
@@ -273,9 +275,11 @@ def test_it_runs_without_any_folder_to_write_to(real_swift, tmp_path):
 
 
 def test_a_silent_client_loses_its_connection(real_swift, tmp_path):
-    code = ('import sys; from docker_registry.v2 import cli; from docker_registry.v2.http import connections; '
-            'connections.CLIENT_TIMEOUT = connections.HEAD_TIMEOUT = 1; '
-            'sys.exit(cli.main(sys.argv[1:]))')
+    code = (
+        'import sys; from docker_registry.v2 import cli; from docker_registry.v2.http import connections; '
+        'connections.CLIENT_TIMEOUT = connections.HEAD_TIMEOUT = 1; '
+        'sys.exit(cli.main(sys.argv[1:]))'
+    )
     with Serving(tmp_path, environment(real_swift), command=['-c', code]) as server:
         upload = server.begin_upload()
         for start in ('GET /v2/ HTTP/1.1\r\nHost:', head('PATCH', upload, 'Content-Length: 100') + 'a few bytes'):
@@ -294,14 +298,17 @@ def is_ended(client):
     try:
         client.sendall(b'x')
         return not client.recv(1)
-    except socket.timeout:
+    except TimeoutError:
         return False
     except OSError:
         return True
 
 
-IMPATIENT = ['-c', 'import sys; from docker_registry.v2 import cli; from docker_registry.v2.http import connections; '
-                   'connections.HEAD_TIMEOUT = 0.5; sys.exit(cli.main(sys.argv[1:]))']
+IMPATIENT = [
+    '-c',
+    'import sys; from docker_registry.v2 import cli; from docker_registry.v2.http import connections; '
+    'connections.HEAD_TIMEOUT = 0.5; sys.exit(cli.main(sys.argv[1:]))',
+]
 
 
 def test_a_client_that_is_slow_to_ask_loses_its_connection_before_one_that_is_slow_to_send(real_swift, tmp_path):
@@ -339,9 +346,31 @@ def certificate(tmp_path_factory):
 
 
 def make_certificate(folder, *options):
-    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-                    '-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', folder / 'key.pem',
-                    '-out', folder / 'certificate.pem', *options], check=True, capture_output=True)
+    subprocess.run(
+        [
+            'openssl',
+            'req',
+            '-x509',
+            '-newkey',
+            'ec',
+            '-pkeyopt',
+            'ec_paramgen_curve:prime256v1',
+            '-nodes',
+            '-days',
+            '2',
+            '-subj',
+            '/CN=localhost',
+            '-addext',
+            'subjectAltName=IP:127.0.0.1',
+            '-keyout',
+            folder / 'key.pem',
+            '-out',
+            folder / 'certificate.pem',
+            *options,
+        ],
+        check=True,
+        capture_output=True,
+    )
 
 
 def tls_options(folder):
@@ -360,8 +389,7 @@ def test_tls(real_swift, tmp_path, certificate):
     with Serving(tmp_path, environment(real_swift), *tls_options(certificate)) as server:
         with tls_connection(server, certificate) as client:
             for _ in range(2):  # on one connection
-                client.sendall(head('POST', f'/v2/a/blobs/uploads/?digest={digest_of(BLOB)}',
-                                    f'Content-Length: {len(BLOB)}').encode())
+                client.sendall(head('POST', f'/v2/a/blobs/uploads/?digest={digest_of(BLOB)}', f'Content-Length: {len(BLOB)}').encode())
                 client.sendall(BLOB)
                 assert status_of(client) == 201
         with tls_connection(server, certificate) as client:
@@ -411,7 +439,7 @@ def test_a_renewed_certificate_that_is_broken_is_not_used(real_swift, tmp_path):
 def test_memory_does_not_grow_with_the_upload(real_swift, tmp_path):
     """A worker stays far below 150 MB, whatever comes in."""
     with Serving(tmp_path, environment(real_swift, SWIFT_SEGMENT_SIZE='32MiB')) as server:
-        block, hasher = os.urandom(1024 ** 2), hashlib.sha256()
+        block, hasher = os.urandom(1024**2), hashlib.sha256()
         for _ in range(200):
             hasher.update(block)
         upload = server.begin_upload()

@@ -1,10 +1,11 @@
 """Uploads over HTTP: end-4, end-5, end-6, end-11, end-13, end-14."""
+
 import io
 import random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies
+from hypothesis import HealthCheck, given, settings, strategies
+
 from registry_client import code_of, digest_of
 
 CONTENT = random.Random(1).randbytes(3 * 1024 * 1024 + 17)  # more than three segments
@@ -53,7 +54,7 @@ class TestEachWay:
         instances = [registry, place.registry()]
         location, step, start = registry.upload('a'), len(content) // 3 + 1, 0
         while start < len(content):
-            chunk = content[start:start + step]
+            chunk = content[start : start + step]
             fields = {'Content-Range': f'{start}-{start + len(chunk) - 1}'}
             instances.reverse()
             if last == 'PUT' and start + step >= len(content):
@@ -68,7 +69,6 @@ class TestEachWay:
 
 @pytest.mark.parametrize('content', [SMALL, CONTENT], ids=['small', 'large'])
 class TestWrongDigest:
-
     @pytest.fixture(autouse=True)
     def _refused(self, registry, content):
         self.digest = digest_of(content + b'oh no')
@@ -106,14 +106,20 @@ def test_a_chunk_out_of_order(registry, method):
     assert answer.headers['Range'] == '0-4'
     status = registry('GET', location)
     assert (status.status_code, status.headers['Range']) == (204, '0-4')
-    location = registry('PATCH', status.headers['Location'], SMALL[5:],
-                        headers={'Content-Range': '5-11'}).headers['Location']
+    location = registry('PATCH', status.headers['Location'], SMALL[5:], headers={'Content-Range': '5-11'}).headers['Location']
     assert registry('PUT', digest_query(location, digest_of(SMALL))).status_code == 201
 
 
-@pytest.mark.parametrize('fields, chunked, status', [
-    ({'Content-Range': '0-5'}, False, 400), ({'Content-Range': '0-5'}, True, 400), ({'Content-Range': '0-500'}, True, 400),
-    ({'Content-Range': 'nonsense'}, False, 416), ({'Content-Range': '5-0'}, False, 416)])
+@pytest.mark.parametrize(
+    'fields, chunked, status',
+    [
+        ({'Content-Range': '0-5'}, False, 400),
+        ({'Content-Range': '0-5'}, True, 400),
+        ({'Content-Range': '0-500'}, True, 400),
+        ({'Content-Range': 'nonsense'}, False, 416),
+        ({'Content-Range': '5-0'}, False, 416),
+    ],
+)
 def test_a_chunk_that_is_not_as_long_as_its_range(registry, fields, chunked, status):
     location = registry.upload('a')
 
@@ -135,8 +141,7 @@ def test_a_body_cut_short_adds_nothing(registry, place, content, method):
     """The server says that there is more to come, and then nothing comes."""
     location = registry('PATCH', registry.upload('a'), b'12345').headers['Location']
     digest = digest_of(content)
-    target = {'PATCH': location, 'PUT': digest_query(registry.upload('a'), digest),
-              'POST': f'/v2/a/blobs/uploads/?digest={digest}'}[method]
+    target = {'PATCH': location, 'PUT': digest_query(registry.upload('a'), digest), 'POST': f'/v2/a/blobs/uploads/?digest={digest}'}[method]
 
     answer = registry(method, target, content, environ_overrides={'CONTENT_LENGTH': str(len(content) + 1)})
 
@@ -157,8 +162,11 @@ def test_a_chunked_body_cut_short_adds_nothing(registry, method, error):
             return self.blocks.pop()[:size]
 
     location = registry.upload('a')
-    target = {'PATCH': location, 'PUT': digest_query(location, digest_of(CONTENT)),
-              'POST': f'/v2/a/blobs/uploads/?digest={digest_of(CONTENT)}'}[method]
+    target = {
+        'PATCH': location,
+        'PUT': digest_query(location, digest_of(CONTENT)),
+        'POST': f'/v2/a/blobs/uploads/?digest={digest_of(CONTENT)}',
+    }[method]
 
     answer = registry(method, target, chunked=True, environ_overrides={'wsgi.input': Cut()})
 
@@ -220,7 +228,6 @@ def test_an_unknown_algorithm(registry):
 
 
 class TestMount:
-
     @pytest.mark.parametrize('source', ['&from=a', ''])
     def test_of_a_blob_that_is_there(self, registry, source):
         digest = registry.push_blob('a', SMALL)
@@ -248,7 +255,7 @@ def test_many_small_chunks(registry, place):
     """The location stays short, and the blob is one that Swift reads without a pause."""
     content, location = random.Random(2).randbytes(120 * 9000), registry.upload('a')
     for start in range(0, len(content), 9000):
-        location = registry('PATCH', location, content[start:start + 9000]).headers['Location']
+        location = registry('PATCH', location, content[start : start + 9000]).headers['Location']
         assert len(location) < 4096
 
     assert place.registry()('PUT', digest_query(location, digest_of(content))).status_code == 201
@@ -260,6 +267,7 @@ def test_many_small_chunks(registry, place):
 def module_registry():
     import fake_swift
     from registry_client import Place
+
     with fake_swift.FakeSwift() as server:
         place = Place(server)
         yield [place.registry(), place.registry()]

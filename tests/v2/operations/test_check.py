@@ -1,7 +1,9 @@
 """`registry-swift check`: what it says of a good Swift and of each that is not."""
+
 import json
 
 import pytest
+
 from docker_registry.v2.operations import check
 from fake_swift import FakeSwift, on, status
 from registry_process import environment, run
@@ -10,14 +12,25 @@ from registry_process import environment, run
 @pytest.fixture
 def steps(capsys):
     """Runs a check: {step: (outcome, remark)}, in the order of the steps."""
+
     def run_check(server, **changes):
-        config = dict({'swift_authurl': server.auth_url, 'swift_auth_version': 1, 'swift_user': server.user,
-                       'swift_password': server.key, 'swift_container': 'checked', 'storage_path': 'root'}, **changes)
+        config = dict(
+            {
+                'swift_authurl': server.auth_url,
+                'swift_auth_version': 1,
+                'swift_user': server.user,
+                'swift_password': server.key,
+                'swift_container': 'checked',
+                'storage_path': 'root',
+            },
+            **changes,
+        )
         code = check.main(config, as_json=True)
         found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert [step['step'] for step in found] == list(check.Check.STEPS)
         assert code == (0 if all(step['outcome'] == 'ok' for step in found) else 1)
         return {step['step']: (step['outcome'], step['remark']) for step in found}
+
     return run_check
 
 
@@ -56,7 +69,7 @@ def test_a_failure_is_one_line_and_status_1_and_no_secret(fake):
     code, output, errors = run('check', environ=environment(fake, OS_PASSWORD='no-one-may-see-this'))
 
     assert (code, errors) == (1, '')
-    failed, = [line for line in output.splitlines() if 'failed' in line]
+    (failed,) = [line for line in output.splitlines() if 'failed' in line]
     assert failed.startswith('log in') and 'OS_PASSWORD' in failed
     assert 'no-one-may-see-this' not in output
 
@@ -68,12 +81,16 @@ def test_a_missing_setting(fake):
     assert 'OS_AUTH_URL' in output
 
 
-@pytest.mark.parametrize('step, match, names', [
-    ('container', on('HEAD', path_contains='/checked'), 'OS_CONTAINER'),
-    ('put', on('PUT', path_contains='/checked/'), 'OS_CONTAINER'),
-    ('get', on('GET', path_contains='/checked/'), 'OS_CONTAINER'),
-    ('list', on('GET', query='prefix'), 'OS_CONTAINER'),
-    ('delete', on('DELETE'), 'OS_CONTAINER')])
+@pytest.mark.parametrize(
+    'step, match, names',
+    [
+        ('container', on('HEAD', path_contains='/checked'), 'OS_CONTAINER'),
+        ('put', on('PUT', path_contains='/checked/'), 'OS_CONTAINER'),
+        ('get', on('GET', path_contains='/checked/'), 'OS_CONTAINER'),
+        ('list', on('GET', query='prefix'), 'OS_CONTAINER'),
+        ('delete', on('DELETE'), 'OS_CONTAINER'),
+    ],
+)
 def test_what_the_user_may_not_do(fake, steps, step, match, names):
     # a 403 to looking at the container is all right: who may use the objects need not have that right
     fake.fault(match, status(500 if step == 'container' else 403), times=None)
@@ -135,8 +152,10 @@ def test_a_temp_url_key_that_is_not_the_containers(fake, steps):
 
 
 def test_a_public_url_that_cannot_be_reached(fake, steps):
-    said = failure(steps(fake, swift_temp_url_key='signs', swift_temp_url_set_key='container',
-                         swift_public_url='http://127.0.0.1:1/v1/AUTH_test'), 'temp_url')
+    said = failure(
+        steps(fake, swift_temp_url_key='signs', swift_temp_url_set_key='container', swift_public_url='http://127.0.0.1:1/v1/AUTH_test'),
+        'temp_url',
+    )
 
     assert 'SWIFT_PUBLIC_URL' in said
 

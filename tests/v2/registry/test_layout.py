@@ -1,5 +1,7 @@
 """Every path, as CNCF distribution 2.8 writes it."""
+
 import pytest
+
 from docker_registry.v2.registry import layout
 from docker_registry.v2.registry.names import Digest
 
@@ -7,28 +9,32 @@ DIGEST = Digest('sha256', 'ab' + 'c' * 62)
 OTHER = Digest('sha512', 'd' * 128)
 
 
-@pytest.mark.parametrize('path, expected', [
-    (layout.blob(DIGEST), 'docker/registry/v2/blobs/sha256/ab/ab' + 'c' * 62 + '/data'),
-    (layout.blob(OTHER), 'docker/registry/v2/blobs/sha512/dd/' + 'd' * 128 + '/data'),
-    (layout.layer_link('a/b', DIGEST), 'docker/registry/v2/repositories/a/b/_layers/sha256/ab' + 'c' * 62 + '/link'),
-    (layout.revision_link('a', DIGEST),
-     'docker/registry/v2/repositories/a/_manifests/revisions/sha256/ab' + 'c' * 62 + '/link'),
-    (layout.tag_current('a', 'v1'), 'docker/registry/v2/repositories/a/_manifests/tags/v1/current/link'),
-    (layout.tag_index('a', 'v1', DIGEST),
-     'docker/registry/v2/repositories/a/_manifests/tags/v1/index/sha256/ab' + 'c' * 62 + '/link'),
-    (layout.referrer('a', OTHER, DIGEST),
-     'docker/registry/v2/repositories/a/_referrers/sha512/' + 'd' * 128 + '/sha256/ab' + 'c' * 62),
-    (layout.part_list('id', '00'), '_segments/id-00/parts'),
-])
+@pytest.mark.parametrize(
+    'path, expected',
+    [
+        (layout.blob(DIGEST), 'docker/registry/v2/blobs/sha256/ab/ab' + 'c' * 62 + '/data'),
+        (layout.blob(OTHER), 'docker/registry/v2/blobs/sha512/dd/' + 'd' * 128 + '/data'),
+        (layout.layer_link('a/b', DIGEST), 'docker/registry/v2/repositories/a/b/_layers/sha256/ab' + 'c' * 62 + '/link'),
+        (layout.revision_link('a', DIGEST), 'docker/registry/v2/repositories/a/_manifests/revisions/sha256/ab' + 'c' * 62 + '/link'),
+        (layout.tag_current('a', 'v1'), 'docker/registry/v2/repositories/a/_manifests/tags/v1/current/link'),
+        (layout.tag_index('a', 'v1', DIGEST), 'docker/registry/v2/repositories/a/_manifests/tags/v1/index/sha256/ab' + 'c' * 62 + '/link'),
+        (layout.referrer('a', OTHER, DIGEST), 'docker/registry/v2/repositories/a/_referrers/sha512/' + 'd' * 128 + '/sha256/ab' + 'c' * 62),
+        (layout.part_list('id', '00'), '_segments/id-00/parts'),
+    ],
+)
 def test_a_path(path, expected):
     assert path == expected
 
 
-@pytest.mark.parametrize('path, name', [
-    ('docker/registry/v2/repositories/a/_layers/sha256/x/link', 'a'),
-    ('docker/registry/v2/repositories/a/b-c/d/_manifests/tags/_x/current/link', 'a/b-c/d'),
-    ('docker/registry/v2/repositories/a/b', None),
-    ('docker/registry/v2/repositories/_a/b', None)])
+@pytest.mark.parametrize(
+    'path, name',
+    [
+        ('docker/registry/v2/repositories/a/_layers/sha256/x/link', 'a'),
+        ('docker/registry/v2/repositories/a/b-c/d/_manifests/tags/_x/current/link', 'a/b-c/d'),
+        ('docker/registry/v2/repositories/a/b', None),
+        ('docker/registry/v2/repositories/_a/b', None),
+    ],
+)
 def test_the_repository_of_a_path(path, name):
     assert layout.repository_of(path) == name
 

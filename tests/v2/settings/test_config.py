@@ -1,23 +1,28 @@
 """Settings of the registry, from the environment."""
+
 import pytest
+
 from docker_registry.v2.settings import config
 
 
-@pytest.mark.parametrize('kind, environ, message', [
-    (config.Config, {'REGISTRY_SPARSE_MANIFESTS': 'maybe'}, 'REGISTRY_SPARSE_MANIFESTS should be true or false'),
-    (config.Config, {'REGISTRY_PAGE': '0'}, 'REGISTRY_PAGE should be a whole number of at least 1'),
-    (config.Config, {'REGISTRY_UPLOAD_SECRET_FILE': '/nowhere'}, 'REGISTRY_UPLOAD_SECRET_FILE: /nowhere cannot be read'),
-    (config.Access, {'REGISTRY_TRUSTED_PROXIES': '10.0.0.0/33'}, r'--trusted-proxies \(REGISTRY_TRUSTED_PROXIES\) should be addresses'),
-    (config.Access, {'REGISTRY_TRUSTED_PROXIES': '10.0.0.1/8'}, 'REGISTRY_TRUSTED_PROXIES'),
-    (config.ServerSettings, {'GUNICORN_WORKERS': 'many'}, r'--workers \(GUNICORN_WORKERS\) .*, not .many')])
+@pytest.mark.parametrize(
+    'kind, environ, message',
+    [
+        (config.Config, {'REGISTRY_SPARSE_MANIFESTS': 'maybe'}, 'REGISTRY_SPARSE_MANIFESTS should be true or false'),
+        (config.Config, {'REGISTRY_PAGE': '0'}, 'REGISTRY_PAGE should be a whole number of at least 1'),
+        (config.Config, {'REGISTRY_UPLOAD_SECRET_FILE': '/nowhere'}, 'REGISTRY_UPLOAD_SECRET_FILE: /nowhere cannot be read'),
+        (config.Access, {'REGISTRY_TRUSTED_PROXIES': '10.0.0.0/33'}, r'--trusted-proxies \(REGISTRY_TRUSTED_PROXIES\) should be addresses'),
+        (config.Access, {'REGISTRY_TRUSTED_PROXIES': '10.0.0.1/8'}, 'REGISTRY_TRUSTED_PROXIES'),
+        (config.ServerSettings, {'GUNICORN_WORKERS': 'many'}, r'--workers \(GUNICORN_WORKERS\) .*, not .many'),
+    ],
+)
 def test_a_wrong_setting_is_named(kind, environ, message):
     with pytest.raises(ValueError, match=message):
         config.read(kind, environ)
 
 
 def test_settings_from_the_environment():
-    found = config.read(config.Config, {'REGISTRY_SPARSE_MANIFESTS': 'yes',
-                                        'REGISTRY_UPLOAD_SECRET': 'hush', 'REGISTRY_PAGE': ''})
+    found = config.read(config.Config, {'REGISTRY_SPARSE_MANIFESTS': 'yes', 'REGISTRY_UPLOAD_SECRET': 'hush', 'REGISTRY_PAGE': ''})
 
     assert (found.sparse_manifests, found.page) == (True, 1000)
     assert 'hush' not in repr(found)
