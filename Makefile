@@ -6,7 +6,7 @@ TOX = .venv/bin/tox
 IMAGE ?= registry-swift
 BASE ?=
 
-.PHONY: help run image test bench clean
+.PHONY: help run image test lint docs constraints bench clean
 
 help:
 	@echo 'make run            a registry on 127.0.0.1:5000 with a Swift of its own, or the one that OS_* name'
@@ -18,11 +18,22 @@ help:
 
 .venv/made: Makefile
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check 'tox>=4.5,<5' 'virtualenv<20.22' 'setuptools>=65' wheel
+	.venv/bin/pip install --quiet --disable-pip-version-check 'tox>=4.5,<5' 'uv>=0.13,<1' 'virtualenv<20.22' 'setuptools>=65' wheel
 	touch $@
 
 test: .venv/made
 	.venv/bin/python tools/run_tests.py $(ENVS)
+
+lint: .venv/made
+	.venv/bin/tox run -e lint
+
+docs: .venv/made
+	.venv/bin/tox run -e docs
+
+# The newest versions that setup.py allows, for every Python that it allows. CI and the image install these.
+constraints: .venv/made
+	.venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --extra registry --no-annotate \
+		--custom-compile-command 'make constraints' --output-file deploy/constraints.txt setup.py
 
 run:
 	@exec $(PYTHON) tools/run_registry.py $(ARGS)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Run tox over its environments, as many at a time as there are cores, and say plainly what was left out and why.
+"""Run the environments of tox.ini, several at a time, and say plainly which were left out and why.
 
-Run by `make test` with the Python of .venv, where tox is. Arguments are environments of tox.ini; without any, all of
-env_list. What must not be left out is named by REGISTRY_TEST_REQUIRE (`all`: nothing may be).
+`make test` runs this with the Python of .venv, where tox and uv are. Arguments are environments of tox.ini; without any, all of
+`ENVIRONMENTS` run. REGISTRY_TEST_REQUIRE names those that must not be left out (`all`: every one but `OPTIONAL`).
 """
 
 import concurrent.futures
@@ -14,65 +14,45 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
+import uuid
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / 'tests'))
 import swift_process  # noqa: E402
 
 TOX = ROOT / '.tox'
-ENVIRONMENTS = 'swift py27 py310 py311 py312 py313 core core3 registry packaging v2 softlayer e2e'.split()
+PROGRAMS = pathlib.Path(sys.executable).parent  # tox, uv
+#: Those that others wait for, then those that take long, so that no core is left with one at the end.
+ENVIRONMENTS = 'packaging e2e registry v2 py27 py311 py313 py310 swift py314 py315 py312 lint docs softlayer core core3'.split()
+OPTIONAL = ['py314', 'py315']  # tested where there is such an interpreter
 PYTHON_OF = {'core': '2.7', 'registry': '2.7'}  # the others have theirs in their name, or take 3.11
-# Programs without which an environment has nothing to test with.
-PROGRAMS = {
+#: Programs without which an environment has nothing to test with.
+NEEDED_PROGRAMS = {
     'py27': ['redis-server'],
     'registry': ['redis-server', 'swig'],
     'v2': ['htpasswd'],
-    'e2e': [
-        'dockerd',
-        'docker',
-        'docker-compose',
-        'skopeo',
-        'podman',
-        'docker-registry',
-        'nginx',
-        'htpasswd',
-        'mmdebstrap',
-        'busybox',
-        'openssl',
-        'curl',
-    ],
+    'e2e': ('dockerd docker docker-compose skopeo podman docker-registry nginx htpasswd mmdebstrap busybox openssl curl'.split()),
 }
-SWIFT = 'swift'  # whose environment has the Swift that others start
-# Those that take long, so that no core is left with one at the end.
-EARLY = ['registry', 'v2', 'e2e', 'packaging', 'py27', 'swift']
-V1_IS_THERE = threading.Event()  # e2e makes an image of the v1 registry that `registry` has installed
-LARGE = ['py311', 'e2e']  # have tests that take gigabytes: run where LARGE is 1, or names the environment
+LARGE = ['py311', 'e2e']  # have tests that take gigabytes: they run where LARGE is 1, or names the environment
+#: How many run at a time. Tests wait for servers about a third of their time.
+WORKERS = (os.cpu_count() or 1) + 1
 
 
 def main(wanted):
-    os.environ['PATH'] = os.pathsep.join([os.environ['PATH']] + interpreter_folders() + ['/usr/sbin'])
-    wanted = wanted or [name for name in ENVIRONMENTS if (ROOT / 'tests' / folder_of(name)).exists()]
+    os.environ['PATH'] = os.pathsep.join([os.environ['PATH'], *interpreter_folders(), '/usr/sbin'])
+    wanted = wanted or ENVIRONMENTS
     left_out = {name: why for name, why in ((name, why_not(name)) for name in wanted) if why}
     runnable = [name for name in wanted if name not in left_out]
-    sdist = build_sdist()
-    make_swift()
-    if 'registry' not in runnable:
-        V1_IS_THERE.set()
-    results = {}
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for result in pool.map(lambda name: run(name, sdist), sorted(runnable, key=by_turn)):
-            results[result.name] = result
+    environ = dict(os.environ, DRIVER=build_sdist(), UV=str(PROGRAMS / 'uv'))
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        ready = {name: pool.submit(prepare, environ) for name, prepare in PREPARATIONS.items() if needs(name) & set(runnable)}
+        futures = [
+            pool.submit(run, name, environ, [ready[need] for need in ready if name in needs(need)])
+            for name in sorted(runnable, key=ENVIRONMENTS.index)
+        ]
+        results = {future.result().name: future.result() for future in concurrent.futures.as_completed(futures)}
     return report(wanted, results, left_out)
-
-
-def folder_of(name):
-    return {'v2': 'v2', 'e2e': 'end_to_end', 'registry': 'registry', 'packaging': 'packaging'}.get(name, 'drivers')
-
-
-def by_turn(name):
-    return EARLY.index(name) if name in EARLY else len(EARLY)
 
 
 def interpreter_folders():
@@ -92,7 +72,7 @@ def why_not(name):
     python = python_for(name)
     if not works(python):
         return f'no {python}'
-    absent = [program for program in PROGRAMS.get(name, ()) if not shutil.which(program)]
+    absent = [program for program in NEEDED_PROGRAMS.get(name, ()) if not shutil.which(program)]
     if absent:
         return 'no ' + ', '.join(absent)
     return None
@@ -108,23 +88,42 @@ def works(python):
 
 
 def build_sdist():
-    """The package as users get it: what every environment installs and tests."""
-    folder = TOX / 'dist'
-    shutil.rmtree(folder, ignore_errors=True)
+    """The package as users get it: what every environment installs and tests. Its path is new, so that no cache knows it."""
+    shutil.rmtree(TOX / 'dist', ignore_errors=True)
+    folder = TOX / 'dist' / uuid.uuid4().hex[:8]
     subprocess.run([sys.executable, 'setup.py', '--quiet', 'sdist', '--dist-dir', str(folder)], cwd=ROOT, check=True)
     return str(next(folder.glob('*.tar.gz')))
 
 
-def make_swift():
-    """The environment that has it; what is wrong with it, its own turn will tell."""
-    if works(python_for(SWIFT)):
-        subprocess.run(
-            [sys.executable, '-m', 'tox', 'run', '-e', SWIFT, '--notest', '--quiet'],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+def tox(*arguments):
+    return [sys.executable, '-m', 'tox', 'run', '--colored', 'no', *arguments]
+
+
+# What several environments need is made once, ahead of them. If it fails, their own turn says why.
+
+
+def make_swift(environ):
+    """The Python with OpenStack Swift, which tests start."""
+    quietly(environ, *tox('-e', 'swift', '--notest'))
+
+
+def make_v1_registries(environ):
+    """Both docker-registry releases, which `registry` tests, and of which `e2e` makes an image."""
+    quietly(environ, *tox('-e', 'registry', '--notest'))
+    quietly(dict(environ, REGISTRY_DRIVER=environ['DRIVER']), TOX / 'registry/bin/python', 'tests/registry/release.py')
+
+
+def quietly(environ, *command):
+    with contextlib.suppress(OSError):
+        subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environ)
+
+
+PREPARATIONS = {'swift': make_swift, 'v1': make_v1_registries}
+
+
+def needs(preparation):
+    """The environments that wait for a preparation."""
+    return {'swift': {'swift', 'e2e', 'registry', 'v2', 'py27', 'py311', 'softlayer'}, 'v1': {'e2e', 'registry'}}[preparation]
 
 
 @contextlib.contextmanager
@@ -145,22 +144,19 @@ class Result:
         self.name, self.status, self.seconds, self.summary = name, status, seconds, summary
 
 
-def run(name, sdist):
-    command = [sys.executable, '-m', 'tox', 'run', '-e', name, '--installpkg', sdist, '--colored', 'no']
-    environment = dict(os.environ, REGISTRY_DRIVER=sdist)
-    large = environment.pop('LARGE', '')
+def run(name, environ, preparations):
+    """:param preparations: futures to wait for"""
+    environ = dict(environ, REGISTRY_DRIVER=environ['DRIVER'])
+    large = environ.pop('LARGE', '')
     if large == name or large == '1' and name in LARGE:
-        environment['LARGE'] = '1'
-    if name == 'e2e':
-        V1_IS_THERE.wait()
+        environ['LARGE'] = '1'
+    concurrent.futures.wait(preparations)
     began = time.monotonic()
     log = TOX / (name + '.log')
-    with open(log, 'w') as output, somebodys_swift(name, environment):
+    with open(log, 'w') as output, somebodys_swift(name, environ):
         status = subprocess.run(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
+            tox('-e', name), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environ
         ).returncode
-    if name == 'registry':
-        V1_IS_THERE.set()
     text = log.read_text(errors='replace')
     seconds = time.monotonic() - began
     print(f'----- {name}: {"passed" if status == 0 else "FAILED"} after {seconds:.0f} seconds', flush=True)
@@ -169,9 +165,9 @@ def run(name, sdist):
 
 
 def summary_of(text):
-    """What the test runner says it did, in its own words."""
+    """What the test runners say they did, in their own words."""
     lines = re.findall(r'^(?:=+ )?(.*\b(?:passed|failed|error)\b.* in [\d.]+.*?)(?: =+)?$|^(Ran \d+ tests in .*)$', text, re.M)
-    return ''.join(lines[-1]) if lines else 'no tests ran'
+    return ', '.join(''.join(line) for line in lines)
 
 
 def report(wanted, results, left_out):
@@ -193,7 +189,7 @@ def report(wanted, results, left_out):
 
 def is_required(name):
     required = os.environ.get('REGISTRY_TEST_REQUIRE', '').split(',')
-    return 'all' in required or name in required
+    return name in required or 'all' in required and name not in OPTIONAL
 
 
 if __name__ == '__main__':

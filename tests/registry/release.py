@@ -74,9 +74,18 @@ class Release(object):
         shutil.copy(self._requirements, self._stamp)  # last: half an installation is none
 
     def _add(self, driver):
+        """Unless this very file was added before: somebody may be copying the folder."""
+        stamp = os.path.join(self.folder, 'driver.txt')
+        if os.path.exists(stamp):
+            with open(stamp) as added:
+                if added.read() == driver:
+                    return
+            os.remove(stamp)
         if 'docker-registry-driver-swift' in self.installed():
             self.run('pip', 'uninstall', '-q', '-y', 'docker-registry-driver-swift')
         self.run('pip', 'install', '-q', '--no-cache-dir', driver)  # a wheel in the cache would be an older checkout's
+        with open(stamp, 'w') as added:
+            added.write(driver)
 
 
 def source_distribution(folder):
@@ -93,3 +102,8 @@ def run(*command, **more):
     if process.returncode:
         raise CannotInstall('%s failed:\n%s' % (' '.join(command), output[-4000:]))
     return output
+
+
+if __name__ == '__main__':
+    for each in RELEASES:
+        Release(each, os.environ['REGISTRY_DRIVER'])
