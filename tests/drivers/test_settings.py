@@ -10,7 +10,7 @@ from docker_registry.core import exceptions
 from docker_registry.drivers.swift import SETTINGS, Settings, Storage
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'tools'))
-import settings_table
+import settings_tables
 
 V1 = {'swift_authurl': 'https://swift.example.com/auth/v1.0', 'swift_user': 'account:user', 'swift_password': 'secret',
       'swift_container': 'registry'}
@@ -261,6 +261,7 @@ def test_the_stock_configuration_and_the_walk_throughs_environment_will_do(sampl
         1, 'SLOS1234-1:SL1234', '0123', '0777', '1e5', '/registry')
 
 
-def test_readme_has_the_table_of_all_settings():
-    """If this fails: tools/settings_table.py --write"""
-    assert settings_table.in_readme() == settings_table.table()
+@pytest.mark.parametrize('page, name', sorted(settings_tables.DRIVER_TABLES))
+def test_the_docs_have_the_tables_of_the_drivers_settings(page, name):
+    """If this fails: tools/settings_tables.py --write"""
+    assert settings_tables.in_page(page, name) == settings_tables.DRIVER_TABLES[page, name]()
