@@ -1,24 +1,36 @@
-"""The numbers in README.rst and docs/ that come from the code are those of the code."""
+"""What README.rst and docs/ say is what the code does: their numbers, and the messages that they quote."""
 
+import ast
 import pathlib
 import re
 
 import pytest
+from gunicorn.workers import gthread
 
 from docker_registry.drivers import swift
+from docker_registry.v2.access import addresses, guard, htpasswd
+from docker_registry.v2.http import connections, server
+from docker_registry.v2.operations import check
 from docker_registry.v2.registry import layout
-from docker_registry.v2.settings import config
+from docker_registry.v2.settings import config, storage
 
 CHECKOUT = pathlib.Path(__file__).parents[2]
 
 
-SERVER = config.ServerSettings()
+def in_file(pattern, path):
+    """What a pattern captures in a file of the checkout that cannot be imported."""
+    return re.search(pattern, (CHECKOUT / path).read_text(), re.MULTILINE)[1]
+
+
+SERVER, ACCESS, REGISTRY = config.ServerSettings(), config.Access(), config.Config()
+DRIVER = {setting.key: setting.default for setting in swift.SETTINGS}
+MiB, MINUTE = 1024**2, 60
+ADDRESS = f'{SERVER.host}:{SERVER.port}'
 PYTHONS = re.findall(r'Python :: (3\.\d+)', (CHECKOUT / 'setup.py').read_text())
 STATUSES = [str(status) for status in swift._PASSING_STATUSES]
-ADDRESS = f'{SERVER.host}:{SERVER.port}'
 
-#: (page, a fragment of its text with a `{}` for each number, the numbers from the code). The page has the fragment with these numbers;
-#: where lines break does not matter. Add a line for each number that you write into a page.
+#: (page, a fragment of it with a `{}` for each number, the numbers from the code). The page must contain the fragment with these numbers,
+#: and may break its lines anywhere. A number that you write into a page and that comes from the code needs a line here.
 NUMBERS = [
     ('README.rst', 'Python {} to {}', PYTHONS[0], PYTHONS[-1]),
     ('README.rst', 'a registry on {},', ADDRESS),
@@ -26,6 +38,46 @@ NUMBERS = [
     ('README.rst', 'Swift returns {} or {}, or the connection fails', ', '.join(STATUSES[:-1]), STATUSES[-1]),
     ('README.rst', 'renews the token {} seconds before', swift.RENEWED_AHEAD),
     ('README.rst', 'below ``{}/``', layout.SEGMENTS),
+    ('docs/settings.rst', '``registry-swift`` uses ``{}`` if it is not set', storage.STORAGE_PATH),
+    ('docs/operations.rst', 'a small object below ``{}/``', check.FOLDER),
+    ('docs/operations.rst', 'The default section is ``{}``', storage.SECTION),
+    ('docs/operations.rst', 'Without a file it is ``{}``', storage.STORAGE_PATH),
+    ('docs/operations.rst', '``registry-swift`` on ``{}``', in_file('^ARG BASE=(.*)$', 'Dockerfile')),
+    ('docs/operations.rst', 'has Python {} or newer as', PYTHONS[0]),
+    ('docs/operations.rst', 'heartbeats to ``{}``', server.MEMORY_FOLDER),
+    ('docs/operations.rst', 'heartbeats of its processes in ``{}``', server.MEMORY_FOLDER),
+    ('docs/operations.rst', 'runs as user {},', in_file(r'^USER (\d+):', 'Dockerfile')),
+    ('docs/operations.rst', 'asks ``/healthz`` every {} seconds', in_file(r'^HEALTHCHECK --interval=(\d+)s', 'Dockerfile')),
+    ('docs/operations.rst', 'image ``{}``. ``--build-arg', in_file('^ARG BASE=(.*)$', 'deploy/Dockerfile.v1')),
+    ('docs/operations.rst', 'seconds to finish ({} by default)', SERVER.graceful_timeout),
+    ('docs/operations.rst', 'neither sends nor takes data for {} minutes', connections.CLIENT_TIMEOUT / MINUTE),
+    ('docs/operations.rst', 'within {} seconds of its first byte', connections.HEAD_TIMEOUT),
+    ('docs/operations.rst', 'without a request open for {} seconds', server.KEEP_ALIVE),
+    ('docs/operations.rst', 'listen on {} only', SERVER.host),
+    ('docs/operations.rst', 'a cost of at most {},', htpasswd.MOST_COST),
+    ('docs/operations.rst', 'takes effect within {} second.', htpasswd.SETTLED_SECONDS),
+    ('docs/operations.rst', 'the cost of {} that ``registry-swift htpasswd`` uses', htpasswd.COST),
+    ('docs/operations.rst', '0.3 seconds with {}.', htpasswd.MOST_COST),
+    ('docs/operations.rst', 'hashes a right password once in {} minutes', htpasswd.REMEMBERED_SECONDS / MINUTE),
+    ('docs/operations.rst', '``REGISTRY_LOGIN_FAILURES`` ({}) for one user', ACCESS.login_failures),
+    ('docs/operations.rst', '{} times as many for all users', guard.ALL_USERS),
+    ('docs/operations.rst', 'The count drains in {} minutes', guard.FAILURES_SECONDS / MINUTE),
+    ('docs/operations.rst', 'limit of {}, the address may try', ACCESS.login_failures),
+    ('docs/operations.rst', 'try again after {} seconds', guard.FAILURES_SECONDS / ACCESS.login_failures),
+    ('docs/operations.rst', 'one IPv6 network ({}) count', addresses.household('2001:db8::1').removeprefix('2001:db8::')),
+    ('docs/operations.rst', 'At most {} of its requests', guard.LOGINS),
+    ('docs/operations.rst', 'accepts TLS 1.{} or newer', in_file(r'TLSVersion.TLSv1_(\d)', 'docker_registry/v2/http/listening.py')),
+    ('docs/operations.rst', 'It does TLS {} or newer', in_file(r'ssl_protocols TLSv(\S+)', 'deploy/nginx.conf')),
+    ('docs/operations.rst', 'with a cost of {}, the default of', htpasswd.COST),
+    ('docs/operations.rst', '293 milliseconds with a cost of {}.', htpasswd.MOST_COST),
+    ('docs/operations.rst', 'They hash a password once in {} minutes', htpasswd.REMEMBERED_SECONDS / MINUTE),
+    ('docs/operations.rst', 'only for its first {} seconds', gthread.DEFAULT_WORKER_DATA_TIMEOUT),
+    ('docs/operations.rst', '{} processes of {} threads', SERVER.workers, SERVER.threads),
+    ('docs/operations.rst', 'serve {} transfers at a time', SERVER.workers * SERVER.threads),
+    ('docs/operations.rst', '``SWIFT_SEGMENT_SIZE`` ({} MiB by default)', DRIVER['swift_segment_size'] / MiB),
+    ('docs/operations.rst', '``SWIFT_POOL_SIZE`` ({} by default)', DRIVER['swift_pool_size']),
+    ('docs/operations.rst', '``GUNICORN_THREADS`` ({}) plus', SERVER.threads),
+    ('docs/operations.rst', '``REGISTRY_STORAGE_THREADS`` ({})', REGISTRY.storage_threads),
 ]
 
 
@@ -41,3 +93,24 @@ def shown(number):
 @pytest.mark.parametrize('page, fragment, numbers', [(page, fragment, numbers) for page, fragment, *numbers in NUMBERS])
 def test_a_page_has_the_numbers_of_the_code(page, fragment, numbers):
     assert fragment.format(*map(shown, numbers)) in text_of(page)
+
+
+def messages_of_the_code():
+    """Every text in docker_registry, with `...` for whatever is put into it when it is shown."""
+    for module in (CHECKOUT / 'docker_registry').rglob('*.py'):
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                yield ''.join(part.value if isinstance(part, ast.Constant) else '...' for part in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield re.sub('%[sd]', '...', node.value)
+
+
+def test_operations_quotes_the_messages_of_the_code():
+    section = (CHECKOUT / 'docs/operations.rst').read_text().split('If the start fails\n')[1].split('\n\n')[1]
+    quoted = re.findall(r'(?m)^``(.+?)``  ', section)
+    messages = list(messages_of_the_code())
+
+    assert len(quoted) == 10
+    for quote in quoted:
+        words = [part.strip() for part in re.sub(r'\d+|: Address already in use', '...', quote).split('...')]
+        assert any(re.search('.*'.join(map(re.escape, words)), message, re.DOTALL) for message in messages), quote
