@@ -78,6 +78,8 @@ NUMBERS = [
     ('docs/operations.rst', '``SWIFT_POOL_SIZE`` ({} by default)', DRIVER['swift_pool_size']),
     ('docs/operations.rst', '``GUNICORN_THREADS`` ({}) plus', SERVER.threads),
     ('docs/operations.rst', '``REGISTRY_STORAGE_THREADS`` ({})', REGISTRY.storage_threads),
+    ('docs/switching.rst', '``STORAGE_PATH=<p>/{}``', storage.STORAGE_PATH),
+    ('docs/switching.rst', 'does not know ``{}`` and ``_referrers``', layout.SEGMENTS),
 ]
 
 
