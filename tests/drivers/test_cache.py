@@ -1,5 +1,6 @@
 # -*- coding: utf-8 -*-
 """With the v1 registry's Redis LRU on, every operation behaves as with it off."""
+import contextlib
 import gc
 import io
 import os
@@ -15,6 +16,7 @@ import pytest
 from docker_registry.core import exceptions
 from docker_registry.drivers import swift as driver_module
 from fake_swift import on, status
+from ports import free_port
 
 try:
     from docker_registry.core import lru
@@ -26,32 +28,29 @@ SEGMENT = 1024 * 1024
 TAG = 'repositories/library/x/tag_latest'
 
 
-def unused_port():
-    listener = socket.socket()
-    try:
-        listener.bind(('127.0.0.1', 0))
-        return listener.getsockname()[1]
-    finally:
-        listener.close()
-
-
 class RedisServer(object):
 
     def __init__(self, program):
-        self.folder, self.port = tempfile.mkdtemp(), unused_port()
+        self.folder, self.port = tempfile.mkdtemp(), free_port()
         self._command = [program, '--port', str(self.port), '--bind', '127.0.0.1', '--save', '', '--dir', self.folder]
         self.start()
 
     def start(self):
         self._output = open(os.devnull, 'wb')
         self._process = subprocess.Popen(self._command, stdout=self._output, close_fds=True)
-        deadline = time.time() + 10
-        while True:
-            try:
-                return socket.create_connection(('127.0.0.1', self.port)).close()
-            except EnvironmentError:
-                assert self._process.poll() is None and time.time() < deadline, 'redis-server does not start'
-                time.sleep(0.01)
+        deadline = time.time() + 60
+        while not self._answers():
+            assert self._process.poll() is None and time.time() < deadline, 'redis-server does not start'
+            time.sleep(0.01)
+
+    def _answers(self):
+        """Whether it is redis that listens, and not somebody who would leave a client waiting."""
+        try:
+            with contextlib.closing(socket.create_connection(('127.0.0.1', self.port), timeout=5)) as connection:
+                connection.sendall(b'PING\r\n')
+                return connection.recv(5) == b'+PONG'
+        except EnvironmentError:
+            return False
 
     def stop(self):
         self._process.terminate()

@@ -3,13 +3,14 @@
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+
+from ports import free_port
 
 CLEAN = ('PATH', 'LANG', 'LC_ALL')  # all that a server sees of the environment of the tests
 UNVERIFIED = ssl._create_unverified_context()  # to ask whether a server is ready
@@ -19,12 +20,6 @@ PATIENCE = 60  # seconds for anything to start or stop, on a machine that is bus
 def program(name):
     """The path of a program that tests run, one of this virtualenv first; None: it is not installed."""
     return shutil.which(name, path=os.pathsep.join([os.path.dirname(sys.executable), '/usr/sbin', '/usr/bin', '/bin']))
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(('127.0.0.1', 0))
-        return listener.getsockname()[1]
 
 
 def wait_until(condition, what, patience=PATIENCE):

@@ -65,7 +65,9 @@ def test_only_what_the_image_is_made_of_goes_to_the_builder(docker, folder):
     assert not [
         path
         for path in sent
-        if not re.fullmatch(r'setup\.py|README\.rst|LICENSE|deploy/(constraints|excluded)\.txt|docker_registry/(drivers|v2|v2/\w+)/\w+\.py', path)
+        if not re.fullmatch(
+            r'setup\.py|README\.rst|LICENSE|deploy/(constraints|excluded)\.txt|docker_registry/(drivers|v2|v2/\w+)/\w+\.py', path
+        )
     ]
 
 

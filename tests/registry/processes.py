@@ -7,8 +7,10 @@ import socket
 import subprocess
 import time
 
+from ports import free_port
+
 START_SECONDS = 60
-STOP_SECONDS = 10
+STOP_SECONDS = 30
 POLL_SECONDS = 0.05
 
 
@@ -64,7 +66,7 @@ class NeverHappened(Exception):
     pass
 
 
-def wait_until(condition, seconds=30):
+def wait_until(condition, seconds=60):
     """The first true value of condition(), asked again and again; :raises NeverHappened:"""
     deadline = time.time() + seconds
     while True:
@@ -82,14 +84,6 @@ def kill(pid, number):
     except OSError as error:
         if error.errno != errno.ESRCH:  # it is gone already
             raise
-
-
-def free_port():
-    with_any = socket.socket()
-    with_any.bind(('127.0.0.1', 0))
-    port = with_any.getsockname()[1]
-    with_any.close()
-    return port
 
 
 def _parent(pid):

@@ -13,6 +13,7 @@ import sys
 
 import pytest
 
+from ports import free_port
 from registry_process import DEADLINE, environment, until
 
 CHECKOUT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -35,8 +36,7 @@ def programs(tmp_path, real_swift):
 
 @pytest.fixture
 def port():
-    with socket.create_server(('127.0.0.1', 0)) as sock:
-        return sock.getsockname()[1]
+    return free_port()
 
 
 class Run:
@@ -193,10 +193,7 @@ def test_a_setting_that_is_missing_is_said(programs, port, tmp_path):
 def test_a_second_run_on_the_same_data_is_refused(programs, port, tmp_path):
     with Run(tmp_path, script(programs, port, tmp_path / 'data')) as run:
         run.wait_until_ready()
-        with socket.create_server(('127.0.0.1', 0)) as free:
-            other = free.getsockname()[1]
-
-        assert 'another node runs' in failure(programs, other, tmp_path)
+        assert 'another node runs' in failure(programs, free_port(), tmp_path)
 
 
 def test_a_swift_that_ends_by_itself_ends_all(programs, port, tmp_path):
