@@ -45,5 +45,15 @@ bench:
 	$(PYTHON) benchmarks/driver.py
 	$(PYTHON) benchmarks/registry.py
 
+.venv-docs/made: Makefile docs/requirements.txt
+	$(PYTHON) -m venv --clear .venv-docs
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check --requirement docs/requirements.txt
+	touch $@
+
+# From scratch each time: Sphinx does not repeat the warnings of pages that it has read already.
+docs: .venv-docs/made
+	.venv-docs/bin/sphinx-build --quiet --fresh-env --write-all --nitpicky --fail-on-warning --keep-going -d build/doctrees docs build/docs
+	@echo 'The documentation is in build/docs/index.html'
+
 clean:
-	rm -rf .venv .venv-run .tox .bench build dist *.egg-info
+	rm -rf .venv .venv-run .venv-docs .tox .bench build dist *.egg-info
