@@ -3,8 +3,16 @@
 import ast
 import pathlib
 import re
+from types import SimpleNamespace
 
 import pytest
+
+from docker_registry.drivers import swift
+from docker_registry.v2.access import tokens
+from docker_registry.v2.http import app
+from docker_registry.v2.registry import blobs, formats, upload_state, uploads
+from docker_registry.v2.settings import config
+from registry_client import as_json
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 HOUSE = CHECKOUT / 'docker_registry' / 'v2'
@@ -64,3 +72,91 @@ def test_every_module_is_in_the_picture(module):
 
     assert f'+- {room} ' in picture
     assert module.stem == '__init__' or re.search(rf'\b{module.stem}\b', picture)
+
+
+# Numbers
+
+KiB, MiB, GiB = 1024, 1024**2, 1024**3
+WORDS = dict(enumerate('zero one two three four five six seven eight nine ten eleven twelve'.split()))
+DEFAULTS = {setting.key: setting.default for setting in swift.SETTINGS}
+
+
+def segment_sizes():
+    """Of the largest object that the driver can store, with the default settings."""
+    driver = SimpleNamespace(settings=SimpleNamespace(segment_size=DEFAULTS['swift_segment_size']))
+    return [swift.Storage._segment_size(driver, number) for number in range(uploads.MOST_PARTS)]
+
+
+def required(path, pattern):
+    """What a file says, where only its text can be read."""
+    return re.search(pattern, page(path), re.MULTILINE)[1]
+
+
+SIZES = segment_sizes()
+#: (page, a part of a sentence, what the code says)
+NUMBERS = [
+    ('docs/decisions.rst', 'A segment has {:d} MiB unless', DEFAULTS['swift_segment_size'] // MiB),
+    ('docs/decisions.rst', 'Two segments of {:d} MiB keep a writer below', DEFAULTS['swift_segment_size'] // MiB),
+    ('docs/decisions.rst', 'A manifest names at most {:d} segments', uploads.MOST_PARTS),
+    ('docs/decisions.rst', 'after the first {:d} they double', SIZES.count(SIZES[0])),
+    ('docs/decisions.rst', 'and again after each further {:d}.', SIZES.count(SIZES[0] * 2)),
+    ('docs/decisions.rst', 'the first {:.2f} GiB of an object', SIZES.count(SIZES[0]) * SIZES[0] / GiB),
+    ('docs/decisions.rst', 'The largest object has {:.0f} GiB.', sum(SIZES) / GiB),
+    ('docs/decisions.rst', 'Its last segments have {:.0f} GiB each.', SIZES[-1] / GiB),
+    ('docs/decisions.rst', 'at most once in {:d} seconds', swift.CONTAINER_CHECK_SECONDS),
+    ('docs/decisions.rst', 'up to {:d} KiB, if they compress', uploads.MOST_PENDING_READ // KiB),
+    ('docs/decisions.rst', 'compress to {:d} bytes', upload_state.MOST_PENDING),
+    ('docs/decisions.rst', 'older than an upload can be: {:d} hours', config.Config().upload_lifetime // 3600),
+    ('docs/decisions.rst', 'saw it within the last {:d} seconds', blobs.FRESH_SECONDS),
+    ('docs/decisions.rst', 'in one request and has at most {:d} MiB', blobs.SMALL // MiB),
+    ('docs/decisions.rst', 'Routes are {} regular expressions', WORDS[len(app.ROUTES)]),
+    ('docs/decisions.rst', 'gunicorn {} or newer', required('setup.py', "'gunicorn>=(\\d+)")),
+    ('docs/decisions.rst', 'A token expires after {:d} seconds', tokens.TOKEN_SECONDS),
+]
+
+
+@pytest.mark.parametrize('path, fragment, number', NUMBERS)
+def test_a_number_is_that_of_the_code(path, fragment, number):
+    assert fragment.format(number) in ' '.join(page(path).split())
+
+
+def test_what_put_content_costs(fake):
+    assert 'one request for a new path' in page('docs/decisions.rst')
+    assert 'any other plain object costs three requests' in page('docs/decisions.rst')
+
+    one, other = (driver_on(fake) for _ in range(2))
+
+    assert [cost(one, 'new'), cost(one, 'new'), cost(other, 'new')] == [1, 1, 3]
+
+
+def driver_on(fake):
+    storage = swift.Storage(
+        config={
+            'swift_authurl': fake.auth_url,
+            'swift_auth_version': '1',
+            'swift_user': fake.user,
+            'swift_password': fake.key,
+            'swift_container': 'registry',
+        }
+    )
+    storage.connect()
+    return storage
+
+
+def cost(storage, path):
+    sent = []
+    storage.on_request = lambda *request: sent.append(request)
+    storage.put_content(path, b'content')
+    return len(sent)
+
+
+def test_what_a_remembered_manifest_costs(fake_place):
+    assert 'still costs two requests' in ' '.join(page('docs/decisions.rst').split())
+    registry = fake_place.registry()
+    manifest = as_json({'schemaVersion': 2, 'mediaType': formats.OCI_INDEX, 'manifests': []})
+    assert registry('PUT', '/v2/a/manifests/v1', manifest).status_code == 201
+
+    del registry.swift_requests[:]
+    registry('GET', '/v2/a/manifests/v1')
+
+    assert len(registry.swift_requests) == 2
