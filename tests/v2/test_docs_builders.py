@@ -11,7 +11,7 @@ from docker_registry.drivers import swift
 from docker_registry.v2.access import tokens
 from docker_registry.v2.http import app
 from docker_registry.v2.registry import blobs, formats, upload_state, uploads
-from docker_registry.v2.settings import config
+from docker_registry.v2.settings import config, storage
 from registry_client import as_json
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
@@ -112,6 +112,7 @@ NUMBERS = [
     ('docs/decisions.rst', 'Routes are {} regular expressions', WORDS[len(app.ROUTES)]),
     ('docs/decisions.rst', 'gunicorn {} or newer', required('setup.py', "'gunicorn>=(\\d+)")),
     ('docs/decisions.rst', 'A token expires after {:d} seconds', tokens.TOKEN_SECONDS),
+    ('docs/layout.rst', 'For the registry v2 API that is ``{}``', storage.STORAGE_PATH),
 ]
 
 
@@ -130,7 +131,7 @@ def test_what_put_content_costs(fake):
 
 
 def driver_on(fake):
-    storage = swift.Storage(
+    driver = swift.Storage(
         config={
             'swift_authurl': fake.auth_url,
             'swift_auth_version': '1',
@@ -139,14 +140,14 @@ def driver_on(fake):
             'swift_container': 'registry',
         }
     )
-    storage.connect()
-    return storage
+    driver.connect()
+    return driver
 
 
-def cost(storage, path):
+def cost(driver, path):
     sent = []
-    storage.on_request = lambda *request: sent.append(request)
-    storage.put_content(path, b'content')
+    driver.on_request = lambda *request: sent.append(request)
+    driver.put_content(path, b'content')
     return len(sent)
 
 
