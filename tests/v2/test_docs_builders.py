@@ -112,6 +112,15 @@ NUMBERS = [
     ('docs/decisions.rst', 'Routes are {} regular expressions', WORDS[len(app.ROUTES)]),
     ('docs/decisions.rst', 'gunicorn {} or newer', required('setup.py', "'gunicorn>=(\\d+)")),
     ('docs/decisions.rst', 'A token expires after {:d} seconds', tokens.TOKEN_SECONDS),
+    ('benchmarks/README.rst', 'with python-swiftclient {},', required('benchmarks/environments.py', '^OURS.*swiftclient==([0-9.]+)')),
+    ('benchmarks/README.rst', 'python-swiftclient {} that it pins', required('benchmarks/environments.py', '^RELEASED.*client==([0-9.]+)')),
+    ('benchmarks/README.rst', '1 and then {} threads', required('benchmarks/driver.py', '^CALLERS = [(]1, ([0-9]+)[)]')),
+    ('benchmarks/README.rst', 'with {} workers', WORDS[int(required('tests/end_to_end/servers.py', 'workers=([0-9]+)'))]),
+    ('benchmarks/README.rst', 'one layer of {} MiB', required('benchmarks/registry.py', "'--size', type=int, default=([0-9]+)")),
+    ('benchmarks/README.rst', 'and {} layers of', required('benchmarks/registry.py', '64 [*] 1024,[)] [*] ([0-9]+)')),
+    ('benchmarks/README.rst', 'layers of {} KiB', required('benchmarks/registry.py', '([0-9]+) [*] 1024,[)] [*]')),
+    ('benchmarks/README.rst', '{} clients at a time', required('benchmarks/registry.py', '^CALLERS, CALLS = ([0-9]+)')),
+    ('benchmarks/README.rst', 'back for {} ms', required('benchmarks/registry.py', r'default=\[0, ([0-9]+)\]')),
     ('docs/layout.rst', 'For the registry v2 API that is ``{}``', storage.STORAGE_PATH),
 ]
 
