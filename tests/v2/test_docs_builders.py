@@ -121,6 +121,9 @@ NUMBERS = [
     ('benchmarks/README.rst', 'layers of {} KiB', required('benchmarks/registry.py', '([0-9]+) [*] 1024,[)] [*]')),
     ('benchmarks/README.rst', '{} clients at a time', required('benchmarks/registry.py', '^CALLERS, CALLS = ([0-9]+)')),
     ('benchmarks/README.rst', 'back for {} ms', required('benchmarks/registry.py', r'default=\[0, ([0-9]+)\]')),
+    ('docs/walkthrough.rst', 'in the image has the number {}', required('Dockerfile', '^USER ([0-9]+)')),
+    ('docs/walkthrough.rst', 'base image is ``{}``', required('Dockerfile', '^ARG BASE=(.*)')),
+    ('docs/walkthrough.rst', '--stop-timeout {} ', config.ServerSettings().graceful_timeout),
     ('docs/layout.rst', 'For the registry v2 API that is ``{}``', storage.STORAGE_PATH),
 ]
 
