@@ -1,20 +1,21 @@
-# `make test` in a fresh clone needs Python 3.11 and make; everything else is installed into .venv and .tox.
+# In a fresh clone you need Python 3.11 and make. `make test` installs everything else into .venv and .tox.
 PYTHON ?= python3.11
 TOX = .venv/bin/tox
 
-# Of `make image`: its name, the base if not that of Dockerfile, and further ARGS of docker build.
+# For `make image`: the name of the image, its base if not the one in Dockerfile, and ARGS for docker build.
 IMAGE ?= registry-swift
 BASE ?=
 
 .PHONY: help run image test lint docs constraints bench clean
 
 help:
-	@echo 'make run            a registry on 127.0.0.1:5000 with a Swift of its own, or the one that OS_* name'
-	@echo 'make image          the registry as a container image: IMAGE=registry-swift, BASE=python:3.13-slim'
-	@echo 'make test           all tests, for all the Pythons and servers that are here'
-	@echo 'make test ENVS=py27 some of the environments of tox.ini (space-separated)'
-	@echo 'make bench          the driver beside 0.2.1, and the registry beside CNCF distribution, on a real Swift'
-	@echo 'make clean          remove what these have made, but for the images of make run in ./swift-data'
+	@echo 'make run            start a registry on 127.0.0.1:5000, with a Swift of its own or the one that OS_* variables name'
+	@echo 'make image          build the container image: IMAGE=registry-swift, BASE=python:3.13-slim'
+	@echo 'make test           run all tests, with all Pythons and servers on this machine'
+	@echo 'make test ENVS=py27 run some environments of tox.ini (space-separated)'
+	@echo 'make bench          compare the driver with 0.2.1, and the registry with CNCF distribution, on a real Swift'
+	@echo 'make docs           build the documentation into build/docs'
+	@echo 'make clean          remove everything that these made, except the images of make run in ./swift-data'
 
 .venv/made: Makefile
 	$(PYTHON) -m venv .venv
@@ -50,7 +51,7 @@ bench:
 	.venv-docs/bin/pip install --quiet --disable-pip-version-check --requirement docs/requirements.txt
 	touch $@
 
-# From scratch each time: Sphinx does not repeat the warnings of pages that it has read already.
+# From scratch each time, because Sphinx does not repeat the warnings of a page that it read before.
 docs: .venv-docs/made
 	.venv-docs/bin/sphinx-build --quiet --fresh-env --write-all --nitpicky --fail-on-warning --keep-going -d build/doctrees docs build/docs
 	@echo 'The documentation is in build/docs/index.html'
