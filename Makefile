@@ -6,7 +6,7 @@ TOX = .venv/bin/tox
 IMAGE ?= registry-swift
 BASE ?=
 
-.PHONY: help run image test lint docs constraints bench clean
+.PHONY: help run image test lint format docs constraints bench clean
 
 help:
 	@echo 'make run            start a registry on 127.0.0.1:5000, with a Swift of its own or the one that OS_* variables name'
@@ -14,6 +14,9 @@ help:
 	@echo 'make test           run all tests, with all Pythons and servers on this machine'
 	@echo 'make test ENVS=py27 run some environments of tox.ini (space-separated)'
 	@echo 'make bench          compare the driver with 0.2.1, and the registry with CNCF distribution, on a real Swift'
+	@echo 'make lint           check style and types'
+	@echo 'make format         format the Python 3 code, and mend what ruff can'
+	@echo 'make constraints    renew deploy/constraints.txt, the exact versions that the tests and the image install'
 	@echo 'make docs           build the documentation into build/docs'
 	@echo 'make clean          remove everything that these made, except the images of make run in ./swift-data'
 
@@ -28,8 +31,14 @@ test: .venv/made
 lint: .venv/made
 	.venv/bin/tox run -e lint
 
+format: .venv/made
+	.venv/bin/tox run -e lint --notest
+	.tox/lint/bin/ruff check --fix
+	.tox/lint/bin/ruff format
+
 docs: .venv/made
 	.venv/bin/tox run -e docs
+	@echo 'The documentation is in build/docs/index.html'
 
 # The newest versions that setup.py allows, for every Python that it allows. CI and the image install these.
 constraints: .venv/made
@@ -46,15 +55,5 @@ bench:
 	$(PYTHON) benchmarks/driver.py
 	$(PYTHON) benchmarks/registry.py
 
-.venv-docs/made: Makefile docs/requirements.txt
-	$(PYTHON) -m venv --clear .venv-docs
-	.venv-docs/bin/pip install --quiet --disable-pip-version-check --requirement docs/requirements.txt
-	touch $@
-
-# From scratch each time, because Sphinx does not repeat the warnings of a page that it read before.
-docs: .venv-docs/made
-	.venv-docs/bin/sphinx-build --quiet --fresh-env --write-all --nitpicky --fail-on-warning --keep-going -d build/doctrees docs build/docs
-	@echo 'The documentation is in build/docs/index.html'
-
 clean:
-	rm -rf .venv .venv-run .venv-docs .tox .bench build dist *.egg-info
+	rm -rf .venv .venv-run .tox .bench build dist *.egg-info
