@@ -1,6 +1,8 @@
-"""The registry v2 API (OCI distribution-spec 1.1) on the Swift driver, in rooms. Each uses only those to its right:
+"""The registry v2 API (OCI distribution-spec 1.1) on the Swift driver.
+
+The package is divided into rooms. A room imports only from the rooms to its right:
 
     cli -> http, operations -> access -> registry -> settings
 
-docs/architecture.rst shows what is in each. `http.app.create_app(config, storage)` returns the WSGI application.
+docs/architecture.rst describes each room. `http.app.create_app(config, storage)` returns the WSGI application.
 """

@@ -1,4 +1,4 @@
-"""`python -m docker_registry.v2` is `registry-swift`."""
+"""`python -m docker_registry.v2` runs the command `registry-swift`."""
 
 import sys
 

@@ -1,1 +1,1 @@
-"""Every setting, in tables, and where the registry reads them from."""
+"""Tables of all settings of the registry, and the code that reads their values."""

@@ -1,4 +1,4 @@
-"""Settings of the registry itself, a table for each purpose; those of Swift are the storage driver's."""
+"""The registry's own settings, one table per purpose. The storage driver defines the settings for Swift."""
 
 import hmac
 import ipaddress
@@ -27,7 +27,7 @@ def _networks(text):
     try:
         return tuple(ipaddress.ip_network(word) for word in text.replace(',', ' ').split())
     except ValueError as error:
-        raise ValueError(f'should be addresses or networks, with commas between them (10.0.0.5, 192.168.0.0/24): {error}')
+        raise ValueError(f'should be addresses or networks, separated by commas (10.0.0.5, 192.168.0.0/24): {error}')
 
 
 def _setting(default, meaning, parse=str, environment=None, secret=False):
@@ -38,72 +38,89 @@ def _setting(default, meaning, parse=str, environment=None, secret=False):
 
 @dataclass(frozen=True)
 class Config:
-    """What the registry accepts, and how it goes about it."""
+    """What the registry accepts from clients, and how it handles it."""
 
-    sparse_manifests: bool = _setting(False, 'accept manifests that name blobs or manifests which are not there', _flag)
-    manifest_limit: int = _setting(4 * 1024**2, 'bytes a manifest may have', _number(1024))
-    manifest_cache: int = _setting(16 * 1024**2, 'bytes of manifests to remember, in each process', _number(0))
+    sparse_manifests: bool = _setting(
+        False, 'accept a manifest even if its repository lacks blobs or manifests that the manifest names', _flag
+    )
+    manifest_limit: int = _setting(4 * 1024**2, 'size of the largest manifest that the registry accepts, in bytes', _number(1024))
+    manifest_cache: int = _setting(16 * 1024**2, 'size of the cache for manifests in each process, in bytes', _number(0))
     upload_secret: str = _setting(
         '',
-        'what the keys that sign uploads and logins are made of; unset: of the Swift credentials. The same on all instances',
+        'secret from which the registry derives the keys that sign uploads and logins; must be the same on all instances. '
+        'Unset: derive them from the Swift credentials',
         secret=True,
     )
-    upload_lifetime: int = _setting(24 * 3600, 'seconds after which an upload has to be finished', _number(60))
-    chunk_min_length: int = _setting(1024**2, 'bytes that chunks of an upload should have at least; smaller ones work, slower', _number(0))
-    storage_threads: int = _setting(16, 'requests to Swift beside those of the threads that serve, in each process', _number(1))
-    retry_after: int = _setting(5, 'seconds after which a client is to come again when Swift is in trouble', _number(1))
-    page: int = _setting(1000, 'most names in a page of the catalog', _number(1))
+    upload_lifetime: int = _setting(24 * 3600, 'seconds that a client has to finish an upload', _number(60))
+    chunk_min_length: int = _setting(
+        1024**2,
+        'smallest size for chunks of an upload that the registry asks clients for, in bytes; smaller chunks work, but slower',
+        _number(0),
+    )
+    storage_threads: int = _setting(
+        16, 'extra requests that each process can send to Swift at a time, besides one for each thread that serves clients', _number(1)
+    )
+    retry_after: int = _setting(5, 'seconds after which the registry asks clients to retry when Swift is unavailable', _number(1))
+    page: int = _setting(1000, 'most repository names on one page of the catalog', _number(1))
 
 
 @dataclass(frozen=True)
 class Access:
-    """Who may do what. Options of `serve`, too."""
+    """Who may do what. The command `serve` also takes these settings as options."""
 
     htpasswd: str = _setting(
         '',
-        'file of users and their passwords, as `registry-swift htpasswd` or `htpasswd -B` write it '
-        '(bcrypt); re-read when it changes. Unset: everybody may do everything',
+        'file of users and their bcrypt password hashes, as `registry-swift htpasswd` or `htpasswd -B` writes it; '
+        're-read when it changes. Unset: everybody may do everything',
     )
-    anonymous_pull: bool = _setting(False, 'let everybody pull, and only users push, delete and list repositories', _flag)
+    anonymous_pull: bool = _setting(
+        False, 'let everybody pull without a password; pushing, deleting and listing repositories still need a user', _flag
+    )
     login_failures: int = _setting(
         10,
-        'wrong passwords that an address may send for a user, and ten times as many for all, '
-        'before it has to wait; they are forgotten within five minutes',
+        'wrong passwords that an address may send for one user before it must wait; for all users together, ten times as many. '
+        'The registry forgets them within five minutes',
         _number(1),
     )
     trusted_proxies: tuple = _setting(
         (),
-        'addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are believed; name all that clients come through',
+        'addresses or networks of your proxies, separated by commas; list every proxy between clients and the registry. '
+        'The registry believes X-Forwarded-For, -Proto and -Host only from these',
         _networks,
     )
 
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """How to serve. Options of `serve`, too; names in the environment are those of the v1 registry, where it had one."""
+    """How the server runs. The command `serve` also takes these settings as options.
 
-    host: str = _setting('127.0.0.1', 'address to listen on; 0.0.0.0 is all of IPv4, :: is all')
+    Where the v1 registry has the same setting, the environment variable has its name.
+    """
+
+    host: str = _setting('127.0.0.1', 'address to listen on; 0.0.0.0 means all IPv4 addresses, :: means all addresses')
     port: int = _setting(5000, 'port to listen on', _number(0, 65535))
-    workers: int = _setting(4, 'processes', _number(1, 1000), 'GUNICORN_WORKERS')
-    threads: int = _setting(16, 'requests that each process serves at a time', _number(1, 1000), 'GUNICORN_THREADS')
-    tls_certificate: str = _setting('', 'file of the certificate and its chain (PEM): serve HTTPS; re-read when it changes')
-    tls_key: str = _setting('', "file of the certificate's key (PEM), if it is not in the same file")
+    workers: int = _setting(4, 'number of worker processes', _number(1, 1000), 'GUNICORN_WORKERS')
+    threads: int = _setting(16, 'requests that each worker process serves at a time', _number(1, 1000), 'GUNICORN_THREADS')
+    tls_certificate: str = _setting(
+        '', 'file with the TLS certificate and its chain (PEM), to serve HTTPS; re-read when it changes. Unset: serve HTTP'
+    )
+    tls_key: str = _setting('', "file with the certificate's private key (PEM). Unset: the key is in the certificate's file")
     graceful_timeout: int = _setting(
         600, 'seconds that running requests have to finish after SIGTERM', _number(0, 86400), 'GUNICORN_GRACEFUL_TIMEOUT'
     )
 
     def url(self, host=None):
-        """Of the server, at the address it listens on, or at another one."""
+        """Return the server's URL, for the address it listens on or for another host."""
         host = host or self.host
         host = f'[{host}]' if ':' in host else host
         return f'{"https" if self.tls_certificate else "http"}://{host}:{self.port}'
 
 
-OPTIONS = (ServerSettings, Access)  # what may stand on the command line, too
+OPTIONS = (ServerSettings, Access)  # the tables whose settings are command line options, too
 
 
 def environment_name(setting):
-    """The variable that a field of one of these classes is read from."""
+    """Return the name of the environment variable for a field of one of these classes."""
     return setting.metadata['environment'] or 'REGISTRY_' + setting.name.upper()
 
 
@@ -112,10 +129,12 @@ def option_name(setting):
 
 
 def read(kind, environ=None, given=None):
-    """The settings of one of these classes: from the command line, then the environment, then their defaults.
+    """Return an instance of one of these classes.
 
-    :param given: {name: text} of the command line
-    :raises ValueError: naming the setting that is wrong, and never a secret's value
+    The command line comes first, then the environment, then the default.
+
+    :param given: {name: text} from the command line
+    :raises ValueError: a value is wrong; the text names the setting and never shows a secret
     """
     environ = os.environ if environ is None else environ
     values = {}
@@ -140,7 +159,7 @@ def _from_environment(setting, environ):
     text = environ.get(name, '')
     if not text and setting.metadata['secret'] and environ.get(name + '_FILE'):
         return _content(environ[name + '_FILE'], name + '_FILE')
-    # Docker and Kubernetes put an address into REGISTRY_PORT if another container, or service, is named `registry`.
+    # If another container or service is named `registry`, Docker and Kubernetes set REGISTRY_PORT to its address.
     return '' if name == 'REGISTRY_PORT' and text.startswith('tcp://') else text
 
 
@@ -153,7 +172,11 @@ def _content(path, name):
 
 
 def signing_key(config, storage, purpose):
-    """32 bytes to sign something with, on which all instances with the same secret, or credentials and container, agree."""
+    """Return a 32-byte signing key for a purpose.
+
+    All instances with the same upload secret get the same key. If it is unset, all instances with the same Swift credentials and
+    container do.
+    """
     if config.upload_secret:
         return hmac.digest(config.upload_secret.encode(), purpose, 'sha256')
     return storage.derive_key(purpose)

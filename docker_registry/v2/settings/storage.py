@@ -1,4 +1,4 @@
-"""Where images are stored: the driver's settings, out of the environment or of a configuration file of the v1 registry."""
+"""Where images are stored: reads the driver's settings from the environment or from a v1 registry's configuration file."""
 
 import contextlib
 import logging
@@ -11,15 +11,15 @@ from docker_registry.core import driver
 from docker_registry.core.exceptions import ConfigError
 from docker_registry.drivers.swift import Settings
 
-STORAGE_PATH = 'files'  # unless set: below it lies what CNCF distribution wrote into the same container
-SECTION = 'swift'  # of a configuration file, unless SETTINGS_FLAVOR names another
+STORAGE_PATH = 'files'  # the default: CNCF distribution keeps its objects below this name
+SECTION = 'swift'  # the default section of a configuration file; SETTINGS_FLAVOR names another
 
-#: What a start or a check waits for: whoever started it is looking on.
+#: Short timeouts for `serve` at its start and for `check`, because somebody is waiting for the outcome.
 IMPATIENT = {'swift_retries': 1, 'swift_retry_max_wait': 1, 'swift_connect_timeout': 5, 'swift_read_timeout': 8}
 
 
 class Text(yaml.SafeLoader):
-    """YAML whose values stay the text that they are: the password 0123 is no number, and `no` is no boolean."""
+    """A YAML loader that keeps all values as text: the password 0123 does not become a number, nor `no` a boolean."""
 
     yaml_implicit_resolvers = {
         '<': [('tag:yaml.org,2002:merge', re.compile('^<<$'))],
@@ -28,10 +28,12 @@ class Text(yaml.SafeLoader):
 
 
 def read(environ=None):
-    """The driver's configuration: {} for the environment alone, or the section that SETTINGS_FLAVOR names in the file
-    DOCKER_REGISTRY_CONFIG, in which the driver itself replaces `_env:NAME:default`.
+    """Return the driver's configuration as a dict.
 
-    :raises ConfigError: naming the setting that is wrong
+    With DOCKER_REGISTRY_CONFIG set, it is the section of that file which SETTINGS_FLAVOR names. The driver itself replaces
+    `_env:NAME:default` in its values. Without a file it is {}: the driver reads the environment.
+
+    :raises ConfigError: the file or the section cannot be used; the text names the setting
     """
     environ = os.environ if environ is None else environ
     path = environ.get('DOCKER_REGISTRY_CONFIG')
@@ -41,11 +43,11 @@ def read(environ=None):
     flavor = environ.get('SETTINGS_FLAVOR') or SECTION
     if not isinstance(sections.get(flavor), dict):
         there = ', '.join(name for name, section in sections.items() if is_swift(section)) or 'none'
-        raise config_error(f'SETTINGS_FLAVOR: {path} has no section {flavor}; those with `storage: swift` are: {there}')
+        raise config_error(f'SETTINGS_FLAVOR: {path} has no section {flavor}. Sections with `storage: swift`: {there}')
     if not is_swift(sections[flavor]):
         raise config_error(
-            f'SETTINGS_FLAVOR: section {flavor} of {path} has `storage: {sections[flavor].get("storage")}`; '
-            'this registry stores in swift only'
+            f'SETTINGS_FLAVOR: section {flavor} of {path} has `storage: {sections[flavor].get("storage")}`. '
+            'This registry needs a section with `storage: swift`'
         )
     return sections[flavor]
 
@@ -56,9 +58,9 @@ def _sections(path):
             sections = yaml.load(file, Text)
     except (OSError, UnicodeDecodeError) as error:
         raise config_error(f'DOCKER_REGISTRY_CONFIG: {path} cannot be read: {getattr(error, "strerror", None) or "not UTF-8"}')
-    except yaml.YAMLError as error:  # its text may quote a line of the file, and so a secret
+    except yaml.YAMLError as error:  # do not show its text: it may quote a line with a secret
         mark = getattr(error, 'problem_mark', None)
-        raise config_error(f'DOCKER_REGISTRY_CONFIG: {path} is no YAML' + (f', see line {mark.line + 1}' if mark else ''))
+        raise config_error(f'DOCKER_REGISTRY_CONFIG: {path} is not valid YAML' + (f', see line {mark.line + 1}' if mark else ''))
     if not isinstance(sections, dict):
         raise config_error(f'DOCKER_REGISTRY_CONFIG: {path} has no sections')
     return sections
@@ -73,16 +75,20 @@ def config_error(text):
 
 
 def open_storage(config, **changes):
-    """The storage driver for a configuration that `read` gave; it does not log in yet."""
+    """Return the storage driver for a configuration from `read`. The driver has not logged in yet."""
     with quiet():
         root = Settings(config).storage_path or STORAGE_PATH
     return driver.fetch('swift')(path=root, config=dict(config, **changes))
 
 
 def log_in(config):
-    """A storage that has logged in and has its container, for a look at it now: see `IMPATIENT`.
+    """Return a storage driver that has logged in and has found or created its container.
 
-    :raises ConfigError, UnreachableError, BrokenError:
+    It uses the short timeouts of `IMPATIENT`, and so is not for serving.
+
+    :raises ConfigError: a setting or the credentials are wrong
+    :raises UnreachableError: Swift or the login service cannot be reached in time
+    :raises BrokenError: Swift answers, but not as it should
     """
     with quiet():
         storage = open_storage(config, **IMPATIENT)
@@ -92,7 +98,7 @@ def log_in(config):
 
 @contextlib.contextmanager
 def quiet():
-    """Without the driver's warnings: what comes of it is said in one line."""
+    """Silence the driver's warnings inside the block. The caller reports the outcome in one line."""
     logger = logging.getLogger('docker_registry.drivers.swift')
     level = logger.level
     logger.setLevel(logging.ERROR)
