@@ -1,1 +1,1 @@
-"""The domain: repositories, blobs, manifests, tags, referrers, and where they lie. Reaches storage only through the driver."""
+"""The domain: repositories, blobs, manifests, tags, referrers, and their paths. It reaches storage only through the driver."""

@@ -1,4 +1,4 @@
-"""Blobs: bytes under their digest, and the links that make them part of a repository."""
+"""Blobs: bytes stored under their digest, and the links that make them part of a repository."""
 
 import logging
 import time
@@ -10,14 +10,14 @@ from docker_registry.v2.registry.recent import Recent
 logger = logging.getLogger(__name__)
 
 READ_SIZE = 256 * 1024
-SMALL = 1024 * 1024  # bytes; what is no larger is taken into memory, and so can be sent to Swift again
-ONE_OBJECT = 4 * 1024**3  # bytes; Swift's own limit is 5 GiB, and a site's may be lower
-FRESH_SECONDS = 60  # how long a blob that was seen counts as seen for a manifest that names it
-DURABLE_SECONDS = 3600  # no collector touches what is younger, so a link younger than this has its bytes
+SMALL = 1024 * 1024  # bytes; a blob up to this size is read into memory, so that the driver can retry its PUT
+ONE_OBJECT = 4 * 1024**3  # bytes; Swift's own limit is 5 GiB, but a site may set a lower one
+FRESH_SECONDS = 60  # for this long after it saw a blob, a process accepts manifests that name it without asking Swift
+DURABLE_SECONDS = 3600  # no garbage collector deletes anything younger, so the bytes of a younger link are there
 
 
 class Blobs:
-    """The blobs of all repositories on one storage."""
+    """The blobs of all repositories in one storage."""
 
     def __init__(self, storage, together):
         self._storage = storage
@@ -27,9 +27,11 @@ class Blobs:
     # Reading
 
     def size(self, repository, digest):
-        """Bytes of a blob of this repository; :raises BlobUnknown:
+        """Return the size of a blob of this repository, in bytes.
 
-        The link first: of a blob that is not there, which is what a push mostly asks for, one request tells.
+        The link is looked up first. A push mostly asks for blobs that are missing, and then one request is enough.
+
+        :raises BlobUnknown: the repository does not have the blob
         """
         if not self._storage.exists(layout.layer_link(repository, digest)):
             raise errors.BlobUnknown(detail=str(digest))
@@ -40,9 +42,10 @@ class Blobs:
         return size
 
     def open(self, repository, digest, bytes_range=None):
-        """The storage driver's stream of a blob of this repository, or of a range of it.
+        """Return the storage driver's stream of a blob of this repository, or of a range of it.
 
-        :raises BlobUnknown, RangeInvalid:
+        :raises BlobUnknown: the repository does not have the blob
+        :raises RangeInvalid: the blob has no bytes in the range
         """
         linked = self._together.start(self._storage.exists, layout.layer_link(repository, digest))
         stream = None
@@ -67,13 +70,13 @@ class Blobs:
         if not _is_whole(digest, stream.size):
             stream.close()
             return None
-        if bytes_range and stream.size == 0:  # of which Swift gives all, whatever the range
+        if bytes_range and stream.size == 0:  # Swift returns 200 for an empty object, whatever the range
             stream.close()
             raise errors.RangeInvalid(detail=str(digest))
         return stream
 
     def _stored_size(self, digest, newest=False):
-        """Bytes at the digest's path, or None if there is nothing that can be the blob."""
+        """Return the size of the object at the digest's path, in bytes. Return None if it is missing or cannot be the blob."""
         try:
             size = self._storage.stat(layout.blob(digest), newest=newest).size
         except exceptions.FileNotFoundError:
@@ -81,16 +84,16 @@ class Blobs:
         return size if _is_whole(digest, size) else None
 
     def missing(self, repository, digests):
-        """Those of the digests that are not in this repository."""
+        """Return a list of those digests that are not in this repository."""
         digests = [digest for digest in dict.fromkeys(digests) if (repository, digest) not in self._seen]
         found = self._together.map(lambda digest: self._is_usable(repository, digest), digests)
         return [digest for digest, usable in zip(digests, found) if not usable]
 
     def _is_usable(self, repository, digest):
-        """Whether a manifest may name the blob.
+        """Return whether a manifest may name the blob.
 
-        A link is written after its bytes, and deleted before them; so a young link needs no second request. An old one
-        does: the garbage collector of CNCF distribution deletes bytes and leaves their links.
+        A link is written after the blob's bytes and deleted before them. So a young link proves that the bytes are there. An old link
+        needs a second request, because the garbage collector of CNCF distribution deletes bytes and leaves their links.
         """
         try:
             link = self._storage.stat(layout.layer_link(repository, digest))
@@ -103,12 +106,15 @@ class Blobs:
     # Writing
 
     def link(self, repository, digest):
-        """Make stored bytes a blob of this repository."""
+        """Make a stored blob part of this repository."""
         self._storage.replace(layout.layer_link(repository, digest), str(digest).encode())
         self._seen.add((repository, digest))
 
     def unlink(self, repository, digest):
-        """Take a blob out of this repository, and of no other; :raises BlobUnknown:"""
+        """Remove a blob from this repository only.
+
+        :raises BlobUnknown: the repository does not have the blob
+        """
         self._seen.discard((repository, digest))
         try:
             self._storage.remove(layout.layer_link(repository, digest))
@@ -116,7 +122,7 @@ class Blobs:
             raise errors.BlobUnknown(detail=str(digest))
 
     def mount(self, repository, digest, source=None):
-        """Link a blob of another repository, or of any; False if it is not there."""
+        """Link a blob of the repository `source`, or of any if that is None. Return False if the blob is not there."""
         calls = [lambda: self._stored_size(digest) is not None]
         if source is not None:
             calls.append(lambda: self._storage.exists(layout.layer_link(source, digest)))
@@ -126,19 +132,25 @@ class Blobs:
         return True
 
     def store_bytes(self, repository, digest, content):
-        """Store a blob that is in memory; :raises DigestInvalid:"""
+        """Store a blob from memory.
+
+        :raises DigestInvalid: the content has another digest; nothing is stored
+        """
         hasher = digest.hasher()
         hasher.update(content)
         if not digest.matches(hasher):
             raise errors.DigestInvalid(detail=str(digest))
-        # Not only if it is new: what is there may be damaged, and to look costs as much as to write this little.
+        # Overwrite without looking. A stored blob may be damaged, and a look costs as much as writing so few bytes.
         self._storage.replace(layout.blob(digest), content)
         self.link(repository, digest)
 
     def store_stream(self, repository, digest, source, length):
-        """Store `length` bytes of `source.read` straight at their final name; :raises DigestInvalid: and nothing is kept.
+        """Store `length` bytes of the file `source` under their final name.
 
-        The last bytes are held back until the digest is known to be right.
+        The last bytes are held back until the digest is verified.
+
+        :raises DigestInvalid: the bytes have another digest; nothing is stored
+        :raises SizeInvalid: the source has fewer bytes; nothing is stored
         """
         if length <= SMALL:
             return self.store_bytes(repository, digest, _read_all(source, length))
@@ -146,34 +158,37 @@ class Blobs:
         if self.holds(digest, length):
             verified.drain()
         else:
-            # Not `new`: what is there, if anything, is of another size, and this heals it.
+            # Overwrite (no `new=True`): an object under this name has the wrong size, and the right bytes repair it.
             self._storage.put_stream(layout.blob(digest), verified, length)
         self.link(repository, digest)
 
     def store_parts(self, repository, digest, parts):
-        """Commit stored parts, whose digest was verified, as a blob; :raises UploadUnknown: they are gone"""
+        """Commit stored parts as a blob. The caller has verified their digest.
+
+        :raises UploadUnknown: a part is missing
+        """
         size = sum(part.size for part in parts)
         try:
             if not self._storage.compose(layout.blob(digest), parts, new=True) and not self.holds(digest, size):
                 self._storage.compose(layout.blob(digest), parts)
         except exceptions.FileNotFoundError:
-            raise errors.UploadUnknown(detail='its parts are gone')
+            raise errors.UploadUnknown(detail='parts of the upload are missing')
         except exceptions.BrokenError as error:
-            if getattr(error, 'status', None) == 400:  # Swift checks each part that a large object names
-                raise errors.UploadUnknown(detail='its parts are gone')
+            if getattr(error, 'status', None) == 400:  # Swift checks every segment that a large object names
+                raise errors.UploadUnknown(detail='parts of the upload are missing')
             raise
         self.link(repository, digest)
 
     def holds(self, digest, size):
-        """Whether the bytes are there, in full: a blob that was damaged is not, and is stored anew."""
+        """Return whether the blob is stored and has this size. A blob of another size is damaged, and the caller stores it again."""
         stored = self._stored_size(digest, newest=True)
         if stored is not None and stored != size:
-            logger.warning('%s has %d bytes instead of %d: storing it anew', digest, stored, size)
+            logger.warning('blob %s is damaged: it has %d bytes instead of %d. The registry stores it again', digest, stored, size)
         return stored == size
 
 
 def _is_whole(digest, size):
-    """False for what shows no bytes though it should: a dynamic large object whose segments are lost, or not yet listed."""
+    """Return False if the size is 0 and should not be: a dynamic large object is empty if its segments are lost or not yet listed."""
     return size is None or size > 0 or digest.is_of_nothing
 
 
@@ -188,7 +203,10 @@ def _read_all(source, length):
 
 
 class Verified:
-    """A file of `length` bytes that raises `DigestInvalid` instead of giving its last block, if the digest is wrong."""
+    """A file of `length` bytes that verifies its digest.
+
+    If the digest is wrong, `read` raises `DigestInvalid` instead of returning the last block.
+    """
 
     def __init__(self, source, digest, length):
         self._source, self._digest, self._left = source, digest, length
@@ -207,6 +225,6 @@ class Verified:
         return block
 
     def drain(self):
-        """Read to the end, for the verdict alone."""
+        """Read to the end, only to verify the digest."""
         while self.read():
             pass

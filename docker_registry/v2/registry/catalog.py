@@ -2,14 +2,14 @@
 
 from docker_registry.v2.registry import layout
 
-LISTED = 200  # paths in one request: a repository of no more than these costs less than one
+LISTED = 200  # paths in one listing; several repositories with fewer paths share one request
 
 
 def page(storage, count, last=''):
-    """(up to `count` repository names after `last`, whether there are more)
+    """Return (up to `count` repository names after `last`, whether there are more).
 
-    In the order of storage, where `a/0` comes before `a`, and that before `a/b`. Jumps from a repository's first paths
-    over all of its own to the next, and so never costs more than one request a repository, whatever those hold.
+    The order is that of storage: `a/0` comes before `a`, and `a` before `a/b`. After the first paths of a repository, the next
+    listing starts after all of its paths. So a page costs at most one request per repository, however large the repositories are.
     """
     names, marker = [], last and layout.after_repository(last)
     while len(names) <= count:

@@ -1,4 +1,4 @@
-"""Independent requests to storage go out together."""
+"""Sends independent requests to storage at the same time."""
 
 import contextvars
 from concurrent.futures import ThreadPoolExecutor
@@ -7,19 +7,23 @@ from concurrent.futures import ThreadPoolExecutor
 class Together:
     """Runs calls at the same time, in a bounded number of threads.
 
-    What runs here must not use it again: calls that wait for calls could take all threads.
+    A call that runs in one of these threads must not use the same `Together`: calls that wait for each other could occupy all
+    threads.
     """
 
     def __init__(self, threads):
-        # Threads start at first use, and so after a server's fork.
+        # The pool starts its threads on first use, so after the server has forked its workers.
         self._pool = ThreadPoolExecutor(threads, 'storage')
 
     def start(self, call, *arguments):
-        """A future; the call sees the caller's context variables."""
+        """Start a call and return its future. The call sees the caller's context variables."""
         return self._pool.submit(contextvars.copy_context().run, call, *arguments)
 
     def all(self, *calls):
-        """The results of calls without arguments, in their order, once all are done; else the first error."""
+        """Return the results of calls without arguments, in their order.
+
+        The first call runs in the caller's thread. Returns, or raises the first error, only when all calls have ended.
+        """
         if not calls:
             return []
         futures = [self.start(call) for call in calls[1:]]
@@ -27,9 +31,9 @@ class Together:
             first = calls[0]()
         finally:
             for future in futures:
-                future.exception()  # waits: nothing goes on behind the back of an error
+                future.exception()  # waits, so that no call is still running when an error is raised
         return [first] + [future.result() for future in futures]
 
     def map(self, call, items):
-        """`[call(item) for item in items]`, at the same time."""
+        """Return `[call(item) for item in items]`. The calls run at the same time."""
         return self.all(*[lambda item=item: call(item) for item in items])

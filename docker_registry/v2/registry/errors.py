@@ -1,12 +1,18 @@
-"""Every error that a client can see: its code, its status and what it says, declared once.
+"""Every error that a client can see, with its code, status and message.
 
-Handlers and the domain raise them; `app` writes them. Codes:
+The endpoints and the domain raise them. `http.app` turns them into responses. Codes:
 https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes
 """
 
 
 class RegistryError(Exception):
-    """An answer that is an error. `detail` is anything that JSON can say, `headers` go with the answer."""
+    """The base of all errors that a client can see.
+
+    :param message: text for the client, instead of the class's own
+    :param detail: any value that JSON can hold
+    :param headers: header fields to send with the response
+    :param status: HTTP status, instead of the class's own
+    """
 
     code = 'UNSUPPORTED'
     status = 400
@@ -20,7 +26,7 @@ class RegistryError(Exception):
         self.status = status or self.status
 
     def entries(self):
-        """What stands under `errors` in the body."""
+        """Return the list that stands under `errors` in the response body."""
         return [{'code': self.code, 'message': self.message, 'detail': self.detail}]
 
 
@@ -37,7 +43,7 @@ class UploadUnknown(RegistryError):
 
 
 class RangeInvalid(RegistryError):
-    """A chunk out of order, or a range of a blob that it does not have."""
+    """A chunk is out of order, or a blob has no bytes in the requested range."""
 
     code, status, message = 'BLOB_UPLOAD_INVALID', 416, 'requested range not satisfiable'
 
@@ -47,7 +53,7 @@ class DigestInvalid(RegistryError):
 
 
 class ManifestBlobUnknown(RegistryError):
-    """A manifest names what is not in its repository. One entry for each missing digest."""
+    """A manifest names blobs or manifests that are not in its repository. The body has one entry for each missing digest."""
 
     code, status, message = 'MANIFEST_BLOB_UNKNOWN', 404, 'manifest references a manifest or blob unknown to registry'
 
@@ -63,7 +69,7 @@ class ManifestInvalid(RegistryError):
 
 
 class ManifestTooLarge(RegistryError):
-    code, status, message = 'MANIFEST_INVALID', 413, 'manifest larger than this registry accepts'
+    code, status, message = 'MANIFEST_INVALID', 413, 'manifest is larger than this registry accepts'
 
 
 class ManifestUnknown(RegistryError):
@@ -99,13 +105,13 @@ class Denied(RegistryError):
 
 
 class Unauthorized(RegistryError):
-    """Raised with the challenge, WWW-Authenticate, that says how to log in."""
+    """The client has to log in. The header WWW-Authenticate says how."""
 
     code, status, message = 'UNAUTHORIZED', 401, 'authentication required'
 
 
 class TooManyRequests(RegistryError):
-    code, status, message = 'TOOMANYREQUESTS', 429, 'too many failed logins; wait a little'
+    code, status, message = 'TOOMANYREQUESTS', 429, 'too many failed logins; retry after the seconds in Retry-After'
 
 
 class NotFound(RegistryError):
@@ -113,13 +119,13 @@ class NotFound(RegistryError):
 
 
 class MethodNotAllowed(RegistryError):
-    code, status, message = 'UNSUPPORTED', 405, 'the method is not supported here'
+    code, status, message = 'UNSUPPORTED', 405, 'this endpoint does not support the method'
 
 
 class Unavailable(RegistryError):
-    """Storage could not be asked: never to be taken for "not there". The client should come again."""
+    """Storage did not answer. The client should retry; this is not the same as "not found"."""
 
-    code, status, message = 'UNAVAILABLE', 503, 'storage is unavailable for the moment'
+    code, status, message = 'UNAVAILABLE', 503, 'storage is unavailable at the moment; retry later'
 
 
 class Internal(RegistryError):

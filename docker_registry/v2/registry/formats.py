@@ -1,4 +1,4 @@
-"""What a manifest says: its media type, what it names, and what it refers to."""
+"""Parses manifests: their media type, the blobs and manifests they name, and their subject."""
 
 import json
 from dataclasses import dataclass, field
@@ -15,18 +15,18 @@ DOCKER_LIST = 'application/vnd.docker.distribution.manifest.list.v2+json'
 _IMAGES = (OCI_IMAGE, DOCKER_IMAGE)
 _INDEXES = (OCI_INDEX, DOCKER_LIST)
 _SCHEMA_1 = ('application/vnd.docker.distribution.manifest.v1+json', 'application/vnd.docker.distribution.manifest.v1+prettyjws')
-#: Types that say nothing: what a client sends that has not been told the type.
+#: Content-Types that clients send by default. They do not state a manifest's type.
 _NO_TYPE = ('', 'application/json', 'application/octet-stream', 'application/x-www-form-urlencoded', 'text/plain')
-#: Layers that are not to be pushed, but had from where their descriptor says.
+#: Types of layers that clients do not push: their descriptor names another place to download them from.
 _FOREIGN_LAYERS = ('application/vnd.docker.image.rootfs.foreign.diff.tar', 'application/vnd.oci.image.layer.nondistributable.')
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """A manifest that was understood as far as this registry has to.
+    """Those parts of a manifest that this registry uses.
 
-    `blobs` and `manifests` are the digests that must be in the repository; `stated` is whether the bytes alone give the
-    media type, or it has to be kept beside them.
+    `blobs` and `manifests` are the digests that must be in the repository. `stated` is True if the bytes themselves give the
+    media type; otherwise the registry stores the type next to them.
     """
 
     media_type: str
@@ -39,27 +39,37 @@ class Parsed:
 
 
 def parse(content, content_type=''):
-    """The `Parsed` manifest of the bytes a client sent; :raises ManifestInvalid, DigestInvalid:"""
+    """Return the `Parsed` manifest for bytes and the Content-Type that a client sent.
+
+    :raises ManifestInvalid: it is not a manifest, or its media type is missing, contradictory or not accepted
+    :raises DigestInvalid: it names a digest that is not a sha256 or sha512 digest
+    """
     document = _json(content)
     own = own_media_type(document)
     sent = '' if content_type.partition(';')[0].strip().lower() in _NO_TYPE else names.media_type(content_type)
     _refuse_schema_1(document, sent, own)
     if sent and own and sent != own:
-        raise errors.ManifestInvalid(f'sent as {sent}, but it is {own}')
+        raise errors.ManifestInvalid(f'the Content-Type is {sent}, but the manifest says {own}')
     if not sent and not own:
-        raise errors.ManifestInvalid('neither the Content-Type nor the manifest says its media type')
+        raise errors.ManifestInvalid('neither the Content-Type nor the manifest states its media type')
     media_type = own or sent
     _refuse_ambiguity(document, media_type)
     return Parsed(media_type, bool(own), *_named(document, media_type), **_referring(document, media_type))
 
 
 def media_type_of(content):
-    """The media type that stored bytes state, or '' if it is kept beside them."""
+    """Return the media type that a manifest's bytes state, or '' if they state none.
+
+    :raises ManifestInvalid: the bytes are not a JSON object, or the stated type is not a media type
+    """
     return own_media_type(_json(content))
 
 
 def own_media_type(document):
-    """What the `mediaType` field says or, for OCI manifests of older clients that left it out, the other fields."""
+    """Return the media type that a manifest states, or ''.
+
+    Older clients leave out `mediaType` in OCI manifests. Then the other fields tell the type.
+    """
     stated = document.get('mediaType')
     if stated:
         return names.media_type(_text(stated, 'mediaType'))
@@ -74,28 +84,30 @@ def _json(content):
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
-        raise errors.ManifestInvalid('not valid JSON')
+        raise errors.ManifestInvalid('the manifest is not valid JSON')
     if not isinstance(document, dict):
-        raise errors.ManifestInvalid('not a JSON object')
+        raise errors.ManifestInvalid('the manifest is not a JSON object')
     return document
 
 
 def _refuse_schema_1(document, sent, own):
     if sent in _SCHEMA_1 or own in _SCHEMA_1 or document.get('schemaVersion') == 1:
-        raise errors.ManifestInvalid('image manifest schema 1 is not accepted: push with docker 1.10 or newer, which sends schema 2')
+        raise errors.ManifestInvalid(
+            'this registry does not accept image manifest schema 1. Push with docker 1.10 or newer, which sends schema 2'
+        )
 
 
 def _refuse_ambiguity(document, media_type):
-    """One that is an image to some clients and an index to others: CVE-2021-41190."""
+    """Refuse a manifest that some clients would read as an image and others as an index (CVE-2021-41190)."""
     other = ('manifests',) if media_type in _IMAGES else ('config', 'layers') if media_type in _INDEXES else ()
     if any(key in document for key in other):
-        raise errors.ManifestInvalid(f'a {media_type} has no {" and no ".join(other)}')
+        raise errors.ManifestInvalid(f'a manifest of type {media_type} must not have {" or ".join(other)}')
     if other and document.get('schemaVersion') != 2:
-        raise errors.ManifestInvalid('schemaVersion is not 2')
+        raise errors.ManifestInvalid('schemaVersion must be 2')
 
 
 def _named(document, media_type):
-    """(blobs, manifests) that a manifest of a known type names."""
+    """Return (digests of blobs, digests of manifests) that a manifest names. Both are empty for an unknown media type."""
     if media_type in _IMAGES:
         layers = [layer for layer in _descriptors(document, 'layers') if not _is_foreign(layer)]
         return _digests([_descriptor(document.get('config'), 'config')] + layers), ()
@@ -111,7 +123,7 @@ def _is_foreign(layer):
 
 
 def _referring(document, media_type):
-    """What stands in the list of referrers of a manifest's subject."""
+    """Return the fields of `Parsed` that the list of referrers needs, or {} if the manifest has no subject."""
     subject = document.get('subject')
     if subject is None:
         return {}
@@ -123,7 +135,10 @@ def _referring(document, media_type):
 
 
 def _artifact_type(document, media_type):
-    """https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers"""
+    """Return the artifact type of a manifest, or ''.
+
+    https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers
+    """
     stated = _text(_field(document, 'artifactType', ''), 'artifactType')
     if stated or media_type in _INDEXES or not isinstance(document.get('config'), dict):
         return stated
@@ -133,20 +148,20 @@ def _artifact_type(document, media_type):
 def _annotations(document):
     annotations = _field(document, 'annotations', {})
     if not isinstance(annotations, dict) or not all(isinstance(value, str) for value in annotations.values()):
-        raise errors.ManifestInvalid('annotations are not strings')
+        raise errors.ManifestInvalid('annotations must be a JSON object whose values are strings')
     return annotations
 
 
 def _descriptors(document, key):
     entries = _field(document, key, [])
     if not isinstance(entries, list):
-        raise errors.ManifestInvalid(f'{key} is not a list')
+        raise errors.ManifestInvalid(f'{key} must be a list')
     return [_descriptor(entry, key) for entry in entries]
 
 
 def _descriptor(entry, key):
     if not isinstance(entry, dict):
-        raise errors.ManifestInvalid(f'{key} has no descriptor')
+        raise errors.ManifestInvalid(f'{key} must hold descriptors, which are JSON objects')
     return entry
 
 
@@ -161,5 +176,5 @@ def _field(document, key, default):
 
 def _text(value, key):
     if not isinstance(value, str):
-        raise errors.ManifestInvalid(f'{key} is not a string')
+        raise errors.ManifestInvalid(f'{key} must be a string')
     return value

@@ -1,22 +1,22 @@
-"""Where everything lies below the storage driver's root: the one place that builds paths and takes them apart.
+"""Paths of all objects below the storage driver's root. Only this module builds and parses them.
 
-Byte-compatible with CNCF distribution 2.8 (its registry/storage/paths.go), except for the names marked `ours`, which its
-walkers skip:
+The layout is byte-compatible with CNCF distribution 2.8 (its registry/storage/paths.go). Names marked `ours` are additions,
+which distribution's walkers skip:
 
     docker/registry/v2/
         blobs/<algorithm>/<first two digits>/<hex>/data         the bytes of a layer, config or manifest
         repositories/<name>/
             _layers/<algorithm>/<hex>/link                      the blob belongs to this repository
             _manifests/
-                revisions/<algorithm>/<hex>/link                so does the manifest
-                revisions/<algorithm>/<hex>/mediatype           ours: if the manifest does not say its media type
+                revisions/<algorithm>/<hex>/link                the manifest belongs to this repository
+                revisions/<algorithm>/<hex>/mediatype           ours: the media type, if the manifest does not state it
                 tags/<tag>/current/link                         what the tag points to: the only name that is overwritten
-                tags/<tag>/index/<algorithm>/<hex>/link         what it has ever pointed to
-            _referrers/<algorithm>/<hex>/<algorithm>/<hex>      ours: subject, then referrer; holds its descriptor
+                tags/<tag>/index/<algorithm>/<hex>/link         every digest that the tag has ever pointed to
+            _referrers/<algorithm>/<hex>/<algorithm>/<hex>      ours: subject, then referrer; holds the referrer's descriptor
     _segments/<upload id>-<8 hex digits>/<8 digits>             ours: parts of large blobs, named by the driver
-    _segments/<upload id>-<8 hex digits>/parts                  ours: an upload's list of parts, if too long for a URL
+    _segments/<upload id>-<8 hex digits>/parts                  ours: an upload's list of parts, if it is too long for a URL
 
-A link's content is the digest, as text. Write order: data, link, tag; deletes go the other way.
+A link contains a digest as text. The order of writes is data, link, tag. Deletes go in the opposite order.
 """
 
 from docker_registry.v2.registry.names import Digest
@@ -25,7 +25,7 @@ ROOT = 'docker/registry/v2'
 REPOSITORIES = ROOT + '/repositories'
 SEGMENTS = '_segments'
 
-# Sorts after every name that begins with an underscore, and so after all of a repository but those nested in it.
+# Sorts after every name that begins with an underscore, so after a repository's own paths. Nested repositories may follow.
 _AFTER_OWN_NAMES = '_~'
 
 
@@ -74,12 +74,15 @@ def referrer(name, subject, digest):
 
 
 def referrers_tag(subject):
-    """The tag under which clients keep referrers for registries without the API ("Referrers Tag Schema" in the spec)."""
+    """Return the fallback tag: clients list referrers under it when a registry has no referrers API.
+
+    See "Referrers Tag Schema" in https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
+    """
     return f'{subject.algorithm[:32]}-{subject.hex[:64]}'
 
 
 def segments(upload_id, attempt):
-    """What the driver is told is the upload, for the parts that one request of an upload stores: a folder of their own."""
+    """Return the upload id to give to the driver. Each request has its own, so that its parts get their own folder."""
     return f'{upload_id}-{attempt}'
 
 
@@ -88,28 +91,28 @@ def part_list(upload_id, attempt):
 
 
 def last_of(path):
-    """The last name of a path."""
+    """Return the last name of a path."""
     return path.rpartition('/')[2]
 
 
 def own_names(name):
-    """What the paths of a repository begin with, those of repositories nested in it left out."""
+    """Return the prefix of a repository's own paths, without those of repositories nested in it."""
     return f'{repository(name)}/_'
 
 
 def after_repository(name):
-    """A marker between a repository's own paths and all that sorts after them."""
+    """Return a listing marker that sorts just after a repository's own paths."""
     return f'{repository(name)}/{_AFTER_OWN_NAMES}'
 
 
 def repository_of(path):
-    """The name of the repository that a path below `REPOSITORIES` belongs to, or None."""
+    """Return the name of the repository that a path below `REPOSITORIES` belongs to, or None."""
     names = path[len(REPOSITORIES) + 1 :].split('/')
     own = next((i for i, name in enumerate(names) if name.startswith('_')), 0)
     return '/'.join(names[:own]) or None
 
 
 def referrer_of(path):
-    """The `Digest` that a path of a referrer ends with."""
+    """Return the `Digest` at the end of a referrer's path."""
     algorithm, digits = path.split('/')[-2:]
     return Digest(algorithm, digits)

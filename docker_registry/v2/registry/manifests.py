@@ -1,4 +1,4 @@
-"""Manifests: bytes under their digest, the links that make them revisions of a repository, and what follows from them."""
+"""Manifests: bytes stored under their digest, the links that make them revisions of a repository, and their tags and referrers."""
 
 import collections
 import threading
@@ -8,7 +8,7 @@ from docker_registry.core import exceptions
 from docker_registry.v2.registry import errors, formats, layout
 from docker_registry.v2.registry.names import Digest
 
-DEFAULT_MEDIA_TYPE = 'application/octet-stream'  # of stored bytes that nothing is known of
+DEFAULT_MEDIA_TYPE = 'application/octet-stream'  # for a stored manifest whose media type is not known
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Manifest:
 
 
 class Manifests:
-    """The manifests of all repositories on one storage."""
+    """The manifests of all repositories in one storage."""
 
     def __init__(self, storage, together, blobs, tags, referrers, sparse=False, cache_size=0):
         self._storage = storage
@@ -33,7 +33,10 @@ class Manifests:
     # Reading
 
     def get(self, repository, reference):
-        """The `Manifest` of a digest or a tag; :raises ManifestUnknown:"""
+        """Return the `Manifest` for a digest or a tag.
+
+        :raises ManifestUnknown: the repository has no such manifest or tag
+        """
         digest = reference if isinstance(reference, Digest) else self._tags.resolve(repository, reference)
         linked, content = self._together.all(lambda: self.exists(repository, digest), lambda: self._content(digest))
         if not linked or content is None:
@@ -41,18 +44,24 @@ class Manifests:
         return Manifest(digest, self._media_type(repository, digest, content), content)
 
     def exists(self, repository, digest):
-        """Whether a digest is a revision of this repository. Asked each time: a delete is seen at once, everywhere."""
+        """Return whether a digest is a revision of this repository.
+
+        The answer is not cached, so that all instances notice a delete at once.
+        """
         return self._storage.exists(layout.revision_link(repository, digest))
 
     def _content(self, digest):
-        """The bytes of a digest, or None. They never change, so they may be remembered; their link may not."""
+        """Return the bytes for a digest, or None if they are missing or damaged.
+
+        The bytes never change, so they are cached. The link in a repository may change, so it is not.
+        """
         content = self._cache.get(digest)
         if content is None:
             try:
                 content = self._storage.get_content(layout.blob(digest), newest=False)
             except exceptions.FileNotFoundError:
                 return None
-            if digest != Digest.of(content, digest.algorithm):  # what a lost segment leaves, for one
+            if digest != Digest.of(content, digest.algorithm):  # damaged: for example, a segment was lost
                 return None
             self._cache.put(digest, content)
         return content
@@ -72,15 +81,17 @@ class Manifests:
     # Writing
 
     def put(self, repository, digest, content, content_type='', tags=()):
-        """Store a manifest and tag it; what it says, as `formats.Parsed`.
+        """Store a manifest, tag it, and return it as `formats.Parsed`.
 
-        Only a manifest whose bytes and link are there is tagged or listed, and only one whose references are there is
-        linked. The bytes may be stored before those have been looked for: unlinked, nobody sees them.
+        The manifest is linked only after its references have been found, and tagged or listed as a referrer only after its bytes and
+        its link are stored. Its bytes may be stored before the references have been found: without a link, nobody sees them.
 
-        :raises ManifestInvalid, ManifestBlobUnknown, DigestInvalid:
+        :raises ManifestInvalid: see `formats.parse`
+        :raises DigestInvalid: see `formats.parse`
+        :raises ManifestBlobUnknown: a blob or manifest that it names is not in the repository
         """
         parsed = formats.parse(content, content_type)
-        # The first of these runs in this thread, and so may send requests together itself.
+        # `all` runs its first call in this thread, so that call may itself use `_together`.
         self._together.all(lambda: self._require_references(repository, parsed), lambda: self._store(digest, content))
         links = [lambda: self._storage.replace(layout.revision_link(repository, digest), str(digest).encode())]
         if not parsed.stated:
@@ -103,16 +114,18 @@ class Manifests:
             raise errors.ManifestBlobUnknown([str(digest) for digest in missing])
 
     def _store(self, digest, content):
-        # Not only if it is new: what is there may be damaged, and to look costs as much as to write these few bytes.
+        # Overwrite without looking. The stored bytes may be damaged, and a look costs as much as writing so few bytes.
         self._storage.replace(layout.blob(digest), content)
         self._cache.put(digest, content)
 
     # Deleting
 
     def delete(self, repository, digest):
-        """Remove a revision and all that leads to it; :raises ManifestUnknown:
+        """Delete a revision, the tags that point to it, and its entry in the list of referrers.
 
-        The link goes last: if this breaks off, the manifest is still whole, and to be deleted again.
+        The link is deleted last. If the delete is interrupted, the manifest can still be pulled, and deleted again.
+
+        :raises ManifestUnknown: the repository has no such manifest
         """
         if not self.exists(repository, digest):
             raise errors.ManifestUnknown(detail=str(digest))
@@ -126,7 +139,7 @@ class Manifests:
         try:
             subject = formats.parse(content, self._media_type(repository, digest, content)).subject if content else None
         except errors.RegistryError:
-            return  # CNCF distribution has let it in; it is in no list of ours
+            return  # CNCF distribution accepted this manifest; it is in no list of referrers here
         if subject:
             self._referrers.remove(repository, subject, digest)
 
@@ -139,7 +152,7 @@ class Manifests:
 
 
 class ContentCache:
-    """Bytes by digest, the least recently used forgotten first, `most` bytes in all."""
+    """A cache of at most `most` bytes of content, by digest. It drops the least recently used content first."""
 
     def __init__(self, most):
         self._most, self._size = most, 0

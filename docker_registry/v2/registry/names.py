@@ -1,4 +1,4 @@
-"""Strings from outside become checked values here, and only here: repository names, tags, digests."""
+"""Turns strings from outside into checked values: repository names, tags, digests, media types. No other module does."""
 
 import hashlib
 import re
@@ -12,12 +12,12 @@ _TAG = re.compile(r'[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}', re.ASCII)
 _MEDIA_TYPE = re.compile(r'[a-zA-Z0-9!#$&^_.+-]{1,127}/[a-zA-Z0-9!#$&^_.+-]{1,127}', re.ASCII)
 _HEX_DIGITS = {'sha256': 64, 'sha512': 128}
 
-LONGEST_NAME = 255  # what clients and CNCF distribution accept
+LONGEST_NAME = 255  # characters; clients and CNCF distribution accept no more
 
 
 @dataclass(frozen=True, order=True)
 class Digest:
-    """A content digest of an algorithm that this registry computes: sha256 or sha512."""
+    """A content digest: algorithm (sha256 or sha512, which this registry can compute) and lowercase hex digits."""
 
     algorithm: str
     hex: str
@@ -26,7 +26,7 @@ class Digest:
         return f'{self.algorithm}:{self.hex}'
 
     def hasher(self):
-        """A new hash object of this digest's algorithm."""
+        """Return a new hash object for this digest's algorithm."""
         return hashlib.new(self.algorithm)
 
     def matches(self, hasher):
@@ -38,12 +38,15 @@ class Digest:
 
     @property
     def is_of_nothing(self):
-        """Whether it is the digest of zero bytes."""
+        """True if this is the digest of zero bytes."""
         return self == Digest.of(b'', self.algorithm)
 
 
 def digest(text):
-    """The `Digest` that a text says; :raises DigestInvalid:"""
+    """Return the `Digest` for a text such as `sha256:<64 hex digits>`.
+
+    :raises DigestInvalid: the text is not a sha256 or sha512 digest
+    """
     algorithm, _, digits = (text or '').partition(':')
     if not re.fullmatch('[0-9a-f]{%d}' % _HEX_DIGITS.get(algorithm, 0), digits, re.ASCII) or not digits:
         raise errors.DigestInvalid('not a sha256 or sha512 digest', text)
@@ -51,33 +54,49 @@ def digest(text):
 
 
 def algorithm(text):
-    """The name of a digest algorithm; :raises DigestInvalid:"""
+    """Return the name of a digest algorithm, unchanged.
+
+    :raises DigestInvalid: it is neither sha256 nor sha512
+    """
     if text not in _HEX_DIGITS:
-        raise errors.DigestInvalid('unsupported digest algorithm: sha256 and sha512 are known', text)
+        raise errors.DigestInvalid('unsupported digest algorithm. This registry supports sha256 and sha512', text)
     return text
 
 
 def repository(text):
-    """A repository name, as it is; :raises NameInvalid:"""
+    """Return a repository name, unchanged.
+
+    :raises NameInvalid: it is longer than `LONGEST_NAME`, or does not match the pattern of the spec
+    """
     if len(text) > LONGEST_NAME or not _NAME.fullmatch(text):
         raise errors.NameInvalid(detail=text[:LONGEST_NAME])
     return text
 
 
 def tag(text):
-    """A tag, as it is; :raises TagInvalid:"""
+    """Return a tag, unchanged.
+
+    :raises TagInvalid: it does not match the pattern of the spec
+    """
     if not _TAG.fullmatch(text):
         raise errors.TagInvalid(detail=text[:200])
     return text
 
 
 def reference(text):
-    """What names a manifest: a `Digest`, or a tag as `str`; :raises DigestInvalid, TagInvalid:"""
+    """Return the reference of a manifest: a `Digest` if the text has a colon, else a tag as `str`.
+
+    :raises DigestInvalid: see `digest`
+    :raises TagInvalid: see `tag`
+    """
     return digest(text) if ':' in text else tag(text)
 
 
 def media_type(text):
-    """A media type without its parameters, in the case it came in; :raises ManifestInvalid:"""
+    """Return a media type without its parameters. The case of its letters is kept.
+
+    :raises ManifestInvalid: it is not a media type
+    """
     bare = text.partition(';')[0].strip()
     if not _MEDIA_TYPE.fullmatch(bare):
         raise errors.ManifestInvalid('not a media type', text[:200])

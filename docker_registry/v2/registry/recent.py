@@ -1,4 +1,4 @@
-"""What was seen lately."""
+"""A set that remembers things for a short time."""
 
 import collections
 import threading
@@ -6,7 +6,7 @@ import time
 
 
 class Recent:
-    """A bounded set whose members leave by themselves after some seconds."""
+    """A set of at most `most` members, each of which expires `seconds` after it was last added."""
 
     def __init__(self, seconds, most=10000):
         self._seconds, self._most = seconds, most

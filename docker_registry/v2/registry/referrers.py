@@ -1,6 +1,6 @@
-"""Referrers: manifests that have another one as their `subject`.
+"""Referrers: manifests that name another manifest as their `subject`.
 
-Each is one write-once object, so that two clients that push at once cannot lose one another's.
+Each referrer is an object of its own, written once. So two clients that push at the same time cannot overwrite each other's entry.
 """
 
 import json
@@ -8,11 +8,11 @@ import json
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import errors, formats, layout
 
-PAGE = 200  # descriptors in one answer
+PAGE = 200  # descriptors in one response
 
 
 class Referrers:
-    """The referrers in all repositories on one storage."""
+    """The referrers of all repositories in one storage."""
 
     def __init__(self, storage, together, tags):
         self._storage = storage
@@ -20,7 +20,7 @@ class Referrers:
         self._tags = tags
 
     def add(self, repository, digest, size, parsed):
-        """List a manifest, a revision that is there, as a referrer of its subject."""
+        """Add a manifest to the referrers of its subject. The manifest must already be a revision of the repository."""
         descriptor = json.dumps(_descriptor(digest, size, parsed)).encode()
         self._storage.replace(layout.referrer(repository, parsed.subject, digest), descriptor)
 
@@ -31,10 +31,10 @@ class Referrers:
             pass
 
     def page(self, repository, subject, last=''):
-        """(descriptors of manifests that have the subject, where the next page begins or '')
+        """Return (descriptors of the subject's referrers, `last` for the next page or '').
 
-        The first page also has those that are only in the index which clients keep under the fallback tag: they were
-        pushed to a registry that did not know of referrers.
+        The first page includes referrers that only the index under the fallback tag names. Clients maintain that index while a
+        registry has no referrers API.
         """
         stats, fallback = self._together.all(
             lambda: self._storage.list_page(
@@ -55,14 +55,14 @@ class Referrers:
         return layout.referrers(repository, subject) + '/' + last if last else None
 
     def _listed(self, path):
-        """The descriptor at a path, or None: a listing may name what was deleted."""
+        """Return the descriptor at a path, or None if it is gone: a listing may still name a deleted object."""
         try:
             return json.loads(self._storage.get_content(path))
         except exceptions.FileNotFoundError:
             return None
 
     def _in_fallback_tag(self, repository, subject):
-        """Digests in the index of the fallback tag, if there is one."""
+        """Return the digests in the index under the fallback tag; [] if there is no such index."""
         try:
             index = self._storage.get_content(layout.blob(self._tags.resolve(repository, layout.referrers_tag(subject))), newest=False)
             return formats.parse(index, formats.OCI_INDEX).manifests
@@ -70,7 +70,7 @@ class Referrers:
             return []
 
     def _read(self, repository, subject, digest):
-        """The descriptor of a manifest of the repository, made from what it says; None if it is no referrer after all."""
+        """Return a descriptor made from a manifest of the repository, or None if it is not a referrer of the subject."""
         try:
             if not self._storage.exists(layout.revision_link(repository, digest)):
                 return None

@@ -1,4 +1,7 @@
-"""Tags: the only names in the registry that are overwritten. The last writer wins, a reader sees the old or the new."""
+"""Tags: the only names in the registry that are overwritten.
+
+The last writer wins. A reader sees either the old digest or the new one.
+"""
 
 import logging
 
@@ -7,18 +10,21 @@ from docker_registry.v2.registry import errors, layout, names
 
 logger = logging.getLogger(__name__)
 
-PAGE = 1000  # names in one listing, where more are wanted than fit
+PAGE = 1000  # names in one listing, at most
 
 
 class Tags:
-    """The tags of all repositories on one storage."""
+    """The tags of all repositories in one storage."""
 
     def __init__(self, storage, together):
         self._storage = storage
         self._together = together
 
     def resolve(self, repository, tag):
-        """The digest a tag points to, now; :raises ManifestUnknown:"""
+        """Return the digest that a tag points to now.
+
+        :raises ManifestUnknown: there is no such tag, or its content is not a digest
+        """
         try:
             content = self._storage.get_content(layout.tag_current(repository, tag), newest=True)
         except exceptions.FileNotFoundError:
@@ -26,22 +32,24 @@ class Tags:
         try:
             return names.digest(content.decode('ascii').strip())
         except (ValueError, errors.DigestInvalid):
-            # What a writer of old has left half-done is nothing a client can pull; a push makes it good.
-            logger.warning('tag %s of %s points to no digest: %r', tag, repository, content[:100])
+            # An older registry may have left a half-written link. Clients cannot pull it, and the next push of the tag repairs it.
+            logger.warning('tag %s of %s does not contain a digest: %r. Push the tag again to repair it', tag, repository, content[:100])
             raise errors.ManifestUnknown(detail=tag)
 
     def remember(self, repository, tag, digest):
-        """Note that the tag points to the digest, or did; for the garbage collector of CNCF distribution."""
+        """Record that the tag points, or once pointed, to the digest. The garbage collector of CNCF distribution reads this."""
         self._storage.replace(layout.tag_index(repository, tag, digest), str(digest).encode())
 
     def point(self, repository, tag, digest):
-        """Let the tag point to the digest, a revision that is there; to be remembered before."""
+        """Make the tag point to the digest, which must be a revision of the repository. Call `remember` first."""
         self._storage.replace(layout.tag_current(repository, tag), str(digest).encode())
 
     def delete(self, repository, tag):
-        """Remove a tag; :raises ManifestUnknown: there is none
+        """Delete a tag.
 
-        The pointer first: from then on there is no such tag, whatever becomes of the rest.
+        The pointer is deleted first. From then on the tag does not exist, even if deleting the rest fails.
+
+        :raises ManifestUnknown: there is no such tag
         """
         known = self._remove(layout.tag_current(repository, tag))
         if not self._remove(layout.tag(repository, tag)) and not known:
@@ -55,7 +63,7 @@ class Tags:
         return True
 
     def pointing_to(self, repository, digest):
-        """All tags of the repository that point to the digest."""
+        """Return all tags of the repository that point to the digest."""
         tags, _ = self._listed(repository, None, '')
         found = self._together.map(lambda tag: self._points_to(repository, tag, digest), tags)
         return [tag for tag, points in zip(tags, found) if points]
@@ -69,10 +77,13 @@ class Tags:
     # Listing
 
     def page(self, repository, count=None, last=''):
-        """(up to `count` tags after `last` in ASCII order, whether there are more); :raises NameUnknown:
+        """Return (up to `count` tags after `last` in ASCII order, whether there are more).
 
-        Storage lists folders, whose names end with a slash, so that `v1` comes after `v1-rc` and `v1.0` there. What comes
-        too late is always what the end of the page begins with, up to a dash or a dot: that is looked for by name.
+        Storage lists folders, whose names end with a slash, and `-` and `.` sort before the slash. So it lists `v1` after `v1-rc` and
+        `v1.0`. A tag that is missing from a page for this reason is the beginning of the page's last tag, up to a dash or a dot. The
+        registry looks for these tags by name.
+
+        :raises NameUnknown: there is no such repository
         """
         tags, more = self._listed(repository, count, last)
         if more:
@@ -83,16 +94,19 @@ class Tags:
         return (tags, False) if count is None else (tags[:count], more or len(tags) > count)
 
     def _listed(self, repository, count, last):
-        """(more than `count` tags after `last`, in the order of storage, or all there are; whether there are more)"""
+        """Return (tags after `last` in the order of storage, whether there are more).
+
+        The list has more than `count` tags, or else all there are.
+        """
         tags, marker = [], last and layout.tag(repository, last)
         while count is None or len(tags) <= count:
             limit = PAGE if count is None else min(PAGE, count + 2)
             page = self._storage.list_page(layout.tags(repository), marker or None, limit)
-            # `last` itself comes after what begins with it, and what `last` begins with came before it.
+            # Storage lists `last` itself after the tags that begin with it, and its beginnings after that. Earlier pages had them.
             tags += [tag for tag in (layout.last_of(stat.path) for stat in page) if tag > last]
             if len(page) < limit:
                 return tags, False
-            marker = page[-1].path + '/~'  # after all that is in that folder
+            marker = page[-1].path + '/~'  # sorts after everything in that folder
         return tags, True
 
     def _present(self, repository, tags):

@@ -1,4 +1,4 @@
-"""The state of an upload, and the token that carries it in the URL: no instance has to remember an upload."""
+"""The state of an upload, and the token that carries it in the URL. So no instance has to store the state."""
 
 import base64
 import hashlib
@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 from docker_registry.v2.registry import errors
 
-#: A stored part: the request that stored it, its number in the upload, bytes, and MD5 in hex.
+#: A stored part: the attempt (the request) that stored it, its number in the upload, its size in bytes, and its MD5 in hex.
 Part = namedtuple('Part', 'attempt number size etag')
 
-MOST_PARTS = 48  # carried in a token; a longer list is stored
-MOST_PENDING = 1400  # bytes carried in a token, compressed: the config of an image mostly fits
-TOKEN_SIZE = 3000  # characters; no token is longer
+MOST_PARTS = 48  # parts that a token carries; a longer list is stored in Swift
+MOST_PENDING = 1400  # compressed bytes of content that a token carries; enough for most image configs
+TOKEN_SIZE = 3000  # characters; the longest a token can be
 
 _NONCE, _MAC = 16, 32
 _HEAD = struct.Struct('!B16sIQB64s8sIHH')  # see _pack
@@ -28,21 +28,21 @@ _ALGORITHMS = ('sha256', 'sha512')
 
 @dataclass(frozen=True)
 class Upload:
-    """What is known of an upload. Its bytes are: the stored list of parts, then `parts`, then `pending`.
+    """The whole state of an upload. Its content is, in this order: the parts in the stored list, `parts`, `pending`.
 
-    `algorithm` is what the client asked for; `hex` is the digest of all bytes so far, or '' where that was lost.
+    `algorithm` is the digest algorithm that the client asked for. `hex` is the digest of all bytes so far, or '' if it is not known.
     """
 
     id: str
     repository: str
-    started: int
+    started: int  # seconds since the epoch
     algorithm: str = 'sha256'
     hex: str = ''
-    offset: int = 0
-    listed: int = 0  # how many parts the stored list has
-    list_attempt: str = ''  # the attempt under which it is stored
-    parts: tuple = ()  # of `Part`, numbered on from the list's
-    pending: bytes = b''
+    offset: int = 0  # bytes so far
+    listed: int = 0  # number of parts in the stored list
+    list_attempt: str = ''  # the attempt that stored the list
+    parts: tuple = ()  # `Part`s after those in the list; their numbers go on from there
+    pending: bytes = b''  # bytes that are in the token itself and not stored
 
     @classmethod
     def begin(cls, repository, algorithm, now):
@@ -51,33 +51,37 @@ class Upload:
 
     @property
     def count(self):
-        """How many parts it has."""
+        """Number of all parts."""
         return self.listed + len(self.parts)
 
     def all_parts(self, stored):
-        """Those of the stored list and those it carries; :raises UploadUnknown: the list is damaged"""
+        """Return all parts as a list.
+
+        :param stored: the content of the stored list; b'' if there is none
+        :raises UploadUnknown: the stored list is damaged
+        """
         if len(stored) != self.listed * _PART.size:
-            raise errors.UploadUnknown(detail='its list of parts is damaged')
+            raise errors.UploadUnknown(detail="the upload's list of parts is damaged")
         return _unpack_parts(stored, 0) + list(self.parts)
 
     def packed_list(self, stored):
-        """What to store as the list of all parts: the list stored before, if any, and the parts it carries."""
+        """Return the new content of the stored list: its present content and the parts that the token carries."""
         return stored + _pack_parts(self.parts)
 
     def with_list(self, attempt):
-        """This upload, once its list of parts has been stored."""
+        """Return this upload as it is after `attempt` has stored its list of parts."""
         return replace(self, listed=self.count, list_attempt=attempt, parts=())
 
 
 def fits(pending):
-    """Whether bytes are few enough to travel in a token."""
+    """Return whether bytes are few enough to be carried in a token."""
     return len(zlib.compress(pending, 9)) <= MOST_PENDING
 
 
 class StateTokens:
-    """Signs uploads and knows its own signature again, as does every instance with the same key.
+    """Makes signed tokens from uploads, and reads them back. All instances with the same key accept each other's tokens.
 
-    Encrypted, too: what is pending may be an image's config, and URLs end up in the logs of proxies.
+    Tokens are also encrypted: pending bytes may be an image's config, and proxies write URLs to their logs.
     """
 
     def __init__(self, key, lifetime):
@@ -86,7 +90,7 @@ class StateTokens:
         self._lifetime = lifetime
 
     def sign(self, upload):
-        """A URL-safe token of at most `TOKEN_SIZE` characters."""
+        """Return a URL-safe token of at most `TOKEN_SIZE` characters."""
         nonce = os.urandom(_NONCE)
         body = nonce + self._masked(nonce, _pack(upload))
         token = base64.urlsafe_b64encode(body + self._mac(upload.repository, body)).rstrip(b'=').decode()
@@ -94,7 +98,11 @@ class StateTokens:
         return token
 
     def read(self, repository, token, now):
-        """The `Upload` of a token of this repository; :raises UploadUnknown: not ours, of another one, or too old"""
+        """Return the `Upload` that a token carries.
+
+        :param now: seconds since the epoch
+        :raises UploadUnknown: the token was not signed with this key, belongs to another repository, or has expired
+        """
         try:
             raw = base64.b64decode(token + '=' * (-len(token) % 4), b'-_', validate=True)
         except ValueError:
@@ -104,7 +112,7 @@ class StateTokens:
             raise errors.UploadUnknown()
         upload = _unpack(repository, self._masked(body[:_NONCE], body[_NONCE:]))
         if now - upload.started > self._lifetime:
-            raise errors.UploadUnknown(detail='it was begun too long ago')
+            raise errors.UploadUnknown(detail='the upload has expired: its client took too long to finish it')
         return upload
 
     def _mac(self, repository, body):

@@ -1,9 +1,12 @@
-"""Uploads: chunks become write-once parts, and one request makes parts a blob.
+"""Uploads: each chunk is stored as write-once parts, and one request commits all parts as a blob.
 
-Nothing here is mutable or listed: the whole state of an upload is its `upload_state.Upload`, which the client carries. Each
-request stores its parts under a fresh random name, its attempt: a chunk that is sent twice, late or by someone else can so
-never overwrite what a blob is made of. Nor does anything here delete parts: an answer that got lost may have been that of a
-commit. Parts that no blob names are the garbage collector's, once they are older than an upload may become.
+Uploads need no listing and no mutable object: the client carries the whole state, an `upload_state.Upload`, in its URL.
+
+Each request stores its parts under a fresh random name, its attempt. So a chunk that is sent twice, late or by someone else
+can never overwrite the parts of a blob.
+
+No code here deletes parts. The response to a commit may have been lost on the way, and then the parts already belong to a blob.
+Parts that no blob names are left to the garbage collector, once they are older than the lifetime of an upload.
 """
 
 import collections
@@ -18,17 +21,17 @@ from docker_registry.v2.registry import errors, layout, names, upload_state
 from docker_registry.v2.registry.blobs import ONE_OBJECT, READ_SIZE, Verified
 from docker_registry.v2.registry.upload_state import Part, Upload
 
-MOST_PENDING_READ = 8 * 1024  # bytes of a chunk to look at, to see whether they fit into the token
-REWRITTEN_WHOLE = 32 * 1024**2  # bytes; what has to be read back anyway and is no larger becomes one plain object
-SMALLEST_PART = 1024**2  # bytes; Swift slows down the reading of smaller segments
-MOST_PARTS = 1000  # segments that a static large object may have
+MOST_PENDING_READ = 8 * 1024  # bytes; a first chunk up to this size may fit into the token, and need no part
+REWRITTEN_WHOLE = 32 * 1024**2  # bytes; an upload up to this size whose parts must be read back becomes one plain object
+SMALLEST_PART = 1024**2  # bytes; Swift limits the rate of reading smaller segments
+MOST_PARTS = 1000  # segments in one static large object, by Swift's default
 
-#: A part as the storage driver wants it.
+#: A part in the form that the storage driver takes.
 StoredPart = collections.namedtuple('StoredPart', 'path size etag')
 
 
 class Uploads:
-    """Uploads into all repositories on one storage."""
+    """Uploads into all repositories in one storage."""
 
     def __init__(self, storage, blobs):
         self._storage = storage
@@ -41,7 +44,10 @@ class Uploads:
     # Chunks
 
     def append(self, upload, source):
-        """The upload with all that `source.read` gives; if that raises, the one before goes on as it was."""
+        """Store the bytes of the file `source` and return the upload that includes them.
+
+        If this raises, the client can go on with the upload that was passed in: it has not changed.
+        """
         hasher = self._hashers.take(upload)
         hashed = Hashed(Chained(upload.pending, source), hasher, skip=len(upload.pending))
         start = hashed.read_up_to(MOST_PENDING_READ + 1) if not upload.count else b''
@@ -62,7 +68,7 @@ class Uploads:
         return upload
 
     def _listed(self, upload, attempt):
-        """The upload with its parts in a stored list, if they have become too many for a token."""
+        """Return the upload. If it has too many parts for a token, store the list of its parts first."""
         if len(upload.parts) <= upload_state.MOST_PARTS:
             return upload
         self._storage.replace(layout.part_list(upload.id, attempt), upload.packed_list(self._list_content(upload)))
@@ -74,14 +80,17 @@ class Uploads:
         try:
             return self._storage.get_content(layout.part_list(upload.id, upload.list_attempt), newest=False)
         except exceptions.FileNotFoundError:
-            raise errors.UploadUnknown(detail='its list of parts is gone')
+            raise errors.UploadUnknown(detail="the upload's list of parts is missing")
 
     # The end
 
     def finish(self, upload, digest, source=None, length=None):
-        """Make a blob of the upload and the last chunk, of `length` bytes if that is known.
+        """Commit the upload as a blob.
 
-        :raises DigestInvalid: and the upload is as it was
+        :param source: a file with the last chunk, if there is one
+        :param length: bytes of that chunk, if known
+        :raises DigestInvalid: the bytes have another digest; the client can go on with the same upload
+        :raises UploadUnknown: parts of the upload are missing or damaged
         """
         if source is not None:
             if not upload.offset and length is not None and length <= ONE_OBJECT:
@@ -100,7 +109,7 @@ class Uploads:
         if known and upload.hex != digest.hex:
             raise errors.DigestInvalid(detail=str(digest))
         if not known and upload.offset <= REWRITTEN_WHOLE:
-            # It takes as many requests as hashing alone, and the blob is one object.
+            # The parts must be read back to hash them. Writing a plain object meanwhile costs no more requests.
             return self._blobs.store_stream(upload.repository, digest, Joined(self._storage, parts), upload.offset)
         if not _is_well_cut(parts):
             parts = self._recut(upload, digest, parts)
@@ -109,7 +118,7 @@ class Uploads:
         self._blobs.store_parts(upload.repository, digest, parts)
 
     def _recut(self, upload, digest, parts):
-        """The same bytes in fewer parts: many small chunks would make a blob that Swift reads slowly, or refuses."""
+        """Write the same bytes again, in fewer parts. Swift would read a blob of many small parts slowly, or refuse it."""
         source = Verified(Joined(self._storage, parts), digest, upload.offset)
         return self._storage.write_parts(layout.segments(upload.id, secrets.token_hex(4)), source)
 
@@ -119,7 +128,7 @@ def _is_well_cut(parts):
 
 
 class Chained:
-    """A file: some bytes, and then another file."""
+    """A file that consists of some bytes and then the content of another file."""
 
     def __init__(self, start, source):
         self._start, self._source = start, source
@@ -132,7 +141,7 @@ class Chained:
 
 
 class Hashed:
-    """A file that hashes and counts what is read of it, but for the first `skip` bytes, which were hashed before."""
+    """A file that hashes and counts the bytes that are read from it, except the first `skip` bytes, which are hashed already."""
 
     def __init__(self, source, hasher, skip=0):
         self._source, self._skip = source, skip
@@ -149,7 +158,7 @@ class Hashed:
         return block
 
     def read_up_to(self, size):
-        """`size` bytes, or fewer at the end."""
+        """Return `size` bytes, or fewer at the end of the file."""
         content = b''
         while len(content) < size:
             block = self.read(size - len(content))
@@ -160,7 +169,7 @@ class Hashed:
 
 
 class Joined:
-    """A file of the bytes of stored parts, one after the other; :raises UploadUnknown: one of them is gone"""
+    """A file that consists of stored parts, in order. `read` raises `UploadUnknown` if a part is missing or has another size."""
 
     def __init__(self, storage, parts):
         self._storage = storage
@@ -182,17 +191,17 @@ class Joined:
         try:
             stream = self._storage.stream_read(part.path, newest=False)
         except exceptions.FileNotFoundError:
-            raise errors.UploadUnknown(detail='its parts are gone')
+            raise errors.UploadUnknown(detail='parts of the upload are missing')
         if stream.size != part.size:
             stream.close()
-            raise errors.UploadUnknown(detail='its parts were changed')
+            raise errors.UploadUnknown(detail='parts of the upload have changed')
         return stream
 
 
 class Hashers:
-    """Running hashes of uploads in this process, by what was hashed, so that the next chunk may go on with one.
+    """The hash objects of uploads in this process, so that the next chunk can go on with one.
 
-    Python's hashes cannot be written down. If the next chunk goes to another process, the bytes are read back at the end.
+    Python's hash objects cannot be serialized. If the next chunk reaches another process, `finish` reads all bytes back to hash them.
     """
 
     def __init__(self, most=1000):
@@ -201,7 +210,10 @@ class Hashers:
         self._lock = threading.Lock()
 
     def take(self, upload):
-        """A hash object of all of the upload so far, for the caller alone; None if there is none."""
+        """Return a hash object for all bytes of the upload so far, or None if this process has none.
+
+        It is a copy, which belongs to the caller.
+        """
         if not upload.count:
             hasher = hashlib.new(upload.algorithm)
             hasher.update(upload.pending)
