@@ -1,1 +1,1 @@
-"""Who may do what: users, passwords, guesses, tokens. Knows no blob."""
+"""Who may do what: users, passwords, failed logins, tokens. It knows nothing of blobs."""

@@ -1,14 +1,17 @@
-"""Where a request comes from, as a checked value: IP addresses and hosts."""
+"""IP addresses and hosts of clients and proxies, as checked values."""
 
 import ipaddress
 import re
 
-_WITH_PORT = re.compile(r'([0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}')  # as some balancers say it
+_WITH_PORT = re.compile(r'([0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}')  # some balancers send addresses with a port
 _HOST = re.compile(r'[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?')
 
 
 def address(text):
-    """An `ipaddress`, of IPv4 also where it stands in one of IPv6; None if it is none. A port after it is left out."""
+    """Return the `ipaddress` object for a text, or None if it is not an IP address.
+
+    An IPv4-mapped IPv6 address becomes the IPv4 address. A port after the address is dropped.
+    """
     match = _WITH_PORT.fullmatch(text)
     try:
         found = ipaddress.ip_address(match[1].strip('[]') if match else text)
@@ -18,12 +21,15 @@ def address(text):
 
 
 def is_host(text):
-    """Whether it is a host with or without a port, as in a Host header."""
+    """Return whether the text is a host, with or without a port, as in a Host header."""
     return bool(_HOST.fullmatch(text))
 
 
 def household(text):
-    """What an address stands for when it is counted: itself or, of IPv6, its network, of which one customer has all."""
+    """Return the text under which an address is counted.
+
+    For IPv4 it is the address itself, for IPv6 its /64 network: one customer usually has all addresses of such a network.
+    """
     found = address(text)
     if found is None or found.version == 4:
         return str(found)

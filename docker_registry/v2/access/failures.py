@@ -1,4 +1,4 @@
-"""How often a login failed lately, counted by all processes of this registry together."""
+"""Counts recent failed logins. All processes of this registry share the counts."""
 
 import contextlib
 import fcntl
@@ -10,30 +10,31 @@ import threading
 import time
 
 _SLOTS = 2**20
-_SLOT = struct.Struct('dd')  # how full it was, from 0 to a little over 1, and when
+_SLOT = struct.Struct('dd')  # how full the bucket was, from 0 to a little over 1, and when that was
 
 
 class Failures:
-    """A leaky bucket for each key: so many failures fill it, and it is empty `seconds` after the last one.
+    """A leaky bucket for each key. `most` failures fill it, and a full bucket drains in `seconds`.
 
-    The buckets lie in memory that worker processes share, which are forked after this was made. Two keys may have the same one.
+    The buckets are in memory that all worker processes share, because they are forked after this object is made. Two keys may share
+    a bucket.
     """
 
     def __init__(self, seconds):
         self._seconds = seconds
-        self._file = os.memfd_create('failures')  # the lock of a process that dies is gone with it
+        self._file = os.memfd_create('failures')  # a lock on a file ends when its process dies
         os.ftruncate(self._file, _SLOTS * _SLOT.size)
         self._memory = mmap.mmap(self._file, _SLOTS * _SLOT.size)
-        self._key = os.urandom(16)  # nobody can choose an address whose bucket is that of another
+        self._key = os.urandom(16)  # so that an attacker cannot choose an address that shares somebody's bucket
         self._lock = threading.Lock()
 
     def count(self, key, most):
-        """A failure, of which `most` fill the bucket."""
+        """Count one failure. `most` failures fill the bucket."""
         with self._locked():
             _SLOT.pack_into(self._memory, self._offset(key), min(self._level(key), 1) + 1 / most, time.monotonic())
 
     def wait(self, key, most):
-        """Seconds until this key may try again; 0: it may now."""
+        """Return the seconds until this key may try again; 0 if it may try now."""
         return max(0, self._level(key) + 1 / most - 1 - 1e-9) * self._seconds
 
     def _level(self, key):

@@ -1,7 +1,7 @@
-"""Who may come in: users with a password and, if that is allowed, everybody to pull.
+"""Decides which requests to admit: those of users with a password and, if anonymous pulls are allowed, pulls by everybody.
 
-Users log in with Basic. Where everybody may pull there are tokens besides, since docker asks for one or the other before it asks for
-anything else, and has no way to ask for nothing: https://distribution.github.io/distribution/spec/auth/token/
+Users log in with Basic authentication. With anonymous pulls, the registry also issues tokens. docker asks `/v2/` once how to log
+in, and cannot pull without a login unless it gets a token: https://distribution.github.io/distribution/spec/auth/token/
 """
 
 import base64
@@ -16,17 +16,17 @@ from docker_registry.v2.registry import errors, names
 
 logger = logging.getLogger(__name__)
 
-FAILURES_SECONDS = 300  # for which a failed login counts
-ALL_USERS = 10  # times as many as for one user may fail for an address
-LOGINS = 6  # that may wait in a process at a time, of the requests that it serves: what they wait for takes the processor
+FAILURES_SECONDS = 300  # a full count of failed logins drains in this time
+ALL_USERS = 10  # an address may fail this many times as often for all users together as for one user
+LOGINS = 6  # requests of one process that hash a password or wait for that; hashing occupies the processor
 TOKEN_PATH = '/v2/token'
 
-#: What there is to be admitted to, each with the scope of a token for it: https://distribution.github.io/distribution/spec/auth/scope/
+#: The kinds of access, as the scope of a token for it: https://distribution.github.io/distribution/spec/auth/scope/
 PING, PULL, PUSH, CATALOG = '', 'repository:{}:pull', 'repository:{}:pull,push', 'registry:catalog:*'
 
 
 class Everybody:
-    """Nobody is asked who they are."""
+    """The guard of a registry without passwords: admits every request."""
 
     def admit(self, request, action, repository=None):
         pass
@@ -36,11 +36,11 @@ class Everybody:
 
 
 class Guard:
-    """Lets users in and, where `tokens` are, everybody to pull.
+    """Admits users and, with `tokens`, pulls by everybody.
 
     :param users: `htpasswd.Users`
-    :param most_failures: of an address for one user, in `FAILURES_SECONDS`
-    :param tokens: `tokens.Tokens`, if everybody may pull
+    :param most_failures: failed logins of an address for one user, in `FAILURES_SECONDS`, after which it must wait
+    :param tokens: `tokens.Tokens` if everybody may pull, else None
     """
 
     def __init__(self, users, most_failures, tokens=None):
@@ -50,7 +50,12 @@ class Guard:
         self._has_warned = False
 
     def admit(self, request, action, repository=None):
-        """Let a request pass, with its `user`; :raises Unauthorized, TooManyRequests, Unavailable:"""
+        """Admit a request and set its `user`, or raise.
+
+        :raises Unauthorized: the request needs a login, or its login or token is wrong
+        :raises TooManyRequests: too many logins failed, or too many are in progress
+        :raises Unavailable: the file of users cannot be used
+        """
         if action == PULL and request.method not in ('GET', 'HEAD'):
             action = PUSH
         kind, credentials = _authorization(request)
@@ -66,7 +71,13 @@ class Guard:
             raise self._unauthorized(request, action, repository, 'insufficient_scope' if kind == 'bearer' else '')
 
     def grant(self, request):
-        """A token for the user of a request, or for nobody; :raises Unauthorized, TooManyRequests, Unavailable:"""
+        """Return the response document with a token for the user of a request, or an anonymous token if it has no login.
+
+        :raises NotFound: this registry issues no tokens
+        :raises Unauthorized: the login is wrong
+        :raises TooManyRequests: too many logins failed, or too many are in progress
+        :raises Unavailable: the file of users cannot be used
+        """
         if not self._tokens:
             raise errors.NotFound(detail=TOKEN_PATH)
         kind, credentials = _authorization(request)
@@ -79,25 +90,33 @@ class Guard:
     # Passwords
 
     def _log_in(self, request, credentials, challenge):
-        """(name of the user whose password came, the hash of that); :raises Unauthorized, TooManyRequests, htpasswd.Broken:"""
+        """Return (user name, stored hash of the password) for right credentials.
+
+        :raises Unauthorized: the user name or the password is wrong
+        :raises TooManyRequests: too many logins failed, or too many are in progress
+        :raises htpasswd.Broken: the file of users cannot be used
+        """
         name, _, password = credentials.partition(b':')
         household = addresses.household(request.remote_addr or '')
         limits = ((household, name), self._most), ((household,), self._most * ALL_USERS)
-        self._require_patience(limits)  # before all else: no guess is free, not even of what is remembered
+        self._require_patience(limits)  # comes first: otherwise guesses could be tried against remembered passwords at full speed
         stored = self._users.recall(name, password) or self._check(name, password, limits)
         if stored:
             return name.decode(), stored
         logger.warning(
-            'a wrong password for %s from %s',
-            name.decode() if self._users.hash_of(name) else 'a user that there is not',
-            request.remote_addr,
+            'a wrong password for %s from %s', name.decode() if self._users.hash_of(name) else 'an unknown user', request.remote_addr
         )
         raise errors.Unauthorized('wrong user name or password', headers={'WWW-Authenticate': challenge})
 
     def _check(self, name, password, limits):
-        """The hash that a password is right for, or None, and then it is counted. One at a time: those that wait may find it done."""
+        """Return the stored hash if the password is right. If it is wrong, count a failure and return None.
+
+        A process checks one password at a time. A request that waited may find that another one has checked the same password.
+
+        :raises TooManyRequests: too many logins failed, or too many are in progress
+        """
         if not self._places.acquire(blocking=False):
-            raise errors.TooManyRequests('too many logins at a time', headers={'Retry-After': '1'})
+            raise errors.TooManyRequests('too many logins in progress; retry in a second', headers={'Retry-After': '1'})
         try:
             with self._lock:
                 self._require_patience(limits)
@@ -122,7 +141,7 @@ class Guard:
         if not self._tokens or self._is_misled(request):
             return BASIC
         if not addresses.is_host(request.host):
-            raise errors.ParameterInvalid('the Host is no name or address')
+            raise errors.ParameterInvalid('the Host header is not a host name or an address')
         fields = {
             'realm': f'{request.scheme}://{request.host}{TOKEN_PATH}',
             'service': request.host,
@@ -132,13 +151,16 @@ class Guard:
         return 'Bearer ' + ','.join(f'{name}="{value}"' for name, value in fields.items() if value)
 
     def _is_misled(self, request):
-        """Whether a proxy says that the client came by TLS, and is not trusted: it would be sent to a URL without, password and all."""
+        """Return whether an untrusted proxy says that the client uses TLS.
+
+        A token URL without TLS would then make the client send its password in the clear, so it gets a Basic challenge instead.
+        """
         misled = request.scheme == 'http' and 'https' in request.headers.get('X-Forwarded-Proto', '').lower()
         if misled and not self._has_warned:
             self._has_warned = True
             logger.warning(
-                '%s says that clients come by TLS, and --trusted-proxies (REGISTRY_TRUSTED_PROXIES) does not name it: docker '
-                'cannot pull without a login through it',
+                'the proxy %s says that clients use TLS, but --trusted-proxies (REGISTRY_TRUSTED_PROXIES) does not name it. '
+                'Until you add it, docker cannot pull through it without a login',
                 request.remote_addr,
             )
         return misled
@@ -149,22 +171,25 @@ BASIC = 'Basic realm="registry"'
 
 @contextlib.contextmanager
 def _known_users():
-    """:raises Unavailable: it could not be found out who the users are; that nobody is one is not for us to say"""
+    """Turn `htpasswd.Broken` into `Unavailable`: while the file of users cannot be used, no password can be called wrong."""
     try:
         yield
     except htpasswd.Broken:
-        raise errors.Unavailable('users cannot be looked up for the moment')
+        raise errors.Unavailable('the registry cannot look up users at the moment; retry later')
 
 
 def _scope(action, repository):
     try:
         return action.format(repository and names.repository(repository))
-    except errors.NameInvalid:  # of which nothing is to be had anyway
+    except errors.NameInvalid:  # such a repository cannot exist, so it needs no scope
         return ''
 
 
 def _authorization(request):
-    """(scheme, credentials) of the request, those of Basic decoded; ('', b'') without any or with nonsense: RFC 7617"""
+    """Return (scheme in lower case, credentials) of a request. Credentials of Basic are decoded (RFC 7617).
+
+    The scheme is '' if there is no Authorization header, or if Basic credentials are not base64.
+    """
     scheme, _, credentials = request.headers.get('Authorization', '').strip().partition(' ')
     if scheme.lower() != 'basic':
         return scheme.lower(), credentials.strip()

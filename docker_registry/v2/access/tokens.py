@@ -1,4 +1,4 @@
-"""Tokens for docker, where everybody may pull: who has logged in, signed.
+"""Tokens for docker, used where everybody may pull. A token is a signed statement of who has logged in.
 
 https://distribution.github.io/distribution/spec/auth/token/
 """
@@ -8,25 +8,31 @@ import time
 
 from itsdangerous import BadData, URLSafeSerializer
 
-TOKEN_SECONDS = 300  # for which a token is good, if the user stays
+TOKEN_SECONDS = 300  # lifetime of a token, unless its user or the user's password changes before
 
 
 class Tokens:
-    """Tokens that any instance with the same key knows again. They end with the password that they were given for."""
+    """Makes and reads tokens. All instances with the same key accept them. A token becomes invalid when the password changes."""
 
     def __init__(self, key):
         self._serializer = URLSafeSerializer(key, salt='login', signer_kwargs={'digest_method': hashlib.sha256})
 
     def make(self, user, stored):
-        """What a client is answered, for a user and the hash of the password that came; '' and None for nobody."""
+        """Return the response document with a new token.
+
+        :param user: name of the user, or '' for an anonymous token
+        :param stored: stored hash of the user's password, or None for an anonymous token
+        """
         claims = {'user': user, 'password': _fingerprint(stored), 'expires': int(time.time()) + TOKEN_SECONDS}
         token = self._serializer.dumps(claims)
         return {'token': token, 'access_token': token, 'expires_in': TOKEN_SECONDS}
 
     def read(self, token, users):
-        """The user of a token, '' for nobody; None if the token is none of ours, too old, or of a former password.
+        """Return the user of a token, or '' for an anonymous token.
 
-        :raises htpasswd.Broken:
+        Return None if the token is invalid: it has a wrong signature, has expired, or was made for an earlier password.
+
+        :raises htpasswd.Broken: the file of users cannot be used
         """
         try:
             claims = self._serializer.loads(token)
@@ -40,5 +46,5 @@ class Tokens:
 
 
 def _fingerprint(stored):
-    """What changes when the password does."""
+    """Return a short value that changes when the password changes; None for an anonymous token."""
     return stored and hashlib.sha256(stored).hexdigest()[:32]

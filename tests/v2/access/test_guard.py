@@ -145,7 +145,7 @@ def test_a_user_and_an_address_are_logged_and_a_wrong_name_is_not(closed, caplog
     closed('GET', '/v2/', headers=basic('alice', 'x'))
 
     assert 'from=192.0.2.7 user=alice' in caplog.text
-    assert 'a wrong password for a user that there is not from 192.0.2.7' in caplog.text
+    assert 'a wrong password for an unknown user from 192.0.2.7' in caplog.text
     assert 'a wrong password for alice' in caplog.text
     assert 'my-pass-word' not in caplog.text
 

@@ -141,7 +141,7 @@ def test_while_the_file_cannot_be_used_nobody_can_be_looked_up(path, caplog, con
     for _ in range(2):
         with pytest.raises(htpasswd.Broken):
             users.recall(b'alice', b'correct horse')
-    assert len([record for record in caplog.records if 'until this is mended' in record.getMessage()]) == 1
+    assert len([record for record in caplog.records if 'until you correct the file of users' in record.getMessage()]) == 1
     rewrite(path, before)
     assert users.recall(b'alice', b'correct horse')
 
