@@ -1,1 +1,1 @@
-"""What an operator runs on a container, beside the registry that serves it. Knows no HTTP."""
+"""Commands that an operator runs on a container, besides the registry that serves it. The room knows nothing of HTTP."""

@@ -1,4 +1,4 @@
-"""The command `registry-swift check`: all that a registry asks of Swift, once, on a small object."""
+"""The command `registry-swift check`: tries every operation that a registry needs from Swift once, on small objects."""
 
 import io
 import json
@@ -15,17 +15,17 @@ from docker_registry.v2.settings import storage as storage_settings
 
 FOLDER = '_check'
 CONTENT = b'registry-swift check: this object may be deleted\n'
-FIRST_PART = 1024**2  # bytes; old Swifts accept no smaller segment, unless it is the last
-LISTING_SECONDS = 10.0  # after which a listing should show what was written
-WAIT = 0.2  # seconds between two looks at it
+FIRST_PART = 1024**2  # bytes; old Swifts refuse smaller segments, except for the last one
+LISTING_SECONDS = 10.0  # time for a listing to show a new object
+WAIT = 0.2  # seconds between two listings
 
 
 class CheckFailed(Exception):
-    """What is wrong, and which setting to change."""
+    """A step failed. The text says what is wrong and which setting to change."""
 
 
 class Check:
-    """The steps, each a method that returns a remark or raises; in order, each needs those before it."""
+    """The steps of the check. Each is a method that returns a remark or None, or raises. A step needs those before it."""
 
     STEPS = ('log_in', 'info', 'container', 'put', 'get', 'range', 'list', 'large_object', 'temp_url', 'delete')
 
@@ -52,11 +52,11 @@ class Check:
         """https://docs.openstack.org/swift/latest/api/discoverability.html"""
         info = self._storage.info()
         if not info:
-            return 'this Swift does not say what it can; the next steps find out'
+            return 'this Swift does not list its features; the next steps try them'
         if 'slo' not in info:
             raise CheckFailed(
-                'this Swift has no static large objects (slo), without which layers above swift_segment_size '
-                '(SWIFT_SEGMENT_SIZE) cannot be stored: ask its operators to switch them on'
+                'this Swift has no static large objects (slo). The registry needs them for layers above swift_segment_size '
+                '(SWIFT_SEGMENT_SIZE). Ask the operators of this Swift to enable them'
             )
         swift = info.get('swift')
         version = swift.get('version') if isinstance(swift, dict) else None
@@ -64,16 +64,16 @@ class Check:
         return f'Swift {version or "of an unknown version"} with {", ".join(there)}'
 
     def container(self):
-        """Created if it is missing and may be."""
+        """Find the container, or create it if it is missing and swift_create_container allows that."""
         self._storage.connect()
         return self._storage.settings.container
 
     def put(self):
-        """Also whether `If-None-Match: *` is understood, which spares the registry requests."""
+        """Store an object twice. A Swift that honours `If-None-Match: *`, which saves the registry requests, refuses the second."""
         self._has_written = True
         self._storage.put_new(self._small, CONTENT)
         if self._storage.put_new(self._small, CONTENT):
-            return 'If-None-Match is ignored: layers that are pushed again leave their old segments behind'
+            return 'Swift ignores If-None-Match: when a layer is pushed again, its old segments stay in the container'
 
     def get(self):
         expect(self._storage.get_content(self._small), CONTENT)
@@ -87,7 +87,7 @@ class Check:
             if time.monotonic() - started > LISTING_SECONDS:
                 raise CheckFailed(
                     f'the listing of swift_container (OS_CONTAINER) does not show an object {LISTING_SECONDS:.0f} '
-                    'seconds after it was written: tags would be missing from lists as long'
+                    'seconds after it was written. Lists of tags would lack new tags for at least as long'
                 )
             time.sleep(WAIT)
 
@@ -102,19 +102,19 @@ class Check:
     def temp_url(self):
         url = self._storage.content_redirect_url(self._small)
         if url is None:
-            return 'not tried: swift_temp_url_key (SWIFT_TEMP_URL_KEY) is not set, and need not be'
+            return 'not tried: swift_temp_url_key (SWIFT_TEMP_URL_KEY) is not set. It is optional'
         try:
             with urllib.request.urlopen(url, timeout=15, context=self._tls_context(url)) as answer:
                 expect(answer.read(), CONTENT)
         except urllib.error.HTTPError as error:
             raise CheckFailed(
-                f'Swift answers {error.code} to a signed URL: swift_temp_url_key (SWIFT_TEMP_URL_KEY) is not the key of '
-                'the container or the account; swift_temp_url_set_key (SWIFT_TEMP_URL_SET_KEY) = container '
-                'puts it there'
+                f'Swift returns {error.code} for a signed URL: swift_temp_url_key (SWIFT_TEMP_URL_KEY) is not the key of '
+                'the container or the account. To set the key on the container, set swift_temp_url_set_key '
+                '(SWIFT_TEMP_URL_SET_KEY) to container'
             )
         except OSError as error:
             host = urlsplit(url).netloc
-            raise CheckFailed(f'{host} cannot be reached ({getattr(error, "reason", error)}): check swift_public_url (SWIFT_PUBLIC_URL)')
+            raise CheckFailed(f'{host} cannot be reached ({getattr(error, "reason", error)}). Check swift_public_url (SWIFT_PUBLIC_URL)')
 
     def _tls_context(self, url):
         settings = self._storage.settings
@@ -130,31 +130,31 @@ class Check:
         self._storage.remove(self._small)
         for path in (self._small, self._large):
             if self._storage.exists(path, newest=True):
-                raise CheckFailed(f'{path} is still there after it was deleted')
+                raise CheckFailed(f'Swift still has {path} after it was deleted')
         self._has_written = False
 
     def _remove_large(self):
-        """By the names that we know: not every Swift gives back which segments an object has."""
+        """Remove the large object and its segments. The segments are named here, because not every Swift lists those of an object."""
         self._storage.replace(self._large, b'')
         self._storage.remove(self._large)
         self._storage.remove_parts(self._parts)
 
     def clean_up(self):
-        """What is left of a check that failed or was interrupted, as far as Swift lets us."""
+        """Remove what a failed or interrupted check has left, as far as Swift allows."""
         for remove in (lambda: self._storage.remove(self._small), self._remove_large) if self._has_written else ():
             try:
                 remove()
             except exceptions.UnspecifiedError:
-                pass  # why Swift does not work was said already
+                pass  # the failed step has already reported what is wrong with Swift
 
 
 def expect(found, wanted):
     if found != wanted:
-        raise CheckFailed(f'Swift gives back {len(found)} bytes that are not the {len(wanted)} bytes written')
+        raise CheckFailed(f'Swift returned {len(found)} bytes that differ from the {len(wanted)} bytes written')
 
 
 def main(config, as_json=False):
-    """Run all steps and print a line for each; the exit status."""
+    """Run all steps, print a line for each, and return the exit status."""
     check = Check(config)
     say = say_json if as_json else say_text
     with storage_settings.quiet():
@@ -166,7 +166,7 @@ def main(config, as_json=False):
 
 
 def run(check, say):
-    """The outcomes of the steps, as they come; nothing is tried after a failure."""
+    """Yield the outcome of each step: 'ok', 'failed' or 'skipped'. After a failure the remaining steps are skipped."""
     failed = False
     for name in Check.STEPS:
         started = time.monotonic()
@@ -177,11 +177,11 @@ def run(check, say):
 
 
 def attempt(step):
-    """(outcome, remark)"""
+    """Run a step and return (outcome, remark)."""
     try:
         return 'ok', step() or ''
     except exceptions.FileNotFoundError as error:
-        return 'failed', f'{error}, though it was just written: this Swift is not consistent enough, or another container answers'
+        return 'failed', f'{error}, although it was just written. This Swift is not consistent enough, or another container answers'
     except (CheckFailed, exceptions.UnspecifiedError) as error:
         return 'failed', ' '.join(str(error).split())
 
