@@ -9,9 +9,12 @@ import contextlib
 import logging
 import math
 import threading
+from collections.abc import Hashable, Iterator
+from typing import Any, Protocol
 
 from docker_registry.v2.access import addresses, htpasswd
 from docker_registry.v2.access.failures import Failures
+from docker_registry.v2.access.tokens import Tokens
 from docker_registry.v2.registry import errors, names
 
 logger = logging.getLogger(__name__)
@@ -24,14 +27,28 @@ TOKEN_PATH = '/v2/token'
 #: The kinds of access, as the scope of a token for it: https://distribution.github.io/distribution/spec/auth/scope/
 PING, PULL, PUSH, CATALOG = '', 'repository:{}:pull', 'repository:{}:pull,push', 'registry:catalog:*'
 
+#: Keys of failure counts, each with the number of failures that fills it.
+Limits = tuple[tuple[Hashable, int], ...]
+
+
+class Request(Protocol):
+    """What the guard reads of a request, and the `user` that it sets."""
+
+    user: str | None
+    method: str
+    host: str
+    scheme: str
+    headers: Any
+    remote_addr: str | None
+
 
 class Everybody:
     """The guard of a registry without passwords: admits every request."""
 
-    def admit(self, request, action, repository=None):
+    def admit(self, request: Request, action: str, repository: str | None = None) -> None:
         pass
 
-    def grant(self, request):
+    def grant(self, request: Request) -> dict:
         raise errors.NotFound(detail=TOKEN_PATH)
 
 
@@ -43,13 +60,13 @@ class Guard:
     :param tokens: `tokens.Tokens` if everybody may pull, else None
     """
 
-    def __init__(self, users, most_failures, tokens=None):
+    def __init__(self, users: htpasswd.Users, most_failures: int, tokens: Tokens | None = None):
         self._users, self._tokens = users, tokens
         self._most, self._failures = most_failures, Failures(FAILURES_SECONDS)
         self._lock, self._places = threading.Lock(), threading.BoundedSemaphore(LOGINS)
         self._has_warned = False
 
-    def admit(self, request, action, repository=None):
+    def admit(self, request: Request, action: str, repository: str | None = None) -> None:
         """Admit a request and set its `user`, or raise.
 
         :raises Unauthorized: the request needs a login, or its login or token is wrong
@@ -70,7 +87,7 @@ class Guard:
         if not request.user and not anonymous:
             raise self._unauthorized(request, action, repository, 'insufficient_scope' if kind == 'bearer' else '')
 
-    def grant(self, request):
+    def grant(self, request: Request) -> dict:
         """Return the response document with a token for the user of a request, or an anonymous token if it has no login.
 
         :raises NotFound: this registry issues no tokens
@@ -85,11 +102,11 @@ class Guard:
         if kind == 'basic':
             with _known_users():
                 request.user, stored = self._log_in(request, credentials, BASIC)
-        return self._tokens.make(request.user, stored)
+        return self._tokens.make(request.user or '', stored)
 
     # Passwords
 
-    def _log_in(self, request, credentials, challenge):
+    def _log_in(self, request: Request, credentials: bytes, challenge: str) -> tuple[str, bytes]:
         """Return (user name, stored hash of the password) for right credentials.
 
         :raises Unauthorized: the user name or the password is wrong
@@ -108,7 +125,7 @@ class Guard:
         )
         raise errors.Unauthorized('wrong user name or password', headers={'WWW-Authenticate': challenge})
 
-    def _check(self, name, password, limits):
+    def _check(self, name: bytes, password: bytes, limits: Limits) -> bytes | None:
         """Return the stored hash if the password is right. If it is wrong, count a failure and return None.
 
         A process checks one password at a time. A request that waited may find that another one has checked the same password.
@@ -127,17 +144,17 @@ class Guard:
         finally:
             self._places.release()
 
-    def _require_patience(self, limits):
+    def _require_patience(self, limits: Limits) -> None:
         wait = max(self._failures.wait(key, most) for key, most in limits)
         if wait:
             raise errors.TooManyRequests(headers={'Retry-After': str(math.ceil(wait))})
 
     # Challenges
 
-    def _unauthorized(self, request, action, repository, error):
+    def _unauthorized(self, request: Request, action: str, repository: str | None, error: str) -> errors.Unauthorized:
         return errors.Unauthorized(headers={'WWW-Authenticate': self._challenge(request, action, repository, error)})
 
-    def _challenge(self, request, action, repository, error=''):
+    def _challenge(self, request: Request, action: str, repository: str | None, error: str = '') -> str:
         if not self._tokens or self._is_misled(request):
             return BASIC
         if not addresses.is_host(request.host):
@@ -150,7 +167,7 @@ class Guard:
         }
         return 'Bearer ' + ','.join(f'{name}="{value}"' for name, value in fields.items() if value)
 
-    def _is_misled(self, request):
+    def _is_misled(self, request: Request) -> bool:
         """Return whether an untrusted proxy says that the client uses TLS.
 
         A token URL without TLS would then make the client send its password in the clear, so it gets a Basic challenge instead.
@@ -170,7 +187,7 @@ BASIC = 'Basic realm="registry"'
 
 
 @contextlib.contextmanager
-def _known_users():
+def _known_users() -> Iterator[None]:
     """Turn `htpasswd.Broken` into `Unavailable`: while the file of users cannot be used, no password can be called wrong."""
     try:
         yield
@@ -178,21 +195,21 @@ def _known_users():
         raise errors.Unavailable('the registry cannot look up users at the moment; retry later')
 
 
-def _scope(action, repository):
+def _scope(action: str, repository: str | None) -> str:
     try:
         return action.format(repository and names.repository(repository))
     except errors.NameInvalid:  # such a repository cannot exist, so it needs no scope
         return ''
 
 
-def _authorization(request):
+def _authorization(request: Request) -> tuple[str, bytes]:
     """Return (scheme in lower case, credentials) of a request. Credentials of Basic are decoded (RFC 7617).
 
     The scheme is '' if there is no Authorization header, or if Basic credentials are not base64.
     """
     scheme, _, credentials = request.headers.get('Authorization', '').strip().partition(' ')
     if scheme.lower() != 'basic':
-        return scheme.lower(), credentials.strip()
+        return scheme.lower(), credentials.strip().encode('latin-1')
     try:
         return 'basic', base64.b64decode(credentials.strip(), validate=True)
     except ValueError:

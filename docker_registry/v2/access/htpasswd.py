@@ -34,7 +34,7 @@ class Broken(Exception):
 class Users:
     """The users in a file. The file is read again when it changes. While it cannot be used, all look-ups raise `Broken`."""
 
-    def __init__(self, path):
+    def __init__(self, path: str):
         """Read the file.
 
         :raises Broken: the file cannot be used, or has no users
@@ -44,21 +44,22 @@ class Users:
         self._remembered = Recent(REMEMBERED_SECONDS)
         self._key = os.urandom(32)
         self._stamp = self._stamp_of_file()
+        self._hashes: dict[bytes, bytes] | None = None
         self._take(read(path))
         if not self._hashes:
             raise Broken(f'{path} has no users. Add one with `registry-swift htpasswd`')
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f'the users of {self._path}'
 
-    def hash_of(self, name):
+    def hash_of(self, name: bytes) -> bytes | None:
         """Return the stored hash of a user's password, or None if there is no such user. Both are bytes.
 
         :raises Broken: the file cannot be used
         """
         return self._current().get(name)
 
-    def recall(self, name, password):
+    def recall(self, name: bytes, password: bytes) -> bytes | None:
         """Return the stored hash if this process has checked this password within `REMEMBERED_SECONDS`, else None.
 
         :raises Broken: the file cannot be used
@@ -66,7 +67,7 @@ class Users:
         stored = self.hash_of(name)
         return stored if self._mark(name, password, stored or b'') in self._remembered else None
 
-    def check(self, name, password):
+    def check(self, name: bytes, password: bytes) -> bytes | None:
         """Return the stored hash if the password is right, else None.
 
         It takes the same time for an unknown user, and for a user whose hash has a lower cost. So the time tells nothing about users.
@@ -79,14 +80,14 @@ class Users:
         self._remembered.add(self._mark(name, password, stored))
         return stored
 
-    def _mark(self, name, password, stored):
+    def _mark(self, name: bytes, password: bytes, stored: bytes) -> bytes:
         """Return the value that stands for a right login in memory.
 
         It does not reveal the password. It no longer matches after the user's hash in the file has changed.
         """
         return hmac.digest(self._key, b'%d:%b%d:%b%b' % (len(name), name, len(password), password, stored), 'sha256')
 
-    def _current(self):
+    def _current(self) -> dict[bytes, bytes]:
         """Return {name: hash} of the file as it is now.
 
         :raises Broken: the file cannot be used
@@ -97,19 +98,19 @@ class Users:
                 self._stamp, self._hashes = stamp, None
                 try:
                     self._take(read(self._path))
-                    logger.info('%s has changed and was read again: %d users', self._path, len(self._hashes))
+                    logger.info('%s has changed and was read again: %d users', self._path, len(self._hashes or ()))
                 except Broken as error:
                     logger.error('nobody can log in until you correct the file of users: %s', error)
             if self._hashes is None:
                 raise Broken(f'{self._path} cannot be used')
             return self._hashes
 
-    def _take(self, hashes):
+    def _take(self, hashes: dict[bytes, bytes]) -> None:
         self._cost = max(map(cost_of, hashes.values()), default=COST)
         self._decoy = make(os.urandom(16), self._cost)  # compared with the password of an unknown user
         self._hashes = hashes
 
-    def _stamp_of_file(self):
+    def _stamp_of_file(self) -> tuple[int, ...]:
         try:
             found = os.stat(self._path)
         except OSError:
@@ -117,7 +118,7 @@ class Users:
         return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
 
 
-def read(path):
+def read(path: str) -> dict[bytes, bytes]:
     """Return {name: hash} of a file, both bytes.
 
     :raises Broken: the file cannot be read, or a line is wrong
@@ -127,7 +128,7 @@ def read(path):
             lines = file.read().splitlines()
     except OSError as error:
         raise Broken(f'{path} cannot be read: {error.strerror}')
-    hashes = {}
+    hashes: dict[bytes, bytes] = {}
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.startswith(b'#'):
             name, stored = _parsed(line.strip(), f'{path}, line {number}')
@@ -137,7 +138,7 @@ def read(path):
     return hashes
 
 
-def line(name, password, cost=COST):
+def line(name: str, password: str, cost: int = COST) -> str:
     """Return the line of a user.
 
     :param name: text, as is the password
@@ -153,7 +154,7 @@ def line(name, password, cost=COST):
     return f'{name}:{make(password.encode(), cost).decode()}'
 
 
-def _parsed(line, where):
+def _parsed(line: bytes, where: str) -> tuple[bytes, bytes]:
     match = _LINE.fullmatch(line)
     if not match:
         raise Broken(f'{where} is not a user with a bcrypt password. Make the line with `registry-swift htpasswd` or `htpasswd -B`')
@@ -164,11 +165,11 @@ def _parsed(line, where):
     return match[1], match[2]
 
 
-def cost_of(stored):
+def cost_of(stored: bytes) -> int:
     return int(stored[4:6])
 
 
-def _is_right(password, stored, cost):
+def _is_right(password: bytes, stored: bytes, cost: int) -> bool:
     """Return whether a password matches a hash. Takes the time that a hash of `cost` takes.
 
     If the stored hash has a lower cost c, hashes of the costs c, c + 1 ... cost - 1 use up the missing time: each step of the cost
@@ -181,6 +182,6 @@ def _is_right(password, stored, cost):
     return right
 
 
-def make(password, cost=COST):
+def make(password: bytes, cost: int = COST) -> bytes:
     """Return a new hash of a password. It has the prefix $2y$, which Apache and crypt(3) use for this kind of bcrypt, too."""
     return bcrypt.hashpw(password, bcrypt.gensalt(cost)).replace(b'$2b$', b'$2y$', 1)

@@ -8,16 +8,18 @@ import time
 
 from itsdangerous import BadData, URLSafeSerializer
 
+from docker_registry.v2.access.htpasswd import Users
+
 TOKEN_SECONDS = 300  # lifetime of a token, unless its user or the user's password changes before
 
 
 class Tokens:
     """Makes and reads tokens. All instances with the same key accept them. A token becomes invalid when the password changes."""
 
-    def __init__(self, key):
+    def __init__(self, key: bytes):
         self._serializer = URLSafeSerializer(key, salt='login', signer_kwargs={'digest_method': hashlib.sha256})
 
-    def make(self, user, stored):
+    def make(self, user: str, stored: bytes | None) -> dict[str, str | int]:
         """Return the response document with a new token.
 
         :param user: name of the user, or '' for an anonymous token
@@ -27,7 +29,7 @@ class Tokens:
         token = self._serializer.dumps(claims)
         return {'token': token, 'access_token': token, 'expires_in': TOKEN_SECONDS}
 
-    def read(self, token, users):
+    def read(self, token: bytes, users: Users) -> str | None:
         """Return the user of a token, or '' for an anonymous token.
 
         Return None if the token is invalid: it has a wrong signature, has expired, or was made for an earlier password.
@@ -45,6 +47,6 @@ class Tokens:
         return user
 
 
-def _fingerprint(stored):
+def _fingerprint(stored: bytes | None) -> str | None:
     """Return a short value that changes when the password changes; None for an anonymous token."""
-    return stored and hashlib.sha256(stored).hexdigest()[:32]
+    return hashlib.sha256(stored).hexdigest()[:32] if stored else None

@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from typing import Any
 from urllib.parse import urlsplit
 
 from docker_registry.core import exceptions
@@ -31,9 +32,9 @@ class Check:
 
     def __init__(self, config):
         self._config = config
-        self._storage = None
+        self._storage: Any = None
         self._folder = f'{FOLDER}/{uuid.uuid4().hex}'
-        self._parts = []
+        self._parts: list = []
         self._has_written = False
 
     @property

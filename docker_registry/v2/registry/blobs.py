@@ -2,10 +2,14 @@
 
 import logging
 import time
+from collections.abc import Iterable, Sequence
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import errors, layout
+from docker_registry.v2.registry.concurrency import Together
+from docker_registry.v2.registry.names import Digest
 from docker_registry.v2.registry.recent import Recent
+from docker_registry.v2.registry.storage import Part, Source, Storage, Stream
 
 logger = logging.getLogger(__name__)
 
@@ -15,18 +19,21 @@ ONE_OBJECT = 4 * 1024**3  # bytes; Swift's own limit is 5 GiB, but a site may se
 FRESH_SECONDS = 60  # for this long after it saw a blob, a process accepts manifests that name it without asking Swift
 DURABLE_SECONDS = 3600  # no garbage collector deletes anything younger, so the bytes of a younger link are there
 
+#: First and last byte, both included; one of them may be None.
+Range = tuple[int | None, int | None]
+
 
 class Blobs:
     """The blobs of all repositories in one storage."""
 
-    def __init__(self, storage, together):
+    def __init__(self, storage: Storage, together: Together):
         self._storage = storage
         self._together = together
         self._seen = Recent(FRESH_SECONDS)
 
     # Reading
 
-    def size(self, repository, digest):
+    def size(self, repository: str, digest: Digest) -> int:
         """Return the size of a blob of this repository, in bytes.
 
         The link is looked up first. A push mostly asks for blobs that are missing, and then one request is enough.
@@ -41,7 +48,7 @@ class Blobs:
         self._seen.add((repository, digest))
         return size
 
-    def open(self, repository, digest, bytes_range=None):
+    def open(self, repository: str, digest: Digest, bytes_range: Range | None = None) -> Stream:
         """Return the storage driver's stream of a blob of this repository, or of a range of it.
 
         :raises BlobUnknown: the repository does not have the blob
@@ -60,7 +67,7 @@ class Blobs:
             raise
         return stream
 
-    def _open_data(self, digest, bytes_range):
+    def _open_data(self, digest: Digest, bytes_range: Range | None) -> Stream | None:
         try:
             stream = self._storage.stream_read(layout.blob(digest), bytes_range, newest=False)
         except exceptions.FileNotFoundError:
@@ -75,7 +82,7 @@ class Blobs:
             raise errors.RangeInvalid(detail=str(digest))
         return stream
 
-    def _stored_size(self, digest, newest=False):
+    def _stored_size(self, digest: Digest, newest: bool = False) -> int | None:
         """Return the size of the object at the digest's path, in bytes. Return None if it is missing or cannot be the blob."""
         try:
             size = self._storage.stat(layout.blob(digest), newest=newest).size
@@ -83,13 +90,13 @@ class Blobs:
             return None
         return size if _is_whole(digest, size) else None
 
-    def missing(self, repository, digests):
+    def missing(self, repository: str, digests: Iterable[Digest]) -> list[Digest]:
         """Return a list of those digests that are not in this repository."""
         digests = [digest for digest in dict.fromkeys(digests) if (repository, digest) not in self._seen]
         found = self._together.map(lambda digest: self._is_usable(repository, digest), digests)
         return [digest for digest, usable in zip(digests, found) if not usable]
 
-    def _is_usable(self, repository, digest):
+    def _is_usable(self, repository: str, digest: Digest) -> bool:
         """Return whether a manifest may name the blob.
 
         A link is written after the blob's bytes and deleted before them. So a young link proves that the bytes are there. An old link
@@ -105,12 +112,12 @@ class Blobs:
 
     # Writing
 
-    def link(self, repository, digest):
+    def link(self, repository: str, digest: Digest) -> None:
         """Make a stored blob part of this repository."""
         self._storage.replace(layout.layer_link(repository, digest), str(digest).encode())
         self._seen.add((repository, digest))
 
-    def unlink(self, repository, digest):
+    def unlink(self, repository: str, digest: Digest) -> None:
         """Remove a blob from this repository only.
 
         :raises BlobUnknown: the repository does not have the blob
@@ -121,7 +128,7 @@ class Blobs:
         except exceptions.FileNotFoundError:
             raise errors.BlobUnknown(detail=str(digest))
 
-    def mount(self, repository, digest, source=None):
+    def mount(self, repository: str, digest: Digest, source: str | None = None) -> bool:
         """Link a blob of the repository `source`, or of any if that is None. Return False if the blob is not there."""
         calls = [lambda: self._stored_size(digest) is not None]
         if source is not None:
@@ -131,7 +138,7 @@ class Blobs:
         self.link(repository, digest)
         return True
 
-    def store_bytes(self, repository, digest, content):
+    def store_bytes(self, repository: str, digest: Digest, content: bytes) -> None:
         """Store a blob from memory.
 
         :raises DigestInvalid: the content has another digest; nothing is stored
@@ -144,7 +151,7 @@ class Blobs:
         self._storage.replace(layout.blob(digest), content)
         self.link(repository, digest)
 
-    def store_stream(self, repository, digest, source, length):
+    def store_stream(self, repository: str, digest: Digest, source: Source, length: int) -> None:
         """Store `length` bytes of the file `source` under their final name.
 
         The last bytes are held back until the digest is verified.
@@ -162,7 +169,7 @@ class Blobs:
             self._storage.put_stream(layout.blob(digest), verified, length)
         self.link(repository, digest)
 
-    def store_parts(self, repository, digest, parts):
+    def store_parts(self, repository: str, digest: Digest, parts: Sequence[Part]) -> None:
         """Commit stored parts as a blob. The caller has verified their digest.
 
         :raises UploadUnknown: a part is missing
@@ -179,7 +186,7 @@ class Blobs:
             raise
         self.link(repository, digest)
 
-    def holds(self, digest, size):
+    def holds(self, digest: Digest, size: int) -> bool:
         """Return whether the blob is stored and has this size. A blob of another size is damaged, and the caller stores it again."""
         stored = self._stored_size(digest, newest=True)
         if stored is not None and stored != size:
@@ -187,12 +194,12 @@ class Blobs:
         return stored == size
 
 
-def _is_whole(digest, size):
+def _is_whole(digest: Digest, size: int | None) -> bool:
     """Return False if the size is 0 and should not be: a dynamic large object is empty if its segments are lost or not yet listed."""
     return size is None or size > 0 or digest.is_of_nothing
 
 
-def _read_all(source, length):
+def _read_all(source: Source, length: int) -> bytes:
     content = bytearray()
     while len(content) < length:
         block = source.read(min(READ_SIZE, length - len(content)))
@@ -208,11 +215,11 @@ class Verified:
     If the digest is wrong, `read` raises `DigestInvalid` instead of returning the last block.
     """
 
-    def __init__(self, source, digest, length):
+    def __init__(self, source: Source, digest: Digest, length: int):
         self._source, self._digest, self._left = source, digest, length
         self._hasher = digest.hasher()
 
-    def read(self, size=READ_SIZE):
+    def read(self, size: int = READ_SIZE) -> bytes:
         if not self._left:
             return b''
         block = self._source.read(min(size, self._left))
@@ -224,7 +231,7 @@ class Verified:
             raise errors.DigestInvalid(detail=str(self._digest))
         return block
 
-    def drain(self):
+    def drain(self) -> None:
         """Read to the end, only to verify the digest."""
         while self.read():
             pass

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
 from docker_registry.v2.registry import errors, names
 from docker_registry.v2.registry.names import Digest
@@ -31,14 +32,14 @@ class Parsed:
 
     media_type: str
     stated: bool
-    blobs: tuple = ()
-    manifests: tuple = ()
-    subject: Digest = None
+    blobs: tuple[Digest, ...] = ()
+    manifests: tuple[Digest, ...] = ()
+    subject: Digest | None = None
     artifact_type: str = ''
-    annotations: dict = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
 
 
-def parse(content, content_type=''):
+def parse(content: bytes, content_type: str = '') -> Parsed:
     """Return the `Parsed` manifest for bytes and the Content-Type that a client sent.
 
     :raises ManifestInvalid: it is not a manifest, or its media type is missing, contradictory or not accepted
@@ -57,7 +58,7 @@ def parse(content, content_type=''):
     return Parsed(media_type, bool(own), *_named(document, media_type), **_referring(document, media_type))
 
 
-def media_type_of(content):
+def media_type_of(content: bytes) -> str:
     """Return the media type that a manifest's bytes state, or '' if they state none.
 
     :raises ManifestInvalid: the bytes are not a JSON object, or the stated type is not a media type
@@ -65,7 +66,7 @@ def media_type_of(content):
     return own_media_type(_json(content))
 
 
-def own_media_type(document):
+def own_media_type(document: dict) -> str:
     """Return the media type that a manifest states, or ''.
 
     Older clients leave out `mediaType` in OCI manifests. Then the other fields tell the type.
@@ -80,7 +81,7 @@ def own_media_type(document):
     return OCI_IMAGE if 'config' in document and 'layers' in document else ''
 
 
-def _json(content):
+def _json(content: bytes) -> dict:
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
@@ -90,14 +91,14 @@ def _json(content):
     return document
 
 
-def _refuse_schema_1(document, sent, own):
+def _refuse_schema_1(document: dict, sent: str, own: str) -> None:
     if sent in _SCHEMA_1 or own in _SCHEMA_1 or document.get('schemaVersion') == 1:
         raise errors.ManifestInvalid(
             'this registry does not accept image manifest schema 1. Push with docker 1.10 or newer, which sends schema 2'
         )
 
 
-def _refuse_ambiguity(document, media_type):
+def _refuse_ambiguity(document: dict, media_type: str) -> None:
     """Refuse a manifest that some clients would read as an image and others as an index (CVE-2021-41190)."""
     other = ('manifests',) if media_type in _IMAGES else ('config', 'layers') if media_type in _INDEXES else ()
     if any(key in document for key in other):
@@ -106,7 +107,7 @@ def _refuse_ambiguity(document, media_type):
         raise errors.ManifestInvalid('schemaVersion must be 2')
 
 
-def _named(document, media_type):
+def _named(document: dict, media_type: str) -> tuple[tuple[Digest, ...], tuple[Digest, ...]]:
     """Return (digests of blobs, digests of manifests) that a manifest names. Both are empty for an unknown media type."""
     if media_type in _IMAGES:
         layers = [layer for layer in _descriptors(document, 'layers') if not _is_foreign(layer)]
@@ -118,11 +119,11 @@ def _named(document, media_type):
     return (), ()
 
 
-def _is_foreign(layer):
+def _is_foreign(layer: dict) -> bool:
     return _text(_field(layer, 'mediaType', ''), 'mediaType').startswith(_FOREIGN_LAYERS)
 
 
-def _referring(document, media_type):
+def _referring(document: dict, media_type: str) -> dict[str, Any]:
     """Return the fields of `Parsed` that the list of referrers needs, or {} if the manifest has no subject."""
     subject = document.get('subject')
     if subject is None:
@@ -134,7 +135,7 @@ def _referring(document, media_type):
     }
 
 
-def _artifact_type(document, media_type):
+def _artifact_type(document: dict, media_type: str) -> str:
     """Return the artifact type of a manifest, or ''.
 
     https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers
@@ -145,36 +146,36 @@ def _artifact_type(document, media_type):
     return _text(_field(document['config'], 'mediaType', ''), 'config.mediaType')
 
 
-def _annotations(document):
+def _annotations(document: dict) -> dict[str, str]:
     annotations = _field(document, 'annotations', {})
     if not isinstance(annotations, dict) or not all(isinstance(value, str) for value in annotations.values()):
         raise errors.ManifestInvalid('annotations must be a JSON object whose values are strings')
     return annotations
 
 
-def _descriptors(document, key):
+def _descriptors(document: dict, key: str) -> list[dict]:
     entries = _field(document, key, [])
     if not isinstance(entries, list):
         raise errors.ManifestInvalid(f'{key} must be a list')
     return [_descriptor(entry, key) for entry in entries]
 
 
-def _descriptor(entry, key):
+def _descriptor(entry: object, key: str) -> dict:
     if not isinstance(entry, dict):
         raise errors.ManifestInvalid(f'{key} must hold descriptors, which are JSON objects')
     return entry
 
 
-def _digests(descriptors):
+def _digests(descriptors: list[dict]) -> tuple[Digest, ...]:
     return tuple(dict.fromkeys(names.digest(_text(entry.get('digest'), 'digest')) for entry in descriptors))
 
 
-def _field(document, key, default):
+def _field(document: dict, key: str, default: Any) -> Any:
     value = document.get(key)
     return default if value is None else value
 
 
-def _text(value, key):
+def _text(value: object, key: str) -> str:
     if not isinstance(value, str):
         raise errors.ManifestInvalid(f'{key} must be a string')
     return value

@@ -29,51 +29,51 @@ SEGMENTS = '_segments'
 _AFTER_OWN_NAMES = '_~'
 
 
-def blob(digest):
+def blob(digest: Digest) -> str:
     return f'{ROOT}/blobs/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/data'
 
 
-def repository(name):
+def repository(name: str) -> str:
     return f'{REPOSITORIES}/{name}'
 
 
-def layer_link(name, digest):
+def layer_link(name: str, digest: Digest) -> str:
     return f'{REPOSITORIES}/{name}/_layers/{digest.algorithm}/{digest.hex}/link'
 
 
-def revision_link(name, digest):
+def revision_link(name: str, digest: Digest) -> str:
     return f'{REPOSITORIES}/{name}/_manifests/revisions/{digest.algorithm}/{digest.hex}/link'
 
 
-def revision_media_type(name, digest):
+def revision_media_type(name: str, digest: Digest) -> str:
     return f'{REPOSITORIES}/{name}/_manifests/revisions/{digest.algorithm}/{digest.hex}/mediatype'
 
 
-def tags(name):
+def tags(name: str) -> str:
     return f'{REPOSITORIES}/{name}/_manifests/tags'
 
 
-def tag(name, tag):
+def tag(name: str, tag: str) -> str:
     return f'{tags(name)}/{tag}'
 
 
-def tag_current(name, tag):
+def tag_current(name: str, tag: str) -> str:
     return f'{tags(name)}/{tag}/current/link'
 
 
-def tag_index(name, tag, digest):
+def tag_index(name: str, tag: str, digest: Digest) -> str:
     return f'{tags(name)}/{tag}/index/{digest.algorithm}/{digest.hex}/link'
 
 
-def referrers(name, subject):
+def referrers(name: str, subject: Digest) -> str:
     return f'{REPOSITORIES}/{name}/_referrers/{subject.algorithm}/{subject.hex}'
 
 
-def referrer(name, subject, digest):
+def referrer(name: str, subject: Digest, digest: Digest) -> str:
     return f'{referrers(name, subject)}/{digest.algorithm}/{digest.hex}'
 
 
-def referrers_tag(subject):
+def referrers_tag(subject: Digest) -> str:
     """Return the fallback tag: clients list referrers under it when a registry has no referrers API.
 
     See "Referrers Tag Schema" in https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
@@ -81,38 +81,38 @@ def referrers_tag(subject):
     return f'{subject.algorithm[:32]}-{subject.hex[:64]}'
 
 
-def segments(upload_id, attempt):
+def segments(upload_id: str, attempt: str) -> str:
     """Return the upload id to give to the driver. Each request has its own, so that its parts get their own folder."""
     return f'{upload_id}-{attempt}'
 
 
-def part_list(upload_id, attempt):
+def part_list(upload_id: str, attempt: str) -> str:
     return f'{SEGMENTS}/{segments(upload_id, attempt)}/parts'
 
 
-def last_of(path):
+def last_of(path: str) -> str:
     """Return the last name of a path."""
     return path.rpartition('/')[2]
 
 
-def own_names(name):
+def own_names(name: str) -> str:
     """Return the prefix of a repository's own paths, without those of repositories nested in it."""
     return f'{repository(name)}/_'
 
 
-def after_repository(name):
+def after_repository(name: str) -> str:
     """Return a listing marker that sorts just after a repository's own paths."""
     return f'{repository(name)}/{_AFTER_OWN_NAMES}'
 
 
-def repository_of(path):
+def repository_of(path: str) -> str | None:
     """Return the name of the repository that a path below `REPOSITORIES` belongs to, or None."""
     names = path[len(REPOSITORIES) + 1 :].split('/')
     own = next((i for i, name in enumerate(names) if name.startswith('_')), 0)
     return '/'.join(names[:own]) or None
 
 
-def referrer_of(path):
+def referrer_of(path: str) -> Digest:
     """Return the `Digest` at the end of a referrer's path."""
     algorithm, digits = path.split('/')[-2:]
     return Digest(algorithm, digits)

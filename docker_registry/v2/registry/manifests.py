@@ -1,12 +1,19 @@
 """Manifests: bytes stored under their digest, the links that make them revisions of a repository, and their tags and referrers."""
 
 import collections
+import functools
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import errors, formats, layout
+from docker_registry.v2.registry.blobs import Blobs
+from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.names import Digest
+from docker_registry.v2.registry.referrers import Referrers
+from docker_registry.v2.registry.storage import Storage
+from docker_registry.v2.registry.tags import Tags
 
 DEFAULT_MEDIA_TYPE = 'application/octet-stream'  # for a stored manifest whose media type is not known
 
@@ -21,7 +28,16 @@ class Manifest:
 class Manifests:
     """The manifests of all repositories in one storage."""
 
-    def __init__(self, storage, together, blobs, tags, referrers, sparse=False, cache_size=0):
+    def __init__(
+        self,
+        storage: Storage,
+        together: Together,
+        blobs: Blobs,
+        tags: Tags,
+        referrers: Referrers,
+        sparse: bool = False,
+        cache_size: int = 0,
+    ):
         self._storage = storage
         self._together = together
         self._blobs = blobs
@@ -32,7 +48,7 @@ class Manifests:
 
     # Reading
 
-    def get(self, repository, reference):
+    def get(self, repository: str, reference: Digest | str) -> Manifest:
         """Return the `Manifest` for a digest or a tag.
 
         :raises ManifestUnknown: the repository has no such manifest or tag
@@ -43,14 +59,14 @@ class Manifests:
             raise errors.ManifestUnknown(detail=str(reference))
         return Manifest(digest, self._media_type(repository, digest, content), content)
 
-    def exists(self, repository, digest):
+    def exists(self, repository: str, digest: Digest) -> bool:
         """Return whether a digest is a revision of this repository.
 
         The answer is not cached, so that all instances notice a delete at once.
         """
         return self._storage.exists(layout.revision_link(repository, digest))
 
-    def _content(self, digest):
+    def _content(self, digest: Digest) -> bytes | None:
         """Return the bytes for a digest, or None if they are missing or damaged.
 
         The bytes never change, so they are cached. The link in a repository may change, so it is not.
@@ -66,7 +82,7 @@ class Manifests:
             self._cache.put(digest, content)
         return content
 
-    def _media_type(self, repository, digest, content):
+    def _media_type(self, repository: str, digest: Digest, content: bytes) -> str:
         try:
             stated = formats.media_type_of(content)
         except errors.ManifestInvalid:
@@ -80,7 +96,7 @@ class Manifests:
 
     # Writing
 
-    def put(self, repository, digest, content, content_type='', tags=()):
+    def put(self, repository: str, digest: Digest, content: bytes, content_type: str = '', tags: Sequence[str] = ()) -> formats.Parsed:
         """Store a manifest, tag it, and return it as `formats.Parsed`.
 
         The manifest is linked only after its references have been found, and tagged or listed as a referrer only after its bytes and
@@ -93,18 +109,19 @@ class Manifests:
         parsed = formats.parse(content, content_type)
         # `all` runs its first call in this thread, so that call may itself use `_together`.
         self._together.all(lambda: self._require_references(repository, parsed), lambda: self._store(digest, content))
-        links = [lambda: self._storage.replace(layout.revision_link(repository, digest), str(digest).encode())]
+        link = layout.revision_link(repository, digest)
+        links: list[Callable[[], object]] = [lambda: self._storage.replace(link, str(digest).encode())]
         if not parsed.stated:
             links.append(lambda: self._storage.replace(layout.revision_media_type(repository, digest), parsed.media_type.encode()))
-        links += [lambda tag=tag: self._tags.remember(repository, tag, digest) for tag in tags]
+        links += [functools.partial(self._tags.remember, repository, tag, digest) for tag in tags]
         self._together.all(*links)
-        visible = [lambda tag=tag: self._tags.point(repository, tag, digest) for tag in tags]
+        visible: list[Callable[[], object]] = [functools.partial(self._tags.point, repository, tag, digest) for tag in tags]
         if parsed.subject:
-            visible.append(lambda: self._referrers.add(repository, digest, len(content), parsed))
+            visible.append(functools.partial(self._referrers.add, repository, parsed.subject, digest, len(content), parsed))
         self._together.all(*visible)
         return parsed
 
-    def _require_references(self, repository, parsed):
+    def _require_references(self, repository: str, parsed: formats.Parsed) -> None:
         if self._sparse:
             return
         missing = self._blobs.missing(repository, parsed.blobs)
@@ -113,14 +130,14 @@ class Manifests:
         if missing:
             raise errors.ManifestBlobUnknown([str(digest) for digest in missing])
 
-    def _store(self, digest, content):
+    def _store(self, digest: Digest, content: bytes) -> None:
         # Overwrite without looking. The stored bytes may be damaged, and a look costs as much as writing so few bytes.
         self._storage.replace(layout.blob(digest), content)
         self._cache.put(digest, content)
 
     # Deleting
 
-    def delete(self, repository, digest):
+    def delete(self, repository: str, digest: Digest) -> None:
         """Delete a revision, the tags that point to it, and its entry in the list of referrers.
 
         The link is deleted last. If the delete is interrupted, the manifest can still be pulled, and deleted again.
@@ -134,7 +151,7 @@ class Manifests:
         self._forget_referrer(repository, digest)
         self._remove(layout.revision_media_type(repository, digest), layout.revision_link(repository, digest))
 
-    def _forget_referrer(self, repository, digest):
+    def _forget_referrer(self, repository: str, digest: Digest) -> None:
         content = self._content(digest)
         try:
             subject = formats.parse(content, self._media_type(repository, digest, content)).subject if content else None
@@ -143,7 +160,7 @@ class Manifests:
         if subject:
             self._referrers.remove(repository, subject, digest)
 
-    def _remove(self, *paths):
+    def _remove(self, *paths: str) -> None:
         for path in paths:
             try:
                 self._storage.remove(path)
@@ -154,18 +171,18 @@ class Manifests:
 class ContentCache:
     """A cache of at most `most` bytes of content, by digest. It drops the least recently used content first."""
 
-    def __init__(self, most):
+    def __init__(self, most: int):
         self._most, self._size = most, 0
-        self._contents = collections.OrderedDict()
+        self._contents: collections.OrderedDict[Digest, bytes] = collections.OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, digest):
+    def get(self, digest: Digest) -> bytes | None:
         with self._lock:
             if digest in self._contents:
                 self._contents.move_to_end(digest)
             return self._contents.get(digest)
 
-    def put(self, digest, content):
+    def put(self, digest: Digest, content: bytes) -> None:
         with self._lock:
             if digest in self._contents or len(content) > self._most // 4:
                 return

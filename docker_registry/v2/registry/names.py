@@ -22,27 +22,27 @@ class Digest:
     algorithm: str
     hex: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f'{self.algorithm}:{self.hex}'
 
     def hasher(self):
         """Return a new hash object for this digest's algorithm."""
         return hashlib.new(self.algorithm)
 
-    def matches(self, hasher):
+    def matches(self, hasher) -> bool:
         return hasher.name == self.algorithm and hasher.hexdigest() == self.hex
 
     @classmethod
-    def of(cls, content, algorithm='sha256'):
+    def of(cls, content: bytes, algorithm: str = 'sha256') -> 'Digest':
         return cls(algorithm, hashlib.new(algorithm, content).hexdigest())
 
     @property
-    def is_of_nothing(self):
+    def is_of_nothing(self) -> bool:
         """True if this is the digest of zero bytes."""
         return self == Digest.of(b'', self.algorithm)
 
 
-def digest(text):
+def digest(text: str | None) -> Digest:
     """Return the `Digest` for a text such as `sha256:<64 hex digits>`.
 
     :raises DigestInvalid: the text is not a sha256 or sha512 digest
@@ -53,7 +53,7 @@ def digest(text):
     return Digest(algorithm, digits)
 
 
-def algorithm(text):
+def algorithm(text: str) -> str:
     """Return the name of a digest algorithm, unchanged.
 
     :raises DigestInvalid: it is neither sha256 nor sha512
@@ -63,7 +63,7 @@ def algorithm(text):
     return text
 
 
-def repository(text):
+def repository(text: str) -> str:
     """Return a repository name, unchanged.
 
     :raises NameInvalid: it is longer than `LONGEST_NAME`, or does not match the pattern of the spec
@@ -73,7 +73,7 @@ def repository(text):
     return text
 
 
-def tag(text):
+def tag(text: str) -> str:
     """Return a tag, unchanged.
 
     :raises TagInvalid: it does not match the pattern of the spec
@@ -83,7 +83,7 @@ def tag(text):
     return text
 
 
-def reference(text):
+def reference(text: str) -> Digest | str:
     """Return the reference of a manifest: a `Digest` if the text has a colon, else a tag as `str`.
 
     :raises DigestInvalid: see `digest`
@@ -92,7 +92,7 @@ def reference(text):
     return digest(text) if ':' in text else tag(text)
 
 
-def media_type(text):
+def media_type(text: str) -> str:
     """Return a media type without its parameters. The case of its letters is kept.
 
     :raises ManifestInvalid: it is not a media type

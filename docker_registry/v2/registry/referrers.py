@@ -4,9 +4,14 @@ Each referrer is an object of its own, written once. So two clients that push at
 """
 
 import json
+from collections.abc import Sequence
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import errors, formats, layout
+from docker_registry.v2.registry.concurrency import Together
+from docker_registry.v2.registry.names import Digest
+from docker_registry.v2.registry.storage import Storage
+from docker_registry.v2.registry.tags import Tags
 
 PAGE = 200  # descriptors in one response
 
@@ -14,23 +19,23 @@ PAGE = 200  # descriptors in one response
 class Referrers:
     """The referrers of all repositories in one storage."""
 
-    def __init__(self, storage, together, tags):
+    def __init__(self, storage: Storage, together: Together, tags: Tags):
         self._storage = storage
         self._together = together
         self._tags = tags
 
-    def add(self, repository, digest, size, parsed):
+    def add(self, repository: str, subject: Digest, digest: Digest, size: int, parsed: formats.Parsed) -> None:
         """Add a manifest to the referrers of its subject. The manifest must already be a revision of the repository."""
         descriptor = json.dumps(_descriptor(digest, size, parsed)).encode()
-        self._storage.replace(layout.referrer(repository, parsed.subject, digest), descriptor)
+        self._storage.replace(layout.referrer(repository, subject, digest), descriptor)
 
-    def remove(self, repository, subject, digest):
+    def remove(self, repository: str, subject: Digest, digest: Digest) -> None:
         try:
             self._storage.remove(layout.referrer(repository, subject, digest))
         except exceptions.FileNotFoundError:
             pass
 
-    def page(self, repository, subject, last=''):
+    def page(self, repository: str, subject: Digest, last: str = '') -> tuple[list[dict], str]:
         """Return (descriptors of the subject's referrers, `last` for the next page or '').
 
         The first page includes referrers that only the index under the fallback tag names. Clients maintain that index while a
@@ -51,17 +56,17 @@ class Referrers:
         return [descriptor for descriptor in found if descriptor], _position(stats[-1].path) if more else ''
 
     @staticmethod
-    def _marker(repository, subject, last):
+    def _marker(repository: str, subject: Digest, last: str) -> str | None:
         return layout.referrers(repository, subject) + '/' + last if last else None
 
-    def _listed(self, path):
+    def _listed(self, path: str) -> dict | None:
         """Return the descriptor at a path, or None if it is gone: a listing may still name a deleted object."""
         try:
             return json.loads(self._storage.get_content(path))
         except exceptions.FileNotFoundError:
             return None
 
-    def _in_fallback_tag(self, repository, subject):
+    def _in_fallback_tag(self, repository: str, subject: Digest) -> Sequence[Digest]:
         """Return the digests in the index under the fallback tag; [] if there is no such index."""
         try:
             index = self._storage.get_content(layout.blob(self._tags.resolve(repository, layout.referrers_tag(subject))), newest=False)
@@ -69,7 +74,7 @@ class Referrers:
         except (exceptions.FileNotFoundError, errors.RegistryError):
             return []
 
-    def _read(self, repository, subject, digest):
+    def _read(self, repository: str, subject: Digest, digest: Digest) -> dict | None:
         """Return a descriptor made from a manifest of the repository, or None if it is not a referrer of the subject."""
         try:
             if not self._storage.exists(layout.revision_link(repository, digest)):
@@ -81,8 +86,8 @@ class Referrers:
         return _descriptor(digest, len(content), parsed) if parsed.subject == subject else None
 
 
-def _descriptor(digest, size, parsed):
-    descriptor = {'mediaType': parsed.media_type, 'digest': str(digest), 'size': size}
+def _descriptor(digest: Digest, size: int, parsed: formats.Parsed) -> dict:
+    descriptor: dict[str, object] = {'mediaType': parsed.media_type, 'digest': str(digest), 'size': size}
     if parsed.artifact_type:
         descriptor['artifactType'] = parsed.artifact_type
     if parsed.annotations:
@@ -90,5 +95,5 @@ def _descriptor(digest, size, parsed):
     return descriptor
 
 
-def _position(path):
+def _position(path: str) -> str:
     return '/'.join(path.split('/')[-2:])

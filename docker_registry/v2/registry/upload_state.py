@@ -7,13 +7,21 @@ import os
 import struct
 import uuid
 import zlib
-from collections import namedtuple
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from docker_registry.v2.registry import errors
 
-#: A stored part: the attempt (the request) that stored it, its number in the upload, its size in bytes, and its MD5 in hex.
-Part = namedtuple('Part', 'attempt number size etag')
+
+class Part(NamedTuple):
+    """A stored part."""
+
+    attempt: str  # the request that stored it
+    number: int  # in the upload
+    size: int  # bytes
+    etag: str  # MD5, in hex
+
 
 MOST_PARTS = 48  # parts that a token carries; a longer list is stored in Swift
 MOST_PENDING = 1400  # compressed bytes of content that a token carries; enough for most image configs
@@ -41,20 +49,20 @@ class Upload:
     offset: int = 0  # bytes so far
     listed: int = 0  # number of parts in the stored list
     list_attempt: str = ''  # the attempt that stored the list
-    parts: tuple = ()  # `Part`s after those in the list; their numbers go on from there
+    parts: tuple[Part, ...] = ()  # `Part`s after those in the list; their numbers go on from there
     pending: bytes = b''  # bytes that are in the token itself and not stored
 
     @classmethod
-    def begin(cls, repository, algorithm, now):
+    def begin(cls, repository: str, algorithm: str, now: float) -> 'Upload':
         empty = hashlib.new(algorithm).hexdigest()
         return cls(str(uuid.uuid4()), repository, int(now), algorithm, empty)
 
     @property
-    def count(self):
+    def count(self) -> int:
         """Number of all parts."""
         return self.listed + len(self.parts)
 
-    def all_parts(self, stored):
+    def all_parts(self, stored: bytes) -> list[Part]:
         """Return all parts as a list.
 
         :param stored: the content of the stored list; b'' if there is none
@@ -64,16 +72,16 @@ class Upload:
             raise errors.UploadUnknown(detail="the upload's list of parts is damaged")
         return _unpack_parts(stored, 0) + list(self.parts)
 
-    def packed_list(self, stored):
+    def packed_list(self, stored: bytes) -> bytes:
         """Return the new content of the stored list: its present content and the parts that the token carries."""
         return stored + _pack_parts(self.parts)
 
-    def with_list(self, attempt):
+    def with_list(self, attempt: str) -> 'Upload':
         """Return this upload as it is after `attempt` has stored its list of parts."""
         return replace(self, listed=self.count, list_attempt=attempt, parts=())
 
 
-def fits(pending):
+def fits(pending: bytes) -> bool:
     """Return whether bytes are few enough to be carried in a token."""
     return len(zlib.compress(pending, 9)) <= MOST_PENDING
 
@@ -84,12 +92,12 @@ class StateTokens:
     Tokens are also encrypted: pending bytes may be an image's config, and proxies write URLs to their logs.
     """
 
-    def __init__(self, key, lifetime):
+    def __init__(self, key: bytes, lifetime: int):
         self._mac_key = hmac.digest(key, b'upload token: signature', 'sha256')
         self._mask_key = hmac.digest(key, b'upload token: mask', 'sha256')
         self._lifetime = lifetime
 
-    def sign(self, upload):
+    def sign(self, upload: Upload) -> str:
         """Return a URL-safe token of at most `TOKEN_SIZE` characters."""
         nonce = os.urandom(_NONCE)
         body = nonce + self._masked(nonce, _pack(upload))
@@ -97,7 +105,7 @@ class StateTokens:
         assert len(token) <= TOKEN_SIZE
         return token
 
-    def read(self, repository, token, now):
+    def read(self, repository: str, token: str, now: float) -> Upload:
         """Return the `Upload` that a token carries.
 
         :param now: seconds since the epoch
@@ -115,15 +123,15 @@ class StateTokens:
             raise errors.UploadUnknown(detail='the upload has expired: its client took too long to finish it')
         return upload
 
-    def _mac(self, repository, body):
+    def _mac(self, repository: str, body: bytes) -> bytes:
         return hmac.digest(self._mac_key, repository.encode() + b'\0' + body, 'sha256')
 
-    def _masked(self, nonce, content):
+    def _masked(self, nonce: bytes, content: bytes) -> bytes:
         mask = hashlib.shake_256(self._mask_key + nonce).digest(len(content))
         return (int.from_bytes(content, 'big') ^ int.from_bytes(mask, 'big')).to_bytes(len(content), 'big')
 
 
-def _pack(upload):
+def _pack(upload: Upload) -> bytes:
     digits = bytes.fromhex(upload.hex)
     pending = zlib.compress(upload.pending, 9) if upload.pending else b''
     head = _HEAD.pack(
@@ -141,7 +149,7 @@ def _pack(upload):
     return head + _pack_parts(upload.parts) + pending
 
 
-def _unpack(repository, content):
+def _unpack(repository: str, content: bytes) -> Upload:
     (version, upload_id, started, offset, kind, digits, list_attempt, listed, parts, pending) = _HEAD.unpack_from(content)
     if version != _VERSION:
         raise errors.UploadUnknown()
@@ -161,9 +169,9 @@ def _unpack(repository, content):
     )
 
 
-def _pack_parts(parts):
+def _pack_parts(parts: Iterable[Part]) -> bytes:
     return b''.join(_PART.pack(bytes.fromhex(part.attempt), part.size, bytes.fromhex(part.etag)) for part in parts)
 
 
-def _unpack_parts(content, first):
+def _unpack_parts(content: bytes, first: int) -> list[Part]:
     return [Part(attempt.hex(), first + i, size, etag.hex()) for i, (attempt, size, etag) in enumerate(_PART.iter_unpack(content))]

@@ -14,11 +14,16 @@ import hashlib
 import secrets
 import threading
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import errors, layout, names, upload_state
-from docker_registry.v2.registry.blobs import ONE_OBJECT, READ_SIZE, Verified
+from docker_registry.v2.registry.blobs import ONE_OBJECT, READ_SIZE, Blobs, Verified
+from docker_registry.v2.registry.names import Digest
+from docker_registry.v2.registry.storage import Part as PartLike
+from docker_registry.v2.registry.storage import Source, Storage, Stream
 from docker_registry.v2.registry.upload_state import Part, Upload
 
 MOST_PENDING_READ = 8 * 1024  # bytes; a first chunk up to this size may fit into the token, and need no part
@@ -26,24 +31,29 @@ REWRITTEN_WHOLE = 32 * 1024**2  # bytes; an upload up to this size whose parts m
 SMALLEST_PART = 1024**2  # bytes; Swift limits the rate of reading smaller segments
 MOST_PARTS = 1000  # segments in one static large object, by Swift's default
 
-#: A part in the form that the storage driver takes.
-StoredPart = collections.namedtuple('StoredPart', 'path size etag')
+
+class StoredPart(NamedTuple):
+    """A part in the form that the storage driver takes."""
+
+    path: str
+    size: int
+    etag: str
 
 
 class Uploads:
     """Uploads into all repositories in one storage."""
 
-    def __init__(self, storage, blobs):
+    def __init__(self, storage: Storage, blobs: Blobs):
         self._storage = storage
         self._blobs = blobs
         self._hashers = Hashers()
 
-    def begin(self, repository, algorithm='sha256'):
+    def begin(self, repository: str, algorithm: str = 'sha256') -> Upload:
         return Upload.begin(repository, names.algorithm(algorithm), time.time())
 
     # Chunks
 
-    def append(self, upload, source):
+    def append(self, upload: Upload, source: Source) -> Upload:
         """Store the bytes of the file `source` and return the upload that includes them.
 
         If this raises, the client can go on with the upload that was passed in: it has not changed.
@@ -55,26 +65,26 @@ class Uploads:
             return self._advanced(upload, hashed, pending=start)
         return self._stored(upload, Chained(start, hashed), hashed)
 
-    def _stored(self, upload, source, hashed):
+    def _stored(self, upload: Upload, source: Source, hashed: 'Hashed') -> Upload:
         attempt = secrets.token_hex(4)
         written = self._storage.write_parts(layout.segments(upload.id, attempt), source, upload.count)
         parts = tuple(Part(attempt, upload.count + i, part.size, part.etag) for i, part in enumerate(written))
         return self._listed(self._advanced(upload, hashed, parts=upload.parts + parts, pending=b''), attempt)
 
-    def _advanced(self, upload, hashed, **changes):
+    def _advanced(self, upload: Upload, hashed: 'Hashed', **changes: Any) -> Upload:
         digits = hashed.hasher.hexdigest() if hashed.hasher else ''
         upload = replace(upload, offset=upload.offset + hashed.count, hex=digits, **changes)
         self._hashers.keep(upload, hashed.hasher)
         return upload
 
-    def _listed(self, upload, attempt):
+    def _listed(self, upload: Upload, attempt: str) -> Upload:
         """Return the upload. If it has too many parts for a token, store the list of its parts first."""
         if len(upload.parts) <= upload_state.MOST_PARTS:
             return upload
         self._storage.replace(layout.part_list(upload.id, attempt), upload.packed_list(self._list_content(upload)))
         return upload.with_list(attempt)
 
-    def _list_content(self, upload):
+    def _list_content(self, upload: Upload) -> bytes:
         if not upload.listed:
             return b''
         try:
@@ -84,7 +94,7 @@ class Uploads:
 
     # The end
 
-    def finish(self, upload, digest, source=None, length=None):
+    def finish(self, upload: Upload, digest: Digest, source: Source | None = None, length: int | None = None) -> None:
         """Commit the upload as a blob.
 
         :param source: a file with the last chunk, if there is one
@@ -100,8 +110,8 @@ class Uploads:
             return self._blobs.store_bytes(upload.repository, digest, upload.pending)
         self._commit(upload, digest)
 
-    def _commit(self, upload, digest):
-        parts = [
+    def _commit(self, upload: Upload, digest: Digest) -> None:
+        parts: Sequence[PartLike] = [
             StoredPart(self._storage.part_path(layout.segments(upload.id, part.attempt), part.number), part.size, part.etag)
             for part in upload.all_parts(self._list_content(upload))
         ]
@@ -117,23 +127,23 @@ class Uploads:
             Verified(Joined(self._storage, parts), digest, upload.offset).drain()
         self._blobs.store_parts(upload.repository, digest, parts)
 
-    def _recut(self, upload, digest, parts):
+    def _recut(self, upload: Upload, digest: Digest, parts: Sequence[PartLike]) -> Sequence[PartLike]:
         """Write the same bytes again, in fewer parts. Swift would read a blob of many small parts slowly, or refuse it."""
         source = Verified(Joined(self._storage, parts), digest, upload.offset)
         return self._storage.write_parts(layout.segments(upload.id, secrets.token_hex(4)), source)
 
 
-def _is_well_cut(parts):
+def _is_well_cut(parts: Sequence[PartLike]) -> bool:
     return len(parts) <= MOST_PARTS and all(part.size >= SMALLEST_PART for part in parts[:-1])
 
 
 class Chained:
     """A file that consists of some bytes and then the content of another file."""
 
-    def __init__(self, start, source):
+    def __init__(self, start: bytes, source: Source):
         self._start, self._source = start, source
 
-    def read(self, size=READ_SIZE):
+    def read(self, size: int = READ_SIZE) -> bytes:
         if not self._start:
             return self._source.read(size)
         block, self._start = self._start[:size], self._start[size:]
@@ -143,12 +153,12 @@ class Chained:
 class Hashed:
     """A file that hashes and counts the bytes that are read from it, except the first `skip` bytes, which are hashed already."""
 
-    def __init__(self, source, hasher, skip=0):
+    def __init__(self, source: Source, hasher, skip: int = 0):
         self._source, self._skip = source, skip
         self.hasher = hasher
         self.count = 0
 
-    def read(self, size=READ_SIZE):
+    def read(self, size: int = READ_SIZE) -> bytes:
         block = self._source.read(size)
         new = block[self._skip :]
         self._skip -= len(block) - len(new)
@@ -157,7 +167,7 @@ class Hashed:
             self.hasher.update(new)
         return block
 
-    def read_up_to(self, size):
+    def read_up_to(self, size: int) -> bytes:
         """Return `size` bytes, or fewer at the end of the file."""
         content = b''
         while len(content) < size:
@@ -171,13 +181,13 @@ class Hashed:
 class Joined:
     """A file that consists of stored parts, in order. `read` raises `UploadUnknown` if a part is missing or has another size."""
 
-    def __init__(self, storage, parts):
+    def __init__(self, storage: Storage, parts: Iterable[PartLike]):
         self._storage = storage
         self._parts = collections.deque(parts)
-        self._stream = iter(())
+        self._stream: Iterator[bytes] = iter(())
         self._block = b''
 
-    def read(self, size=READ_SIZE):
+    def read(self, size: int = READ_SIZE) -> bytes:
         while not self._block:
             self._block = next(self._stream, b'')
             if not self._block:
@@ -187,7 +197,7 @@ class Joined:
         block, self._block = self._block[:size], self._block[size:]
         return block
 
-    def _open(self, part):
+    def _open(self, part: PartLike) -> Stream:
         try:
             stream = self._storage.stream_read(part.path, newest=False)
         except exceptions.FileNotFoundError:
@@ -204,25 +214,23 @@ class Hashers:
     Python's hash objects cannot be serialized. If the next chunk reaches another process, `finish` reads all bytes back to hash them.
     """
 
-    def __init__(self, most=1000):
+    def __init__(self, most: int = 1000):
         self._most = most
-        self._hashers = collections.OrderedDict()
+        self._hashers: collections.OrderedDict[tuple, Any] = collections.OrderedDict()
         self._lock = threading.Lock()
 
-    def take(self, upload):
+    def take(self, upload: Upload):
         """Return a hash object for all bytes of the upload so far, or None if this process has none.
 
         It is a copy, which belongs to the caller.
         """
         if not upload.count:
-            hasher = hashlib.new(upload.algorithm)
-            hasher.update(upload.pending)
-            return hasher
+            return hashlib.new(upload.algorithm, upload.pending)
         with self._lock:
             hasher = self._hashers.get(self._key(upload))
         return hasher and hasher.copy()
 
-    def keep(self, upload, hasher):
+    def keep(self, upload: Upload, hasher) -> None:
         if not hasher or not upload.parts:
             return
         with self._lock:
@@ -231,5 +239,5 @@ class Hashers:
                 self._hashers.popitem(last=False)
 
     @staticmethod
-    def _key(upload):
+    def _key(upload: Upload) -> tuple:
         return upload.id, upload.offset, upload.hex

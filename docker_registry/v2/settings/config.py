@@ -4,18 +4,23 @@ import hmac
 import ipaddress
 import os
 import re
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, TypeVar
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Kind = TypeVar('Kind', bound='Config | Access | ServerSettings')
 
 
-def _flag(text):
+def _flag(text: str) -> bool:
     known = {'true': True, 'yes': True, 'on': True, '1': True, 'false': False, 'no': False, 'off': False, '0': False}
     if text.lower() not in known:
         raise ValueError('should be true or false')
     return known[text.lower()]
 
 
-def _number(least, most=None):
-    def parse(text):
+def _number(least: int, most: int | None = None) -> Callable[[str], int]:
+    def parse(text: str) -> int:
         if not re.fullmatch('[0-9]{1,15}', text) or int(text) < least or most is not None and int(text) > most:
             raise ValueError('should be a whole number ' + (f'of at least {least}' if most is None else f'from {least} to {most}'))
         return int(text)
@@ -23,14 +28,14 @@ def _number(least, most=None):
     return parse
 
 
-def _networks(text):
+def _networks(text: str) -> tuple[Network, ...]:
     try:
         return tuple(ipaddress.ip_network(word) for word in text.replace(',', ' ').split())
     except ValueError as error:
         raise ValueError(f'should be addresses or networks, separated by commas (10.0.0.5, 192.168.0.0/24): {error}')
 
 
-def _setting(default, meaning, parse=str, environment=None, secret=False):
+def _setting(default: Any, meaning: str, parse: Callable[[str], Any] = str, environment: str | None = None, secret: bool = False) -> Any:
     return field(
         default=default, repr=not secret, metadata={'meaning': meaning, 'parse': parse, 'environment': environment, 'secret': secret}
     )
@@ -82,7 +87,7 @@ class Access:
         'The registry forgets them within five minutes',
         _number(1),
     )
-    trusted_proxies: tuple = _setting(
+    trusted_proxies: tuple[Network, ...] = _setting(
         (),
         'addresses or networks of your proxies, separated by commas; list every proxy between clients and the registry. '
         'The registry believes X-Forwarded-For, -Proto and -Host only from these',
@@ -109,7 +114,7 @@ class ServerSettings:
         600, 'seconds that running requests have to finish after SIGTERM', _number(0, 86400), 'GUNICORN_GRACEFUL_TIMEOUT'
     )
 
-    def url(self, host=None):
+    def url(self, host: str | None = None) -> str:
         """Return the server's URL, for the address it listens on or for another host."""
         host = host or self.host
         host = f'[{host}]' if ':' in host else host
@@ -119,16 +124,16 @@ class ServerSettings:
 OPTIONS = (ServerSettings, Access)  # the tables whose settings are command line options, too
 
 
-def environment_name(setting):
+def environment_name(setting: Field) -> str:
     """Return the name of the environment variable for a field of one of these classes."""
     return setting.metadata['environment'] or 'REGISTRY_' + setting.name.upper()
 
 
-def option_name(setting):
+def option_name(setting: Field) -> str:
     return '--' + setting.name.replace('_', '-')
 
 
-def read(kind, environ=None, given=None):
+def read(kind: type[Kind], environ: Mapping[str, str] | None = None, given: Mapping[str, Any] | None = None) -> Kind:
     """Return an instance of one of these classes.
 
     The command line comes first, then the environment, then the default.
@@ -149,12 +154,12 @@ def read(kind, environ=None, given=None):
     return kind(**values)
 
 
-def _called(kind, setting):
+def _called(kind: type, setting: Field) -> str:
     name = environment_name(setting)
     return f'{option_name(setting)} ({name})' if kind in OPTIONS else name
 
 
-def _from_environment(setting, environ):
+def _from_environment(setting: Field, environ: Mapping[str, str]) -> str:
     name = environment_name(setting)
     text = environ.get(name, '')
     if not text and setting.metadata['secret'] and environ.get(name + '_FILE'):
@@ -163,7 +168,7 @@ def _from_environment(setting, environ):
     return '' if name == 'REGISTRY_PORT' and text.startswith('tcp://') else text
 
 
-def _content(path, name):
+def _content(path: str, name: str) -> str:
     try:
         with open(path, encoding='utf-8') as file:
             return file.read().rstrip('\r\n')
@@ -171,7 +176,7 @@ def _content(path, name):
         raise ValueError(f'{name}: {path} cannot be read: {getattr(error, "strerror", None) or "not UTF-8"}')
 
 
-def signing_key(config, storage, purpose):
+def signing_key(config: 'Config', storage, purpose: bytes) -> bytes:
     """Return a 32-byte signing key for a purpose.
 
     All instances with the same upload secret get the same key. If it is unset, all instances with the same Swift credentials and

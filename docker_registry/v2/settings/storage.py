@@ -4,6 +4,8 @@ import contextlib
 import logging
 import os
 import re
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import yaml
 
@@ -27,7 +29,7 @@ class Text(yaml.SafeLoader):
     }
 
 
-def read(environ=None):
+def read(environ: Mapping[str, str] | None = None) -> dict:
     """Return the driver's configuration as a dict.
 
     With DOCKER_REGISTRY_CONFIG set, it is the section of that file which SETTINGS_FLAVOR names. The driver itself replaces
@@ -52,7 +54,7 @@ def read(environ=None):
     return sections[flavor]
 
 
-def _sections(path):
+def _sections(path: str) -> dict:
     try:
         with open(path, encoding='utf-8') as file:
             sections = yaml.load(file, Text)
@@ -66,22 +68,22 @@ def _sections(path):
     return sections
 
 
-def is_swift(section):
+def is_swift(section: object) -> bool:
     return isinstance(section, dict) and section.get('storage') == 'swift'
 
 
-def config_error(text):
+def config_error(text: str) -> ConfigError:
     return ConfigError(text, message=text)
 
 
-def open_storage(config, **changes):
+def open_storage(config: dict, **changes: Any):
     """Return the storage driver for a configuration from `read`. The driver has not logged in yet."""
     with quiet():
         root = Settings(config).storage_path or STORAGE_PATH
     return driver.fetch('swift')(path=root, config=dict(config, **changes))
 
 
-def log_in(config):
+def log_in(config: dict):
     """Return a storage driver that has logged in and has found or created its container.
 
     It uses the short timeouts of `IMPATIENT`, and so is not for serving.
@@ -97,7 +99,7 @@ def log_in(config):
 
 
 @contextlib.contextmanager
-def quiet():
+def quiet() -> Iterator[None]:
     """Silence the driver's warnings inside the block. The caller reports the outcome in one line."""
     logger = logging.getLogger('docker_registry.drivers.swift')
     level = logger.level
