@@ -1,20 +1,29 @@
 # -*- coding: utf-8 -*-
 # Licensed under the Apache License, Version 2.0: see LICENSE.
-"""A docker-registry storage driver whose only state is an OpenStack Swift container.
+"""A storage driver for docker-registry that keeps all its state in one OpenStack Swift container.
 
-Read from the bottom up: `Storage` is what a registry uses; it stands on `_Swift`, which sends one request and
-knows about retries, tokens and errors; that stands on `_Login` (one token for all connections), `_Pool` (bounded
-connections, never shared by two operations in flight) and `Settings` (the table every setting is in).
+The sections of this file, from top to bottom. Start reading at the end, with `Storage`:
 
-Errors, all of them from `docker_registry.core.exceptions`:
+    Settings        the table `SETTINGS`, and `Settings`, which reads and checks the values
+    Errors          how exceptions are made, and which failures are worth a retry
+    Connections     `_Pool`, a bounded pool of connections, and `_Response`, one response of Swift
+    Bodies to send  `_Blocks`, which can be sent again, and `_Flow`, which cannot
+    Login           `_Login`, one token for all connections, by v1 auth or Keystone
+    Requests        `_Swift`, which sends requests: it retries, renews the token, and turns statuses into errors
+    Reading         `Stream`, the bytes of one object; it resumes after a broken connection
+    Cache           `_Cache`, the Redis LRU cache of the v1 registry
+    The driver      `Storage`, the interface that a registry uses
+    Path helpers    a repair of docker-registry-core's own helpers on Python 3
 
-    FileNotFoundError     Swift answered 404 for the object, and for nothing else
-    WrongArgumentsError   a path or a range that no object can have
-    ConfigError           a setting is missing, wrong or refused by Swift; the text names it, never a secret
-    UnreachableError      no connection, no answer in time, or no free connection of our own
-    BrokenError           Swift answered, and wrongly, after all retries; has .status, .trans_id and .retry_after
+The driver raises these errors, all from `docker_registry.core.exceptions`:
 
-Runs on Python 2.7 (where the v1 registry lives) and on Python 3.10 and newer.
+    FileNotFoundError     Swift returned 404 for the object; no other failure raises this
+    WrongArgumentsError   no object can have this path or range, or a stream is shorter than the given length
+    ConfigError           a setting is missing, wrong, or refused by Swift; the text names it, and never a secret
+    UnreachableError      the connection failed, Swift did not respond in time, or the pool had no free connection
+    BrokenError           Swift's response was an error or wrong, after all retries; has .status, .trans_id, .retry_after
+
+It runs on Python 2.7 (for the v1 registry) and on Python 3.10 and newer.
 """
 
 import calendar
@@ -59,11 +68,11 @@ except ImportError:  # Python 2
     copy_context = None
 
 try:
-    # redis comes with docker-registry-core, and the one that core pins cannot be imported on Python 3.12+.
+    # docker-registry-core brings redis, but the version that it pins cannot be imported on Python 3.12 and newer.
     from redis.exceptions import RedisError, WatchError
 
     from docker_registry.core import lru
-except Exception:  # whatever a redis too old for this Python dies of: without it there is no cache, and that is all
+except Exception:  # an old redis can fail in any way on a new Python; the driver then runs without a cache
     lru = None
 
 __all__ = ['Part', 'SETTINGS', 'Settings', 'Stat', 'Storage', 'Stream']
@@ -75,23 +84,24 @@ PYTHON2 = sys.version_info[0] == 2
 text_type = type(u'')
 
 MiB = 1024 * 1024
-# What one segment of a large object may be: Swift's own limits are 1 byte and 5 GiB, but Swift slows down the
-# reading of segments below 1 MiB (https://docs.openstack.org/swift/latest/middleware.html#static-large-objects,
+# The limits of swift_segment_size. Swift itself allows segments of 1 byte to 5 GiB, but it limits the rate of reads of
+# segments below 1 MiB (https://docs.openstack.org/swift/latest/middleware.html#static-large-objects,
 # rate_limit_under_size).
 SMALLEST_SEGMENT, LARGEST_SEGMENT = MiB, 5 * 1024 * MiB
-# A manifest names at most 1000 segments (max_manifest_segments, the same page). The first 400 are as large as the
-# settings say, and then they double with each 100: 16 MiB make 6 GiB in as little memory as any, and 200 GiB at most.
+# A manifest names at most 1000 segments (max_manifest_segments, the same page). The first 400 segments have the size
+# from the settings. After that, the size doubles every 100 segments. With 16 MiB, segments do not grow before 6 GiB,
+# and the largest object has 200 GiB.
 SEGMENTS_BEFORE_GROWING, SEGMENTS_BEFORE_DOUBLING = 400, 100
 LONGEST_NAME = 1024  # bytes of UTF-8, Swift's max_object_name_length
-READ_SIZE = 256 * 1024  # what one read of a body asks for, in bytes
-# A body larger than what socket buffers take in may wait for Swift while it is sent, not only when it is answered.
+READ_SIZE = 256 * 1024  # bytes that one read of a body asks for
+# Socket buffers take a body of this size at once. A larger one may have to wait for Swift while it is being sent.
 SENT_AT_ONCE = 64 * 1024
-RENEWED_AHEAD, RENEWAL_PAUSE = 60, 10  # seconds before a token expires, and between tries to get another
-# Keystone dates tokens and revocations by the second: a token that it gives in the second of a revocation is revoked, too.
+RENEWED_AHEAD, RENEWAL_PAUSE = 60, 10  # seconds: renew a token this long before it expires; wait between attempts
+# Keystone's timestamps count whole seconds. A revocation therefore also revokes a token issued in the same second.
 SAME_SECOND = 1.1
-CONTAINER_CHECK_SECONDS = 60  # a 404 makes us look whether the container is still there, at most this often
-SEGMENTS = '_segments'  # where segments live, below the root
-SEGMENTS_HEADER = 'X-Object-Meta-Segments'  # "<upload id> <count>" on each large object that stream_write commits
+CONTAINER_CHECK_SECONDS = 60  # after a 404, the driver checks that the container exists, at most this often
+SEGMENTS = '_segments'  # the folder of all segments, below the root
+SEGMENTS_HEADER = 'X-Object-Meta-Segments'  # "<upload id> <count>", on each large object that stream_write commits
 
 
 # --- Settings -------------------------------------------------------------------------------------------------
@@ -156,7 +166,7 @@ def _size(value):
 
 
 def _auth_version(value):
-    """1, 2 or 3 of '1', '1.0', 'v1', 'v3', '2.0', ..."""
+    """1, 2 or 3, from '1', '1.0', 'v1', 'v3', '2.0', ..."""
     match = re.match(r'v?([123])(\.\d+)?$', value.lower())
     if not match:
         raise ValueError('should be 1, 2 or 3')
@@ -171,7 +181,7 @@ def _setting(key, environment, default, meaning, parse=_text, unit='', secret=Fa
     return Setting(key, names, default, unit, meaning, parse, secret, tuple(aliases))
 
 
-#: Every setting there is: the table that `Settings` reads and that README's table is tested against.
+#: All settings. `Settings` reads this table, and a test compares README's table with it.
 SETTINGS = (
     _setting('swift_authurl', 'OS_AUTH_URL ST_AUTH', None, 'URL of the login service (v1 auth or Keystone)', _url),
     _setting('swift_auth_version', 'OS_AUTH_VERSION OS_IDENTITY_API_VERSION ST_AUTH_VERSION', None,
@@ -249,11 +259,11 @@ SETTINGS = (
 
 
 class Settings(object):
-    """All settings as attributes, named as in `SETTINGS` without the `swift_`.
+    """All settings as attributes, named as in `SETTINGS` but without `swift_`.
 
-    :param config: the registry's configuration: a dict, or an object with attributes (unset: None)
-    :param environ: what to read where the configuration says nothing
-    :raises ConfigError: naming the key, and never the value of a secret
+    :param config: the registry's configuration: a dict, or an object with attributes that are None if unset
+    :param environ: the environment, for settings that the configuration does not have
+    :raises ConfigError: a setting is missing or wrong; the text names it and never shows a secret
     """
 
     def __init__(self, config=None, environ=None):
@@ -273,7 +283,7 @@ class Settings(object):
             for name, value in sorted(vars(self).items()) if value is not None)
 
     def _complete(self):
-        """Fill in what follows from the rest, and name what is missing."""
+        """Work out the settings that depend on others. :raises ConfigError: a required setting is missing"""
         self._need(self.container, 'swift_container')
         if '/' in self.container or self.container in ('.', '..') or len(self.container) > 256:
             raise _config_error('swift_container (OS_CONTAINER) is no name of a container: %s' % self.container)
@@ -288,7 +298,7 @@ class Settings(object):
         self._need(self.user or self.user_id and self.auth_version == 3, 'swift_user')
         self._need(self.password, 'swift_password')
         if self.auth_version == 2 and self.tenant_name is None and self.tenant_id is None and ':' in self.user:
-            self.tenant_name, self.user = self.user.split(':', 1)  # as the swift command line reads it
+            self.tenant_name, self.user = self.user.split(':', 1)  # as the `swift` command does
         if self.auth_version > 1:
             self._need(self.tenant_name or self.tenant_id or self.trust_id, 'swift_tenant_name')
 
@@ -300,7 +310,7 @@ class Settings(object):
 
 
 def _look_up(setting, config, environ):
-    """(text, where it stands), or (None, None) for a setting that is nowhere; the configuration comes first."""
+    """(value, name of its source), or (None, None) if it is not set. The configuration wins over the environment."""
     keys = (setting.key,) + setting.aliases
     for read, names, suffix in ((functools.partial(_configured, config, environ), keys, '_file'),
                                 (environ.get, setting.environment, '_FILE')):
@@ -315,9 +325,9 @@ def _look_up(setting, config, environ):
 
 
 def _configured(config, environ, key):
-    """The value of one key, with `_env:NAME:default` taken from the environment as the text it is there.
+    """The value of one key. `_env:NAME:default` is looked up in the environment and stays plain text.
 
-    The registry's own reading of `_env:` goes through YAML, which makes 83 of the password 0123.
+    The registry itself reads `_env:` through YAML, which turns the password 0123 into 83.
     """
     raw = getattr(config, '_config', config)
     value = raw.get(key) if isinstance(raw, dict) else getattr(config, key, None)
@@ -355,7 +365,7 @@ def _parsed(setting, value, origin):
     if value is None:
         return setting.default
     try:
-        if re.search(r'[\0-\x1f\x7f]|^ | $', value):  # a header cannot hold them: the HTTP libraries would show it all
+        if re.search(r'[\0-\x1f\x7f]|^ | $', value):  # headers cannot hold these, and HTTP libraries would show the value
             raise ValueError('should have no line break, control character or outer blank')
         return setting.parse(value)
     except ValueError as error:
@@ -364,7 +374,7 @@ def _parsed(setting, value, origin):
 
 
 def _version_of(url):
-    """The auth version that the end of a URL names (`/v1.0`, `/v2.0`, `/v3`), or None."""
+    """The auth version at the end of a URL (`/v1.0`, `/v2.0`, `/v3`), or None."""
     match = re.search(r'/v([123])(\.\d+)?/*$', urlsplit(url).path)
     return match and int(match.group(1))
 
@@ -373,7 +383,7 @@ def _version_of(url):
 
 
 def _error(kind, text, status=None, trans_id=None, retry_after=None):
-    error = kind(text, message=text)  # core's exceptions show .message, everything else shows str()
+    error = kind(text, message=text)  # core's exceptions print .message, everything else prints str()
     error.status, error.trans_id, error.retry_after = status, trans_id, retry_after
     return error
 
@@ -386,7 +396,7 @@ def _not_found(path):
     return _error(exceptions.FileNotFoundError, '%s is not there' % (path or '/'))
 
 
-#: What a connection can die of; requests and urllib3 let some of the standard library's pass through.
+#: Exceptions of a failed connection. requests and urllib3 let some exceptions of the standard library through.
 _NETWORK_ERRORS = (requests.exceptions.RequestException, socket.error, ssl.SSLError, HTTPException)
 try:
     import urllib3
@@ -394,12 +404,12 @@ try:
 except ImportError:
     pass
 try:
-    from requests.packages.urllib3.exceptions import HTTPError as _BundledError  # requests < 2.16 has its own copy
+    from requests.packages.urllib3.exceptions import HTTPError as _BundledError  # requests < 2.16 bundles urllib3
     _NETWORK_ERRORS += (_BundledError,)
 except ImportError:
     pass
 
-#: Worth another try: https://docs.openstack.org/swift/latest/api/ and, for 498, its ratelimit middleware.
+#: Statuses worth a retry: https://docs.openstack.org/swift/latest/api/; 498 comes from the ratelimit middleware.
 _PASSING_STATUSES = (408, 429, 498, 499, 500, 502, 503, 504)
 
 
@@ -407,16 +417,16 @@ _PASSING_STATUSES = (408, 429, 498, 499, 500, 502, 503, 504)
 
 
 class _Pool(object):
-    """At most `size` connections; one belongs to a single operation until that gives it back.
+    """At most `swift_pool_size` connections. Each belongs to one operation until that operation gives it back.
 
-    Sharing a connection between two operations mixes their bytes: swiftclient's response reads from whatever the
-    connection was asked last.
+    Two operations must never share a connection, or their bytes mix: a response of swiftclient reads the answer to
+    the latest request on its connection.
     """
 
     def __init__(self, settings):
         self._settings = settings
         self._dropped = collections.deque()
-        self._places = LifoQueue()  # last in, first out: the connection that is surely still open comes first
+        self._places = LifoQueue()  # last in, first out: the connection used last is most likely still open
         for _ in range(settings.pool_size):
             self._places.put(None)
 
@@ -439,7 +449,7 @@ class _Pool(object):
             self.free()
             left = deadline - time.time()
             try:
-                return self._places.get(timeout=max(0, min(left, 1)))  # what is dropped meanwhile wakes nobody
+                return self._places.get(timeout=max(0, min(left, 1)))  # look again each second: `drop` wakes nobody
             except Empty:
                 if left <= 1:
                     raise _error(exceptions.UnreachableError, 'all %d connections to Swift are in use: raise '
@@ -451,12 +461,12 @@ class _Pool(object):
         self._places.put(connection if reusable else None)
 
     def drop(self, connection):
-        """`give_back` for the garbage collector: it may run in a thread that holds the lock of the places just now."""
+        """`give_back` for the garbage collector, which may run in a thread that already holds the queue's lock."""
         connection.close()
         self._dropped.append(None)
 
     def free(self):
-        """How many connections may be taken, those included that were dropped."""
+        """The number of connections that can be taken, including dropped ones."""
         try:
             while True:
                 self._places.put(self._dropped.popleft())
@@ -468,23 +478,23 @@ def _connection(url, settings):
     connection = swiftclient.HTTPConnection(
         url, cacert=settings.cacert, insecure=settings.insecure, cert=settings.cert, cert_key=settings.cert_key,
         default_user_agent='docker-registry-driver-swift/' + __version__)
-    # A redirect would carry the token to another host.
+    # Following a redirect would send the token to another host.
     connection.requests_args['allow_redirects'] = False
     return connection
 
 
 def _timeout(settings, sent):
-    """What requests takes as timeout for a request that sends so many bytes."""
-    old = tuple(int(n) for n in requests.__version__.split('.')[:2]) < (2, 4)  # one number for all
-    if old or sent > SENT_AT_ONCE:  # urllib3 gives the sending no more time than the connecting
+    """The `timeout` argument of requests, for a request whose body has `sent` bytes."""
+    old = tuple(int(n) for n in requests.__version__.split('.')[:2]) < (2, 4)  # takes only one number
+    if old or sent > SENT_AT_ONCE:  # urllib3 applies the connect timeout to sending as well
         return settings.read_timeout
     return (settings.connect_timeout, settings.read_timeout)
 
 
 class _Response(object):
-    """One answer of Swift: `.status`, `.headers` (case-insensitive) and the body, as `.body` or to `read` it.
+    """One response of Swift: `.status`, `.headers` (case-insensitive), and the body as `.body` or through `read`.
 
-    Holds its connection until the body was read to its end or `close` was called.
+    It holds its connection until the body has been read to the end or `close` is called.
     """
 
     body = None
@@ -496,7 +506,7 @@ class _Response(object):
         self._pool, self._connection = pool, connection
 
     def read(self, size=None):
-        """Up to `size` bytes, or all; b'' at the end."""
+        """Up to `size` bytes, or all of them; b'' at the end."""
         if self._connection is None:
             return b''
         try:
@@ -509,7 +519,7 @@ class _Response(object):
         return data
 
     def close(self):
-        """Give the connection back, closed if part of the body is still to come."""
+        """Give the connection back. It is closed if part of the body has not been read."""
         if self._connection is not None:
             self._raw.close()
             self._finish(False)
@@ -525,7 +535,7 @@ class _Response(object):
         self._pool.give_back(connection, reusable and self.headers.get('Connection', '').lower() != 'close')
 
     def read_body(self, bodiless):
-        """Take in the whole body; :raises HTTPException: it is shorter than announced, which old requests hide"""
+        """Read the whole body. :raises HTTPException: it is too short, which old versions of requests do not report"""
         self.body = self.read()
         if not bodiless and len(self.body) < (self.int_header('Content-Length') or 0):
             raise HTTPException('the body ended early')
@@ -540,13 +550,13 @@ class _Response(object):
 
 def _md5():
     try:
-        return hashlib.new('md5', usedforsecurity=False)  # Swift's ETag is an MD5, also where FIPS forbids it for more
+        return hashlib.new('md5', usedforsecurity=False)  # Swift's ETag is an MD5; FIPS forbids it only for security
     except TypeError:  # Python 2
         return hashlib.md5()
 
 
 class _Blocks(object):
-    """Bytes in memory, sent block by block, as often as it takes."""
+    """Bytes in memory, sent block by block. They can be sent again for a retry."""
 
     replayable = True
 
@@ -559,11 +569,11 @@ class _Blocks(object):
     def __len__(self):
         return self.size
 
-    def __iter__(self):  # requests takes what has it for a stream
+    def __iter__(self):  # tells requests that this is a stream
         return iter(self.read, b'')
 
     def read(self, _=None):
-        """The next block whole: http.client asks for 8 or 16 KiB at a time, and each costs a system call."""
+        """The whole next block. http.client asks for 8 or 16 KiB at a time, but each read costs a system call."""
         block = b''.join(self._blocks[self._next:self._next + 1])
         self._next += 1
         self._hash(self._next)
@@ -574,7 +584,7 @@ class _Blocks(object):
 
     @property
     def etag(self):
-        """The MD5 of all of it. What was sent is hashed already, in the time that the network takes."""
+        """The MD5 of all bytes. Blocks that were sent are hashed already, while the network was busy."""
         self._hash(len(self._blocks))
         return self._digest.hexdigest()
 
@@ -585,9 +595,9 @@ class _Blocks(object):
 
 
 class _Flow(object):
-    """Exactly `size` bytes out of a file, sent as they come, once.
+    """Exactly `size` bytes of a file, sent once, as they are read.
 
-    An error of the file, or its early end, is kept in `.error`: it is the caller's, not the network's.
+    If reading fails or the file ends early, `.error` keeps the exception: it is the caller's error, not the network's.
     """
 
     replayable = False
@@ -622,7 +632,7 @@ class _Flow(object):
 
 
 def _read_blocks(file, size):
-    """`size` bytes of a file, or fewer if it ends before, as a list of blocks."""
+    """Up to `size` bytes of a file, as a list of blocks. Fewer bytes mean that the file has ended."""
     blocks = []
     while size > 0:
         block = file.read(min(size, READ_SIZE))
@@ -640,9 +650,10 @@ _Token = collections.namedtuple('_Token', 'storage_url value expires')  # expire
 
 
 class _Login(object):
-    """One token for every connection, renewed a minute before it expires and when Swift refuses it.
+    """One token for all connections. It is renewed a minute before it expires, and when Swift refuses it.
 
-    A renewal ahead of time is one try now and then, by one thread: all others use the old token on.
+    Before it expires, one thread tries to renew it, at most every 10 seconds. All other threads keep using the old
+    token.
     """
 
     def __init__(self, settings, retrying, sent):
@@ -652,7 +663,7 @@ class _Login(object):
         self._log_in = _login_of(settings)
         self._lock = threading.Lock()
         self._token = None
-        self._renewal = 0  # when to renew it
+        self._renewal = 0  # the time of the next attempt to renew it
 
     def token(self):
         with self._lock:
@@ -669,14 +680,14 @@ class _Login(object):
             return token
 
     def forget(self, token):
-        """Swift refuses this token; if nobody else has said so already, the next one to ask logs in."""
+        """Drop a token that Swift refused, so that the next request logs in, unless another thread has done so."""
         with self._lock:
             if self._token is token:
                 self._token = None
 
     def _keep(self, token):
         url = self._settings.object_storage_url or token.storage_url
-        # v1 gives the same token again until it expires: asking for it with each request of the last minute is no use
+        # v1 auth returns the same token until it expires, so do not ask for it at each request in its last minute.
         self._renewal = max(token.expires - RENEWED_AHEAD, time.time() + RENEWAL_PAUSE)
         self._token = token._replace(storage_url=url.rstrip('/'))
         return self._token
@@ -696,16 +707,16 @@ def _login_of(settings):
 
 
 def _log_in_v1(settings):
-    """https://docs.openstack.org/swift/latest/overview_auth.html#tempauth, and SoftLayer's own"""
+    """v1 auth, of TempAuth and SoftLayer: https://docs.openstack.org/swift/latest/overview_auth.html#tempauth"""
     path = urlsplit(settings.authurl).path or '/'
     headers = {'X-Auth-User': settings.user, 'X-Auth-Key': settings.password}
-    if not PYTHON2:  # requests sends text as Latin-1, and refuses what that has no letter for
+    if not PYTHON2:  # requests sends text as Latin-1 and fails on other characters
         headers = dict((name, value.encode('utf-8')) for name, value in headers.items())
     connection = _connection(settings.authurl, settings)
     connection.requests_args['timeout'] = _timeout(settings, 0)
     try:
         answer = connection.request('GET', path, None, headers)
-        answer.close()  # swiftclient's `close` passes over an answer that is an error
+        answer.close()  # swiftclient's `close` does not close an error response
     except _NETWORK_ERRORS as error:
         raise _unreachable('swift_authurl (OS_AUTH_URL) %s' % settings.authurl, error, passing=True)
     finally:
@@ -729,7 +740,7 @@ def _v1_token(answer, settings):
                   time.time() + int(lifetime) if lifetime.isdigit() else float('inf'))
 
 
-# Keystone does not say which of them is wrong.
+# Keystone does not say which of these is wrong, so the error names them all.
 _CREDENTIALS = (
     'swift_user (OS_USERNAME)', 'swift_password (OS_PASSWORD)', 'swift_tenant_name (OS_PROJECT_NAME)',
     'swift_user_domain_name (OS_USER_DOMAIN_NAME)', 'swift_project_domain_name (OS_PROJECT_DOMAIN_NAME)')
@@ -739,13 +750,16 @@ _APPLICATION_CREDENTIAL = (
 
 
 class _KeystoneLogin(object):
-    """Keystone v2 and v3 by keystoneauth1; v1 does without: the v1 registry pins a requests too old for that."""
+    """Keystone v2 and v3, through keystoneauth1.
+
+    v1 auth does not need it. The v1 registry pins a version of requests that is too old for keystoneauth1.
+    """
 
     def __init__(self, settings):
         try:
             from keystoneauth1 import exceptions as errors
             from keystoneauth1 import identity, session
-        except (ImportError, SyntaxError) as error:  # 5.0 can be installed on Python 2, and not be imported
+        except (ImportError, SyntaxError) as error:  # 5.0 installs on Python 2 but cannot be imported
             raise _config_error('swift_auth_version (OS_AUTH_VERSION) %d needs keystoneauth1 (%s): '
                                 "pip install 'docker-registry-driver-swift[keystone]'" % (settings.auth_version, error))
         self._errors = errors
@@ -778,7 +792,7 @@ class _KeystoneLogin(object):
         if error.http_status in _PASSING_STATUSES:
             return _broken('login', settings.authurl, error.http_status, getattr(error.response, 'headers', {}))
         application = settings.application_credential_secret
-        # Keystone's answer to one that is unknown or revoked is a 404, in the JSON of all its errors; that to a wrong URL has none.
+        # For an unknown or revoked credential, Keystone returns 404 with its error as JSON. The 404 of a wrong URL has no JSON.
         unknown = application and error.http_status == 404 and 'json' in getattr(
             error.response, 'headers', {}).get('Content-Type', '')
         if error.http_status in (401, 403) or unknown:
@@ -809,7 +823,7 @@ def _keystone_plugin(settings, v2, v3):
                    project_domain_name=settings.project_domain_name, project_domain_id=settings.project_domain_id)
     if settings.tenant_name and not (settings.project_domain_name or settings.project_domain_id):
         project['project_domain_id'] = 'default'
-    if settings.trust_id:  # Keystone refuses a project beside a trust
+    if settings.trust_id:  # Keystone refuses a login with a trust and a project
         project = {'trust_id': settings.trust_id}
     return v3.Password(url, password=settings.password, **dict(user, **project))
 
@@ -835,7 +849,7 @@ def _broken(method, path, status, headers, text='', passing=True):
 
 
 def _seconds_of(retry_after):
-    """Seconds that a Retry-After asks for, which may be a date (RFC 9110, 10.2.3); None if there is none."""
+    """The seconds that a Retry-After header asks for, or None. It may also be a date (RFC 9110, 10.2.3)."""
     if not retry_after:
         return None
     if retry_after.strip().isdigit():
@@ -845,7 +859,12 @@ def _seconds_of(retry_after):
 
 
 def _retrying(settings, attempt):
-    """What `attempt()` returns; what fails in passing is tried again, after growing pauses with jitter."""
+    """Call `attempt` until it succeeds, and return its result.
+
+    Only passing failures are retried, after the time in Retry-After or an exponential backoff with jitter.
+
+    :raises UnreachableError, BrokenError: the failure is not passing, all retries failed, or Retry-After is too long
+    """
     tried = 0
     while True:
         try:
@@ -855,7 +874,7 @@ def _retrying(settings, attempt):
             if wait is None:
                 wait = min(settings.retry_max_wait, 0.5 * 2 ** tried) * random.uniform(0.5, 1)
             if not getattr(error, 'passing', False) or tried >= settings.retries or wait > settings.retry_max_wait:
-                error.passing = False  # a login that was tried often enough need not be for each request again
+                error.passing = False  # a request must not repeat the retries of a login that failed for good
                 raise
             tried += 1
             logger.warning('%s; trying again (%d of %d) in %.1f seconds', error, tried, settings.retries, wait)
@@ -863,7 +882,7 @@ def _retrying(settings, attempt):
 
 
 class _Swift(object):
-    """Sends requests to one Swift account and container: retries, renews the token, and tells errors apart."""
+    """Sends requests to one Swift account and container. It retries, renews the token, and turns statuses into errors."""
 
     def __init__(self, settings):
         self.settings = settings
@@ -875,12 +894,12 @@ class _Swift(object):
         self._start()
 
     def _start(self):
-        """Begin with no connection, token or lock; also after a fork, whose child must not use its parent's."""
+        """Start with new connections, locks and no token. A forked child does so too: it must not use its parent's."""
         if self._process != os.getpid():
             self._checking = threading.Lock()
             self._pool = _Pool(self.settings)
             self._login = _Login(self.settings, functools.partial(_retrying, self.settings), self._sent)
-            self._process = os.getpid()  # last: another thread that sees it goes on at once
+            self._process = os.getpid()  # last: a thread that sees it uses the rest at once
 
     def _sent(self, method, status, started):
         if self.on_request is not None:
@@ -895,11 +914,12 @@ class _Swift(object):
 
     def request(self, method, path='', query=None, headers=None, body=None, expected=(), below_account=True,
                 stream=False):
-        """The answer, whose status is 2xx or one of `expected`; anything else is raised.
+        """Send a request and return the response. Its status is 2xx or one of `expected`; any other status raises.
 
-        :param path: quoted, below the account's URL (or below the server's, for `/info`)
-        :param stream: leave the body of a 2xx to be read by the caller
-        :raises: see the module; a 404 that is not expected is FileNotFoundError, or ConfigError without a container
+        :param path: percent-encoded; below the account's URL, or below the server's for `/info`
+        :param stream: do not read the body of a 2xx response; the caller does
+        :raises: the errors in the module's docstring. An unexpected 404 raises FileNotFoundError, or ConfigError if the
+            container is missing and may not be created.
         """
         self._start()
         target = path + ('?' + urlencode(query) if query else '')
@@ -911,7 +931,7 @@ class _Swift(object):
         return response
 
     def _attempt(self, method, target, below_account, headers, body, expected, stream, refused=0):
-        """One try, or two if the token has run out, or three if it was revoked just now."""
+        """One attempt; a second one if the token had expired, and a third if it was revoked just now."""
         if body is not None and body.replayable:
             body.rewind()
         token = self._login.token()
@@ -940,7 +960,7 @@ class _Swift(object):
         started = time.time()
         try:
             raw = connection.request(method, full_path, body if body is not None and body.size else b'', headers)
-            raw.request.body = None  # an idle connection would hold on to the segment that it sent
+            raw.request.body = None  # otherwise an idle connection keeps its last segment in memory
             response = _Response(raw, pool, connection)
         except BaseException as error:
             pool.give_back(connection, False)
@@ -951,7 +971,7 @@ class _Swift(object):
         if stream and response.status < 300:
             return response
         try:
-            # of a redirect, requests has read the body already
+            # requests has already read the body of a redirect
             response.read_body(bodiless=method == 'HEAD' or response.status == 204 or response.status // 100 == 3)
         except BaseException as error:
             response.close()
@@ -959,13 +979,13 @@ class _Swift(object):
         return response
 
     def _failure(self, error, token, method, target, body):
-        """What to raise for what happened while a request was under way: the caller's own error, as it is, or ours."""
+        """The exception to raise for an error during a request: the caller's own error unchanged, or one of ours."""
         if getattr(body, 'error', None) is not None:
             return body.error
         if not isinstance(error, _NETWORK_ERRORS):
             return error
         if body is not None:
-            # A server that refuses a token may close the connection on the rest of the body: its 401 is lost.
+            # A server that refuses the token may close the connection before it has read the body, and its 401 is lost.
             self._login.forget(token)
         return _unreachable('Swift (%s %s)' % (method, target), error, _may_repeat(body))
 
@@ -976,7 +996,7 @@ class _Swift(object):
                              'it may do', 401)
 
     def _refusal(self, method, path, response):
-        """The exception for a status that nobody expected."""
+        """The exception for an unexpected status."""
         status, kind = response.status, response.headers.get('Content-Type', '')
         if status == 404:
             self.check_container()
@@ -984,22 +1004,24 @@ class _Swift(object):
         if status == 403:
             return _config_error('Swift forbids %s %s: swift_user (OS_USERNAME) needs the right to read and write in '
                                  'swift_container (OS_CONTAINER)' % (method, path), 403)
-        # Swift explains itself in text or JSON; HTML is a gateway's, and nothing to pass on.
+        # Swift explains an error in text or JSON. HTML comes from a gateway, and users should not see it.
         text = response.body[:1000].decode('utf-8', 'replace').strip() if 'json' in kind or 'plain' in kind else ''
         return _broken(method, path, status, response.headers, text, passing=False)
 
     def check_container(self, at_once=False):
-        """Create the container if it is missing and may be created.
+        """Create the container if it is missing and the settings allow it.
 
-        A 404 says just as little of it as of the object; so each 404 comes here, and looks once a minute.
+        A 404 does not say whether the object or the container is missing. So every 404 leads here, and the driver asks
+        Swift once a minute at most.
 
+        :param at_once: ask now, even if the last check was less than a minute ago
         :raises ConfigError: it is missing and may not be created
         """
         self._start()
         with self._checking:
             if not at_once and time.time() - self._checked < CONTAINER_CHECK_SECONDS:
                 return
-            # 403: who may use the objects need not have the right to look at the container.
+            # 403: a user with access to the objects may have no access to the container itself.
             response = self.request('HEAD', self.container_path, expected=(403, 404))
             if response.status == 404:
                 self._create_container()
@@ -1020,7 +1042,7 @@ class _Swift(object):
         logger.info('created container %s', self.settings.container)
 
     def info(self):
-        """What `/info` says, as a dict; an empty one where the site has switched it off.
+        """The response to `/info`, as a dict. It is empty if the site has disabled `/info`.
 
         https://docs.openstack.org/swift/latest/api/discoverability.html
         """
@@ -1041,14 +1063,14 @@ class _Swift(object):
     # Objects
 
     def head(self, name, newest, query=None):
-        """Headers of an object; :raises FileNotFoundError:"""
+        """The response to HEAD of an object. :raises FileNotFoundError:"""
         return self.request('HEAD', self.object_path(name), query, _newest(newest))
 
     def put(self, name, body, headers=None, query=None, new=False, etag_first=True):
-        """Store an object whole; False if `new` was asked for and the name existed.
+        """Store a whole object. Returns False if `new` is set and the name exists already.
 
-        :param etag_first: tell Swift the ETag, so that it stores nothing else; hashing comes before sending then
-        :raises BrokenError: also when Swift answers another ETag than that of what was sent
+        :param etag_first: send the ETag, so that Swift stores no other bytes; they are then hashed before they are sent
+        :raises BrokenError: also if Swift returns another ETag than that of the bytes sent
         """
         etag_first = etag_first and query is None and body.replayable
         headers = dict(headers or {})
@@ -1068,9 +1090,9 @@ class _Swift(object):
     def _put(self, name, body, headers, query):
         path, expected = self.object_path(name), (404, 412) if 'If-None-Match' in headers else (404,)
         if not body.replayable and not self._checked:
-            self.check_container()  # there is no second try
+            self.check_container()  # now, because this body cannot be sent again
         response = self.request('PUT', path, query, headers, body, expected)
-        if response.status == 404:  # an object that is not there can be put: it is the container that is missing
+        if response.status == 404:  # a PUT needs no existing object, so the container is missing
             self.check_container(at_once=True)
             if body.replayable:
                 response = self.request('PUT', path, query, headers, body, expected)
@@ -1079,11 +1101,11 @@ class _Swift(object):
         return response
 
     def delete(self, name):
-        """Delete one name; False if it was not there. A repeated request that finds nothing has done its work."""
+        """Delete one name. False if Swift returned 404; after a retry that may mean that the first attempt succeeded."""
         return self.request('DELETE', self.object_path(name), expected=(404,)).status != 404
 
     def delete_all(self, names):
-        """Delete many names, by bulk requests where the server has them; what is not there is no error.
+        """Delete many names, with bulk requests if the server supports them. A missing name is no error.
 
         https://docs.openstack.org/swift/latest/middleware.html#bulk-delete
         """
@@ -1093,7 +1115,7 @@ class _Swift(object):
         while names:
             page, names = names[:most], names[most:]
             left = self._bulk_delete(page) if bulk and len(page) > 1 else None
-            if left:  # a token that has run out is told inside the body of a 200
+            if left:  # Swift may report an expired token inside the body of a 200
                 self._login.forget(self._login.token())
                 left = self._bulk_delete(left)
             bulk = bulk and (left is not None or len(page) == 1)
@@ -1101,7 +1123,7 @@ class _Swift(object):
                 self.delete(name)
 
     def _bulk_delete(self, names):
-        """Names that are still to be deleted after a bulk request, or None if the server does not do it."""
+        """Send one bulk delete. Returns the names it left, or None if the server does not support bulk deletes."""
         body = _Blocks(['\n'.join(self.object_path(name) for name in names).encode('ascii')])
         response = self.request('POST', '', {'bulk-delete': ''}, {
             'Content-Type': 'text/plain', 'Accept': 'application/json'}, body, expected=set(range(400, 417)) - {408})
@@ -1112,7 +1134,7 @@ class _Swift(object):
         except (ValueError, KeyError, TypeError, IndexError):
             return None
         left = [name for name in names if '%s/%s' % (self.settings.container, name) in failed]
-        # A server that stops half-way does not name what it did not try: deleting again costs little.
+        # A server that stops half-way does not name the rest. Deleting all again costs little.
         return left if done + len(left) >= len(names) else names
 
     def list(self, prefix, delimiter=None, marker=None, limit=None):
@@ -1130,13 +1152,13 @@ class _Swift(object):
             raise _broken('GET', self.container_path, response.status, response.headers, 'no JSON', passing=False)
 
     def list_all(self, prefix, delimiter=None, marker=None):
-        """All pages of a listing, one list at a time."""
+        """All pages of a listing, each as a list."""
         most = self.limit('swift', 'container_listing_limit')
         while True:
             page = self.list(prefix, delimiter, marker)
             if page:
                 yield page
-            # A page that is shorter than the limit is the last; where the limit is not known, an empty one is.
+            # A page shorter than the limit is the last one. If the limit is unknown, the last page is an empty one.
             if not page or most is not None and len(page) < most:
                 return
             last = _native(page[-1].get('name') or page[-1].get('subdir'))
@@ -1154,7 +1176,7 @@ def _newest(newest):
 
 
 def _native(name):
-    """A name as `str`: JSON gives unicode on Python 2."""
+    """A name as `str`. On Python 2, JSON gives unicode."""
     return name.encode('utf-8') if PYTHON2 and isinstance(name, text_type) else name
 
 
@@ -1162,17 +1184,17 @@ def _native(name):
 
 
 class Stream(object):
-    """The bytes of an object or of a range of it, in blocks; iterate, or `close()` to leave early.
+    """The bytes of an object, or of a range of it, in blocks. Iterate over it; call `close()` to stop early.
 
-    A cut connection is resumed where it broke, on the same version of the object (Range and If-Match), so that what
-    comes is every byte or an exception. The connection goes back to the pool at the end, or when this is closed or
-    dropped.
+    If the connection breaks, the stream resumes at the next byte of the same version of the object (Range and
+    If-Match). So the reader gets every byte or an exception. The connection goes back to the pool at the end, or when
+    the stream is closed or dropped.
 
-    .size is that of the object and .first, .length are those of the range, in bytes; .size and .length are None
-    where Swift does not tell them (dynamic large objects of more than a listing's page of segments). .etag and
-    .content_type as Swift gives them.
+    .size is the size of the object. .first and .length are the first byte and the length of the range. All are in
+    bytes. .size and .length are None if Swift does not tell them: for a dynamic large object whose segments fill more
+    than one page of a listing. .etag and .content_type are as Swift returns them.
 
-    :raises UnreachableError, BrokenError: the bytes could not be had, or the object was changed meanwhile
+    :raises UnreachableError, BrokenError: the bytes cannot be read, or the object changed while it was being read
     """
 
     def __init__(self, swift, name, bytes_range=None, newest=False):
@@ -1215,7 +1237,7 @@ class Stream(object):
             self._done += len(block)
             if block:
                 if self._done == self.length:
-                    self._response.read(1)  # sees the end, which gives the connection back
+                    self._response.read(1)  # reads the end of the body, which gives the connection back
                 return block
             if self.length is None or self._done >= self.length:
                 self.close()
@@ -1225,7 +1247,7 @@ class Stream(object):
     next = __next__
 
     def _resume(self, error):
-        """Ask for the rest. Each MiB that came makes up for the failures before it."""
+        """Request the rest. Once another MiB has arrived, earlier failures no longer count."""
         self.close()
         if self._done - self._failed_at >= MiB:
             self._failures = 0
@@ -1263,13 +1285,17 @@ class Stream(object):
 
 
 def _range_header(bytes_range):
-    """RFC 9110, 14.1.2. A range whose end lies before its start would be ignored, and answered with the whole."""
+    """The Range header (RFC 9110, 14.1.2), or None for the whole object.
+
+    :raises WrongArgumentsError: no object has this range. Swift would ignore a range that ends before it begins, and
+        return the whole object.
+    """
     if bytes_range is None:
         return None
     first, last = bytes_range
     if first is None:
         wrong, header = not last or last < 0, 'bytes=-%s' % last
-    elif last is None or last == -1:  # -1 is how the v1 registry says: to the end
+    elif last is None or last == -1:  # the v1 registry says -1 for "to the end"
         wrong, header = first < 0, 'bytes=%d-' % first
     else:
         wrong, header = not 0 <= first <= last, 'bytes=%d-%d' % (first, last)
@@ -1279,7 +1305,7 @@ def _range_header(bytes_range):
 
 
 def _extent(response):
-    """(first byte, length, size of the object) of an answer to GET."""
+    """(first byte, length, size of the object) of a response to GET."""
     length = response.int_header('Content-Length')
     match = re.match(r'bytes (\d+)-(\d+)/(\d+|\*)$', response.headers.get('Content-Range', ''))
     if response.status != 206 or not match:
@@ -1292,23 +1318,26 @@ def _extent(response):
 
 
 class _Cache(object):
-    """The v1 registry's Redis LRU around `get_content`, if that is on: never ahead of Swift, never behind it.
+    """The v1 registry's Redis LRU cache around `get_content`, if it is on. It is never ahead of Swift, nor behind it.
 
-    core's own decorators write Redis first, so that a failed write is remembered as done, and know their path only
-    as a positional argument. Here whoever changes an object first marks its key, which readers take for a miss and do
-    not overwrite; a reader fills in what it read only if the key has not changed since before it read.
-    Without Redis, or with it failing, everything goes to Swift. Keys name the container, which core's do not: registries
-    of several containers may share a Redis.
+    The decorators of docker-registry-core write to Redis first, so they remember a failed write as done. They also
+    know the path only as a positional argument. This cache works differently:
+
+    - A writer marks the key before it changes the object. Readers treat a marked key as a miss, and leave it as it is.
+    - A reader stores what it read only if the key has not changed since before the read.
+
+    Without Redis, or if Redis fails, everything goes to Swift. The keys contain the name of the container, unlike
+    those of docker-registry-core, so registries of several containers can share one Redis.
     """
 
     MARK = b'\0docker-registry-driver-swift: being written'
-    MARK_SECONDS = 3600  # a writer that dies leaves its mark: no caching of that path for so long
+    MARK_SECONDS = 3600  # if a writer dies, its mark stays and the path is not cached for this long
 
     def __init__(self, container):
         self._container = container
 
     def read(self, path, fetch):
-        """What `fetch()` returns, from the cache if it is there."""
+        """The cached content, or else the result of `fetch()`."""
         if not self._on():
             return fetch()
         key = self.key(path)
@@ -1333,7 +1362,7 @@ class _Cache(object):
             pipe.set(key, content)
             pipe.execute()
         except WatchError:
-            pass  # somebody wrote meanwhile
+            pass  # somebody changed the key meanwhile
         except RedisError as error:
             logger.warning('the LRU cache fails: %s', error)
 
@@ -1356,7 +1385,7 @@ class _Cache(object):
 
 
 class _Change(object):
-    """Around a change of some paths in Swift: marks their keys before and forgets them afterwards, come what may."""
+    """Wraps a change of some paths in Swift: marks their keys before, and deletes them after, also if the change fails."""
 
     def __init__(self, cache, paths):
         self._cache, self._paths = cache, paths
@@ -1368,7 +1397,7 @@ class _Change(object):
     def __exit__(self, *_):
         for path in self._paths if self._cache._on() else ():
             if self._cache.do('delete', self._cache.key(path)) == 0:
-                # Another writer has forgotten it already, and to delete nothing is no change for a reader since then.
+                # Another writer has deleted the key already. To delete nothing does not stop a reader that began since.
                 self._mark(path)
                 self._cache.do('delete', self._cache.key(path))
 
@@ -1382,15 +1411,15 @@ class _Change(object):
 #: One segment of a large object: its path, its size in bytes and its ETag.
 Part = collections.namedtuple('Part', 'path size etag')
 
-#: What is known of an object. size is in bytes, last_modified in seconds since the epoch; anything but the path may be
-#: None. A pseudo-folder of a listing has only a path.
+#: What is known about an object. size is in bytes, last_modified in seconds since the epoch. Every field but the path
+#: can be None. A pseudo-folder in a listing has only a path.
 Stat = collections.namedtuple('Stat', 'path size etag last_modified content_type')
 
 
 class Storage(driver.Base):
-    """The registry's storage interface on one Swift container; one object serves all threads and greenlets.
+    """The registry's storage interface, on one Swift container. All threads and greenlets can share one `Storage`.
 
-    Paths are relative to `storage_path`, of text, with `/` between their parts. See the module for the errors.
+    A path is text, relative to `storage_path`, with `/` between its parts. The errors are in the module's docstring.
     """
 
     supports_bytes_range = True
@@ -1408,8 +1437,10 @@ class Storage(driver.Base):
 
     @property
     def on_request(self):
-        """None, or what is called with (method, status, seconds) after each request to Swift, logins included, in the
-        thread that sent it; the status is None for a login and where no answer came."""
+        """None, or a function to call with (method, status, seconds) after each request to Swift, logins included.
+
+        The thread that sent the request calls it. The status is None for a login, and if Swift did not respond.
+        """
         return self._swift.on_request
 
     @on_request.setter
@@ -1417,24 +1448,24 @@ class Storage(driver.Base):
         self._swift.on_request = called
 
     def connect(self):
-        """Log in and see that the container is there, now rather than at first use."""
+        """Log in and check the container now, instead of at the first use. Create it if it is missing and may be."""
         self._swift.check_container(at_once=True)
 
     def storage_url(self):
-        """The URL of the account, once logged in: the one that the settings name, else the login's."""
+        """The URL of the account: the one in the settings, or else the one that the login returns."""
         return self._swift.storage_url()
 
     def info(self):
-        """What Swift says that it can do: its answer to `/info`, a dict by middleware; {} where the site keeps it to itself.
+        """What Swift can do: its response to `/info`, a dict by middleware. {} if the site has disabled `/info`.
 
         https://docs.openstack.org/swift/latest/api/discoverability.html
         """
         return self._swift.info()
 
     def derive_key(self, purpose):
-        """32 bytes that every instance with the same credentials and container has, and nobody else.
+        """32 bytes that every instance with the same credentials and container can compute, and nobody else.
 
-        :param purpose: bytes; another purpose gives another key
+        :param purpose: bytes; each purpose gives another key
         """
         settings = self.settings
         secret = settings.application_credential_secret or settings.password or settings.auth_token
@@ -1445,7 +1476,7 @@ class Storage(driver.Base):
     # Whole objects
 
     def get_content(self, path, newest=None):
-        """The bytes of an object; one request. `newest`: see `stat`."""
+        """The bytes of an object, in one request. For `newest` see `stat`."""
         return self._cache.read(path, lambda: self._verified_content(path, newest))
 
     def _verified_content(self, path, newest):
@@ -1459,26 +1490,26 @@ class Storage(driver.Base):
         return _retrying(self.settings, attempt)
 
     def put_content(self, path, content):
-        """Store an object whole, in the place of what was there; returns the path."""
+        """Store a whole object, replacing what the path held. Returns the path."""
         self._put(path, _Blocks([_as_bytes(content)]))
         return path
 
     def put_new(self, path, content):
-        """Store an object whole; False, and nothing is changed, if the name existed. One request."""
+        """Store a whole object, in one request. Returns False, and changes nothing, if the name exists already."""
         with self._cache.changing([path]):
             return self._swift.put(self._name(path), _Blocks([_as_bytes(content)]), new=True)
 
     def replace(self, path, content):
-        """`put_content` in one request always, for names that never hold a large object."""
+        """`put_content` that always takes one request. Use it only for names that never hold a large object."""
         with self._cache.changing([path]):
             self._swift.put(self._name(path), _Blocks([_as_bytes(content)]))
 
     def _put(self, path, body, **more):
-        """Store an object and, if it takes the place of a large one, delete the segments of that."""
+        """Store an object. If it replaces a large object, delete the old segments."""
         name = self._name(path)
         with self._cache.changing([path]):
-            # Where this process stored a plain object last, it takes for granted that there is one still: a large one
-            # that another has put there meanwhile leaves its segments behind, which costs little.
+            # If this process has stored a plain object here, it assumes that the object is still a plain one. If another
+            # process has replaced it by a large one, the segments of that are left behind, which costs little.
             if self._plain.discard(name) and not more:
                 self._swift.put(name, body)
             elif not self._swift.put(name, body, new=True, **more):
@@ -1487,29 +1518,30 @@ class Storage(driver.Base):
                 self._plain.add(name)
 
     def _put_over(self, name, body, more):
-        """Store an object where there is one already: PUT alone would lose sight of its segments."""
+        """Replace an existing object. A PUT alone would leave its segments behind."""
         old = self._segments_of(name)
         try:
             self._swift.put(name, body, **more)
-        finally:  # a lost answer may be that of a success
+        finally:  # also after an error: Swift may have stored the object although its response was lost
             self._abandon(old, name)
 
     # Streams
 
     def stream_read(self, path, bytes_range=None, newest=None):
-        """A `Stream` of an object or of the inclusive range (first, last) of it, clamped at its end.
+        """A `Stream` of an object, or of the inclusive range (first, last) of it, clamped at the end of the object.
 
-        (first, None) goes to the end, (None, n) are the last n bytes. Opened here: errors come before the first byte.
+        (first, None) goes to the end; (None, n) is the last n bytes. The request is sent here, so errors come before
+        the first byte.
 
-        :raises WrongArgumentsError: the range begins beyond the end, or ends before it begins
+        :raises WrongArgumentsError: the range begins after the end of the object, or ends before it begins
         """
         return Stream(self._swift, self._name(path), bytes_range, self._is_newest(path, newest))
 
     def stream_write(self, path, fp):
-        """Store all that `fp.read` gives, in the place of what was there; two segments of it are in memory at a time.
+        """Store everything that `fp.read` returns, replacing what the path held. Two segments are in memory at a time.
 
-        Up to the segment size it is one object, above it a static large object. If anything fails, the path is as it
-        was, and the segments are deleted.
+        Up to the segment size, the result is one object. Above it, it is a static large object. If anything fails, the
+        path keeps what it held, and the segments are deleted.
         """
         first = _read_blocks(fp, self.settings.segment_size)
         second = _read_blocks(fp, READ_SIZE)
@@ -1524,18 +1556,19 @@ class Storage(driver.Base):
             self._put(path, _manifest(self._swift, segments, parts),
                       headers={SEGMENTS_HEADER: '%s %d' % (upload, len(parts))}, query={'multipart-manifest': 'put'})
         except BaseException as error:
-            # The answer may be lost and the manifest stored all the same: then this is no failure.
+            # If only the response was lost and Swift has stored the manifest, this is not a failure.
             if not (self._abandon(segments, self._name(path)) and isinstance(error, exceptions.ConnectionError)):
                 raise
 
     # Large objects in parts
 
     def write_parts(self, upload_id, fp, first=0):
-        """Store all that `fp.read` gives as segments of an upload, written once and numbered from `first`: [`Part`].
+        """Store everything that `fp.read` returns as segments of an upload. Returns a list of `Part`.
 
-        Nothing names them until `compose`. If anything fails, what was written of them is deleted.
+        Each segment is written once; their numbers begin at `first`. No object refers to them until `compose`. If
+        anything fails, the segments written here are deleted.
         """
-        parts, paths = [], []  # the last path may be that of a segment whose answer was lost
+        parts, paths = [], []  # the last path may be that of a segment whose response was lost
         sending = None
         try:
             while True:
@@ -1546,10 +1579,10 @@ class Storage(driver.Base):
                 if not blocks:
                     return parts
                 paths.append(self.part_path(upload_id, first + len(paths)))
-                # A full segment is sent while the next is read: a push takes as long as its slower side, not as both.
+                # Send a full segment while reading the next: a push then takes as long as its slower side, not as both.
                 start = _Background if sum(map(len, blocks)) == size else _Foreground
                 sending = start(self._write_part, paths[-1], blocks)
-                del blocks  # or three segments would be in memory, and not two
+                del blocks  # otherwise three segments would be in memory
         except BaseException:
             if sending is not None:
                 sending.wait()
@@ -1563,7 +1596,7 @@ class Storage(driver.Base):
 
     @staticmethod
     def part_path(upload_id, number):
-        """The path that `write_parts` gives to the part of a number; the id is of letters, digits and `-`."""
+        """The path that `write_parts` gives to a part. The id consists of letters, digits and `-`."""
         return '%s/%s/%08d' % (SEGMENTS, upload_id, number)
 
     def _segment_size(self, number):
@@ -1571,9 +1604,9 @@ class Storage(driver.Base):
         return min(LARGEST_SEGMENT, self.settings.segment_size * 2 ** doubled)
 
     def _abandon(self, segments, name=None):
-        """Delete segments, unless the object at `name` consists of them; whether it does.
+        """Delete segments, unless the object at `name` consists of them. Returns whether it does.
 
-        Where Swift does not tell they stay: a segment that nothing names costs little, an object with a hole is lost.
+        If Swift does not tell, the segments stay. An unused segment costs little, but an object with a hole is lost.
         """
         try:
             named = bool(segments and name and set(segments) & set(self._segments_of(name) or ()))
@@ -1585,11 +1618,11 @@ class Storage(driver.Base):
             return False
 
     def compose(self, path, parts, new=False):
-        """Commit parts as one object, without moving bytes; one request. False if `new` and the name existed.
+        """Commit parts as one object, in one request that moves no bytes. False if `new` is set and the name exists.
 
-        What the path held before is replaced, and its segments, if it had any, are not deleted.
+        It replaces what the path held, but does not delete the segments of an old large object.
 
-        :raises FileNotFoundError: a part is not there
+        :raises FileNotFoundError: a part does not exist
         https://docs.openstack.org/swift/latest/middleware.html#static-large-objects
         """
         with self._cache.changing([path]):
@@ -1605,16 +1638,17 @@ class Storage(driver.Base):
                 raise
 
     def put_stream(self, path, fp, length, new=False):
-        """Store exactly `length` bytes of `fp` as they come, in one request, unbuffered and so not repeatable.
+        """Store exactly `length` bytes of `fp` in one request, as they are read. It is not buffered, so never retried.
 
-        If `fp.read` raises, that is raised here and Swift keeps nothing. False if `new` and the name existed.
+        If `fp.read` raises, this raises the same error and Swift stores nothing. False if `new` is set and the name
+        exists.
         """
         with self._cache.changing([path]):
             body = _Flow(fp, length) if length else _Blocks()
             return self._swift.put(self._name(path), body, new=new)
 
     def remove_parts(self, parts):
-        """Delete segments that no object names."""
+        """Delete segments that no object refers to."""
         if parts:
             self._swift.delete_all(self._segment_names(parts))
 
@@ -1622,16 +1656,16 @@ class Storage(driver.Base):
         return [self._name(part.path) for part in parts]
 
     def _segments_of(self, name):
-        """Names of the segments of a static large object, in this container; [] for anything else, None for nothing.
+        """The names of a static large object's segments, of those in this container. [] for any other object.
 
-        A dynamic large object (X-Object-Manifest) owns no segments: others may share them.
+        None if there is no object. A dynamic large object (X-Object-Manifest) owns no segments: others may share them.
         """
         try:
             headers = self._swift.head(name, newest=True).headers
             if headers.get('X-Static-Large-Object', '').lower() != 'true':
                 return []
             own = re.match(r'([0-9a-f]+) (\d+)$', headers.get(SEGMENTS_HEADER, ''))
-            if own:  # spares a request, and Ceph does not give a manifest back
+            if own:  # saves a request, and Ceph does not return manifests
                 return [self._name(self.part_path(own.group(1), n)) for n in range(int(own.group(2)))]
             response = self._swift.request('GET', self._swift.object_path(name), {'multipart-manifest': 'get'},
                                            _newest(True))
@@ -1647,23 +1681,23 @@ class Storage(driver.Base):
     # Names
 
     def exists(self, path, newest=None):
-        """Whether there is such an object; False only if Swift says so."""
+        """Whether the object exists. False only if Swift returned 404; any other failure raises."""
         try:
             return bool(self.stat(path, newest))
         except exceptions.FileNotFoundError:
             return False
 
     def get_size(self, path):
-        """Bytes of an object, as an int."""
+        """The size of an object in bytes, as an int."""
         size = self.stat(path).size
         if size is None:
             raise _error(exceptions.BrokenError, 'Swift does not tell the size of %s' % path)
         return size
 
     def stat(self, path, newest=None):
-        """The `Stat` of an object; one request.
+        """The `Stat` of an object, in one request.
 
-        :param newest: ask all replicas for the newest version; None: as `swift_newest` says
+        :param newest: whether to ask all replicas for the newest version; None: as `swift_newest` says
         """
         response = self._swift.head(self._name(path), self._is_newest(path, newest))
         headers = response.headers
@@ -1671,16 +1705,16 @@ class Storage(driver.Base):
                     headers.get('Content-Type'))
 
     def list_directory(self, path=None):
-        """Paths of all direct children, objects and pseudo-folders, page by page.
+        """The paths of all direct children, objects and pseudo-folders, page by page.
 
-        :raises FileNotFoundError: there are none, once iterated
+        :raises FileNotFoundError: there are none; raised during iteration, not by the call
         """
         prefix = self._prefix(path)
         found = False
         waiting = []
         for page in self._swift.list_all(prefix, delimiter='/'):
             for child, _ in self._entries(page, prefix):
-                # `a` and `a/` are one child; what sorts between them begins with `a` as well
+                # `a` and `a/` are one child. All names that sort between them begin with `a`, too.
                 waiting = [name for name in waiting if child.startswith(name)]
                 if child not in waiting:
                     waiting.append(child)
@@ -1690,21 +1724,24 @@ class Storage(driver.Base):
             raise _not_found(path)
 
     def list_page(self, path=None, marker=None, limit=None, recursive=False):
-        """One page of `Stat`s below a path, sorted by path, after the path `marker`: the direct children, in which
-        pseudo-folders have no size, or everything. Nothing there is an empty list. One request."""
+        """One page of `Stat`s below a path, in one request. They are sorted by path and come after the path `marker`.
+
+        The page has the direct children, in which pseudo-folders have no size, or everything if `recursive` is set.
+        It is an empty list if there is nothing.
+        """
         prefix = self._prefix(path)
         page = self._swift.list(prefix, None if recursive else '/', marker and self._name(marker), limit)
         return list(self._stats(page, prefix))
 
     def walk(self, path=None, marker=None):
-        """`Stat`s of all objects below a path, sorted by path, after the path `marker`; paged as it goes."""
+        """The `Stat`s of all objects below a path, sorted by path, after the path `marker`. Reads page by page."""
         prefix = self._prefix(path)
         for page in self._swift.list_all(prefix, marker=marker and self._name(marker)):
             for stat in self._stats(page, prefix):
                 yield stat
 
     def _entries(self, page, prefix):
-        """(path, Swift's dict) of each entry but the marker that other clients leave for a folder, and our segments."""
+        """(path, Swift's dict) of each entry, without our segments and the folder markers that other clients create."""
         for entry in page:
             name = _native(entry.get('name') or entry.get('subdir'))
             path = self._path(name).rstrip('/')
@@ -1719,11 +1756,11 @@ class Storage(driver.Base):
     # Removing
 
     def remove(self, path):
-        """Delete an object with its segments, or all that lies below a pseudo-folder.
+        """Delete an object with its segments, or everything below a pseudo-folder.
 
-        The manifest goes first: a crash in between leaves segments that nothing names, never an object with holes.
+        The manifest is deleted first. A crash after that leaves unused segments, but never an object with holes.
 
-        :raises FileNotFoundError: there was nothing
+        :raises FileNotFoundError: there was nothing to delete
         """
         name = self._name(path)
         with self._cache.changing([path]):
@@ -1739,7 +1776,7 @@ class Storage(driver.Base):
         for page in self._swift.list_all(self._prefix(path)):
             names = [_native(entry['name']) for entry in page if 'name' in entry]
             found = True
-            # `slo_etag` tells a large object; where the server does not list it, only the size gives one away
+            # `slo_etag` marks a large object. If the server does not list it, only the size shows a possible one.
             large = [_native(entry['name']) for entry in page
                      if 'slo_etag' in entry or entry.get('bytes', 0) > SMALLEST_SEGMENT]
             segments = [segment for name in large for segment in self._segments_of(name) or ()]
@@ -1751,7 +1788,9 @@ class Storage(driver.Base):
     # Redirects
 
     def content_redirect_url(self, path):
-        """A signed URL with which anyone can GET the object for a while; None without `swift_temp_url_key`.
+        """A signed URL with which anyone can GET the object for `swift_temp_url_ttl` seconds.
+
+        None if `swift_temp_url_key` is not set.
 
         https://docs.openstack.org/swift/latest/api/temporary_url_middleware.html
         """
@@ -1763,7 +1802,7 @@ class Storage(driver.Base):
         url = (self.settings.public_url or self._swift.storage_url()).rstrip('/')
         name = '/%s/%s' % (self.settings.container, self._name(path))
         expires = int(time.time()) + self.settings.temp_url_ttl
-        # What is signed is the path as it is, what is sent is the path percent-encoded.
+        # The signature is made of the plain path, but the URL has the percent-encoded one.
         to_sign = 'GET\n%d\n%s%s' % (expires, urlsplit(self._swift.storage_url()).path, name)
         signature = hmac.new(_as_bytes(self.settings.temp_url_key), _as_bytes(to_sign),
                              getattr(hashlib, self._temp_url_digest())).hexdigest()
@@ -1774,11 +1813,11 @@ class Storage(driver.Base):
             return self.settings.temp_url_digest
         tempurl = self._swift.info().get('tempurl')
         allowed = tempurl.get('allowed_digests') if isinstance(tempurl, dict) else None
-        # Swift before 2.17 lists none, and knows SHA-1 only.
+        # Swift before 2.17 lists no digests, and supports only SHA-1.
         return next((name for name in ('sha256', 'sha512', 'sha1') if name in (allowed or ['sha1'])), 'sha1')
 
     def _set_temp_url_key(self):
-        """Put the key into a free one of the two slots, and read it back: others may be doing the same."""
+        """Put the key into a free one of the two slots, and read it back, because others may be doing the same."""
         scope = self.settings.temp_url_set_key
         path = self._swift.container_path if scope == 'container' else ''
         slots = ['X-%s-Meta-Temp-Url-Key%s' % (scope.capitalize(), n) for n in ('', '-2')]
@@ -1799,10 +1838,10 @@ class Storage(driver.Base):
     # Paths
 
     def _name(self, path):
-        """The name of the object at a path; :raises WrongArgumentsError:"""
+        """The name of the object at a path. :raises WrongArgumentsError: no object can have this path"""
         path = _as_text(path).strip('/')
         if any(part in ('', '.', '..') for part in path.split('/')) or '\0' in path:
-            # HTTP libraries resolve the dots: the request would be for another object.
+            # HTTP libraries resolve dots, so the request would be for another object.
             raise _error(exceptions.WrongArgumentsError, 'no path of an object: %r' % path)
         name = _joined(self._root, path)
         if len(_as_bytes(name)) > LONGEST_NAME:
@@ -1814,12 +1853,12 @@ class Storage(driver.Base):
         return name[len(self._root) + 1:] if self._root else name
 
     def _prefix(self, path):
-        """What the names below a path begin with. The slash keeps siblings out whose names begin the same."""
+        """The prefix of all names below a path. Its slash excludes siblings whose names begin with the same letters."""
         prefix = self._name(path) if path and _as_text(path).strip('/') else self._root
         return prefix and prefix + '/'
 
     def _is_newest(self, path, newest):
-        """Whether to ask for the newest version: of an image, only the marks of its upload change."""
+        """Whether to ask for the newest version. In an image's folder, only the marks of its upload ever change."""
         if newest is None:
             written_once = path.startswith(self.images + '/') and not path.endswith(('/_inprogress', '/_checksum'))
             newest = {'always': True, 'never': False, 'mutable': not written_once}[self.settings.newest]
@@ -1827,7 +1866,7 @@ class Storage(driver.Base):
 
 
 class _Names(object):
-    """The names of up to 10,000 objects; the longest unused is forgotten first."""
+    """The names of up to 10,000 objects. The least recently used name is forgotten first."""
 
     MOST = 10000
 
@@ -1836,7 +1875,7 @@ class _Names(object):
         self._lock = threading.Lock()
 
     def discard(self, name):
-        """Forget a name; whether it was known."""
+        """Forget a name. Returns whether it was known."""
         with self._lock:
             return self._names.pop(name, False)
 
@@ -1848,7 +1887,7 @@ class _Names(object):
 
 
 class _Foreground(object):
-    """A call and its result."""
+    """A call in this thread, and its result."""
 
     def __init__(self, call, *arguments):
         self._value = call(*arguments)
@@ -1861,7 +1900,7 @@ class _Foreground(object):
 
 
 class _Background(object):
-    """A call in a thread of its own (a greenlet, where threads are), and its result or its error."""
+    """A call in another thread (a greenlet, if gevent has replaced threads), and its result or its error."""
 
     def __init__(self, call, *arguments):
         self._value = self._error = None
@@ -1887,7 +1926,7 @@ class _Background(object):
 
 
 class _Chained(object):
-    """Blocks that were read already, and then the file they came from."""
+    """A file whose first blocks have been read already."""
 
     def __init__(self, blocks, file):
         self._blocks, self._file = collections.deque(blocks), file
@@ -1902,7 +1941,7 @@ class _Chained(object):
 
 
 def _manifest(swift, names, parts):
-    """The body of a manifest PUT, with each part's ETag and size, which Swift then checks."""
+    """The body of a manifest PUT. It has the ETag and the size of each part, and Swift checks them."""
     return _Blocks([json.dumps([
         {'path': '/%s/%s' % (swift.settings.container, name), 'etag': part.etag, 'size_bytes': part.size}
         for name, part in zip(names, parts)]).encode('ascii')])
@@ -1926,7 +1965,7 @@ def _modified(headers):
 
 
 def _listed_time(text):
-    """Seconds since the epoch of a listing's `2026-01-31T12:00:00.123456`, which is in UTC."""
+    """Seconds since the epoch, from a listing's `2026-01-31T12:00:00.123456`, which is in UTC."""
     match = re.match(r'(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+)(\.\d+)?', text or '')
     if not match:
         return None
@@ -1935,8 +1974,8 @@ def _listed_time(text):
 
 # --- core's path helpers on Python 3 --------------------------------------------------------------------------
 #
-# docker-registry-core 2.0.3 wraps each of them in `filter_args`, which calls `urllib.quote_plus` and
-# `dict.iteritems`: neither exists on Python 3. What it wraps is sound, so the same filter is put around it here.
+# docker-registry-core 2.0.3 wraps each helper in `filter_args`, which calls `urllib.quote_plus` and `dict.iteritems`.
+# Neither exists on Python 3. The wrapped functions themselves work, so the same filter is put around them here.
 
 
 def _filtered(helper):
