@@ -118,27 +118,27 @@ def _url(value):
     except ValueError:
         good = False
     if not good:
-        raise ValueError('should be an http or https URL, with no password in it')
+        raise ValueError('must be an http or https URL without a password')
     return value
 
 
 def _path(value):
     if not os.path.exists(value):
-        raise ValueError('is not there')
+        raise ValueError('does not exist')
     return value
 
 
 def _flag(value):
     known = {'true': True, 'yes': True, 'on': True, '1': True, 'false': False, 'no': False, 'off': False, '0': False}
     if value.lower() not in known:
-        raise ValueError('should be true or false')
+        raise ValueError('must be true or false')
     return known[value.lower()]
 
 
 def _one_of(*words):
     def parse(value):
         if value.lower() not in words:
-            raise ValueError('should be one of ' + ', '.join(words))
+            raise ValueError('must be one of ' + ', '.join(words))
         return value.lower()
     return parse
 
@@ -148,9 +148,9 @@ def _number(least, kind=int):
         try:
             number = kind(value)
         except ValueError:
-            raise ValueError('should be a number')
+            raise ValueError('must be a number')
         if not least <= number < float('inf'):
-            raise ValueError('should be a number of at least %s' % least)
+            raise ValueError('must be a number of at least %s' % least)
         return number
     return parse
 
@@ -158,10 +158,10 @@ def _number(least, kind=int):
 def _size(value):
     match = re.match(r'(\d+)\s*([kmg]?)(i?b)?$', value.lower())
     if not match:
-        raise ValueError('should be a size such as 16777216 or 16MiB')
+        raise ValueError('must be a size such as 16777216 or 16MiB')
     size = int(match.group(1)) * 1024 ** ' kmg'.index(match.group(2) or ' ')
     if not SMALLEST_SEGMENT <= size <= LARGEST_SEGMENT:
-        raise ValueError('should lie between 1 MiB and 5 GiB')
+        raise ValueError('must be between 1 MiB and 5 GiB')
     return size
 
 
@@ -169,7 +169,7 @@ def _auth_version(value):
     """1, 2 or 3, from '1', '1.0', 'v1', 'v3', '2.0', ..."""
     match = re.match(r'v?([123])(\.\d+)?$', value.lower())
     if not match:
-        raise ValueError('should be 1, 2 or 3')
+        raise ValueError('must be 1, 2 or 3')
     return int(match.group(1))
 
 
@@ -273,7 +273,7 @@ class Settings(object):
             setattr(self, setting.key.replace('swift_', '', 1), _parsed(setting, value, origin))
         for key in _unknown_keys(config):
             close = difflib.get_close_matches(key, [setting.key for setting in SETTINGS], 1)
-            logger.warning('unknown setting %s is ignored%s', key, ': is %s meant?' % close[0] if close else '')
+            logger.warning('unknown setting %s is ignored%s', key, '; did you mean %s?' % close[0] if close else '')
         self._complete()
 
     def __repr__(self):
@@ -286,7 +286,7 @@ class Settings(object):
         """Work out the settings that depend on others. :raises ConfigError: a required setting is missing"""
         self._need(self.container, 'swift_container')
         if '/' in self.container or self.container in ('.', '..') or len(self.container) > 256:
-            raise _config_error('swift_container (OS_CONTAINER) is no name of a container: %s' % self.container)
+            raise _config_error('swift_container (OS_CONTAINER) is not a valid container name: %s' % self.container)
         if self.auth_token:
             return self._need(self.object_storage_url, 'swift_object_storage_url')
         self._need(self.authurl, 'swift_authurl')
@@ -305,7 +305,7 @@ class Settings(object):
     def _need(self, value, key):
         if not value:
             names = next(setting.environment for setting in SETTINGS if setting.key == key)
-            raise _config_error('%s is not set: put it in the configuration or in the environment as %s'
+            raise _config_error('%s is not set: set it in the configuration, or in the environment as %s'
                                 % (key, ' or '.join(names)))
 
 
@@ -358,7 +358,8 @@ def _file_content(path, name):
         with io.open(path, encoding='utf-8') as file:
             return _as_text(file.read().strip())
     except (IOError, OSError, UnicodeDecodeError) as error:
-        raise _config_error('%s cannot be read: %s' % (name, getattr(error, 'strerror', None) or 'not UTF-8'))
+        raise _config_error('the file that %s names cannot be read: %s' % (
+            name, getattr(error, 'strerror', None) or 'it is not UTF-8'))
 
 
 def _parsed(setting, value, origin):
@@ -366,11 +367,11 @@ def _parsed(setting, value, origin):
         return setting.default
     try:
         if re.search(r'[\0-\x1f\x7f]|^ | $', value):  # headers cannot hold these, and HTTP libraries would show the value
-            raise ValueError('should have no line break, control character or outer blank')
+            raise ValueError('must not contain a line break or control character, or begin or end with a blank')
         return setting.parse(value)
     except ValueError as error:
         shown = '' if setting.secret or '@' in value else ' %r' % value
-        raise _config_error('%s%s (of %s) %s' % (setting.key, shown, origin, error))
+        raise _config_error('%s%s (from %s) %s' % (setting.key, shown, origin, error))
 
 
 def _version_of(url):
@@ -393,7 +394,7 @@ def _config_error(text, status=None):
 
 
 def _not_found(path):
-    return _error(exceptions.FileNotFoundError, '%s is not there' % (path or '/'))
+    return _error(exceptions.FileNotFoundError, '%s does not exist' % (path or '/'))
 
 
 #: Exceptions of a failed connection. requests and urllib3 let some exceptions of the standard library through.
@@ -676,7 +677,8 @@ class _Login(object):
         try:
             return self._keep(self._counted())
         except exceptions.UnspecifiedError as error:
-            logger.warning('%s; the token is used on: it is good for %d seconds', error, token.expires - now)
+            logger.warning('%s; the driver keeps using the old token, which is valid for %d more seconds', error,
+                           token.expires - now)
             return token
 
     def forget(self, token):
@@ -733,7 +735,7 @@ def _v1_token(answer, settings):
     if status in _PASSING_STATUSES:
         raise _broken('login', settings.authurl, status, headers)
     if not 200 <= status < 300 or not token or not headers.get('X-Storage-Url'):
-        raise _config_error('swift_authurl (OS_AUTH_URL) %s does not answer as v1 auth does (status %d): check it and '
+        raise _config_error('swift_authurl (OS_AUTH_URL) %s does not respond like v1 auth (status %d): check it and '
                             'swift_auth_version (OS_AUTH_VERSION)' % (settings.authurl, status), status)
     lifetime = headers.get('X-Auth-Token-Expires', '')
     return _Token(headers['X-Storage-Url'], token,
@@ -760,8 +762,8 @@ class _KeystoneLogin(object):
             from keystoneauth1 import exceptions as errors
             from keystoneauth1 import identity, session
         except (ImportError, SyntaxError) as error:  # 5.0 installs on Python 2 but cannot be imported
-            raise _config_error('swift_auth_version (OS_AUTH_VERSION) %d needs keystoneauth1 (%s): '
-                                "pip install 'docker-registry-driver-swift[keystone]'" % (settings.auth_version, error))
+            raise _config_error('swift_auth_version (OS_AUTH_VERSION) %d needs keystoneauth1, which cannot be imported '
+                                "(%s): pip install 'docker-registry-driver-swift[keystone]'" % (settings.auth_version, error))
         self._errors = errors
         self._plugin = _keystone_plugin(settings, identity.v2, identity.v3)
         self._session = session.Session(
@@ -776,8 +778,9 @@ class _KeystoneLogin(object):
                 service_type=settings.service_type, interface=settings.endpoint_type,
                 region_name=settings.region_name)
         except self._errors.CatalogException:
-            raise _config_error('the catalog has no such Swift: check swift_region_name (OS_REGION_NAME), '
-                                'swift_endpoint_type (OS_ENDPOINT_TYPE) and swift_service_type (OS_SERVICE_TYPE)')
+            raise _config_error("Keystone's catalog has no such endpoint of Swift: check swift_region_name "
+                                '(OS_REGION_NAME), swift_endpoint_type (OS_ENDPOINT_TYPE) and swift_service_type '
+                                '(OS_SERVICE_TYPE)')
         except self._errors.HttpError as error:
             raise self._refused(error, settings)
         except self._errors.InvalidResponse as error:
@@ -799,7 +802,7 @@ class _KeystoneLogin(object):
             return _config_error('Keystone refuses the credentials (status %d): check %s' % (
                 error.http_status, ', '.join(_APPLICATION_CREDENTIAL if application else _CREDENTIALS)), error.http_status)
         return _config_error(
-            'swift_authurl (OS_AUTH_URL) %s does not answer as Keystone v%d does (status %d): check it and '
+            'swift_authurl (OS_AUTH_URL) %s does not respond like Keystone v%d (status %d): check it and '
             'swift_auth_version (OS_AUTH_VERSION)' % (settings.authurl, settings.auth_version, error.http_status),
             error.http_status)
 
@@ -833,7 +836,8 @@ def _keystone_plugin(settings, v2, v3):
 
 def _unreachable(what, error, passing):
     if 'certificate verify failed' in str(error).lower() or 'certificate_verify_failed' in str(error).lower():
-        return _config_error('the TLS certificate of %s is not trusted: name its CA in swift_cacert (OS_CACERT)' % what)
+        return _config_error('the TLS certificate of %s is not trusted: set swift_cacert (OS_CACERT) to the file of '
+                             'its CA' % what)
     failure = _error(exceptions.UnreachableError, '%s cannot be reached: %s' % (what, type(error).__name__))
     failure.passing = passing
     return failure
@@ -841,7 +845,7 @@ def _unreachable(what, error, passing):
 
 def _broken(method, path, status, headers, text='', passing=True):
     trans_id = headers.get('X-Trans-Id')
-    failure = _error(exceptions.BrokenError, 'Swift answered %s to %s %s%s%s' % (
+    failure = _error(exceptions.BrokenError, 'Swift returned %s for %s %s%s%s' % (
         status, method, path, text and ': ' + text, trans_id and ' (X-Trans-Id %s)' % trans_id or ''),
         status, trans_id, _seconds_of(headers.get('Retry-After')))
     failure.passing = passing
@@ -877,7 +881,7 @@ def _retrying(settings, attempt):
                 error.passing = False  # a request must not repeat the retries of a login that failed for good
                 raise
             tried += 1
-            logger.warning('%s; trying again (%d of %d) in %.1f seconds', error, tried, settings.retries, wait)
+            logger.warning('%s; retry %d of %d in %.1f seconds', error, tried, settings.retries, wait)
             time.sleep(wait)
 
 
@@ -939,7 +943,7 @@ class _Swift(object):
         if response.status == 401:
             self._login.forget(token)
             if not _may_repeat(body):
-                raise _broken(method, target, 401, response.headers, 'the token had run out', passing=False)
+                raise _broken(method, target, 401, response.headers, 'the token had expired', passing=False)
             if self.settings.auth_token or refused == (1 if self.settings.auth_version == 1 else 2):
                 raise self._unauthorized()
             if refused:
@@ -991,9 +995,9 @@ class _Swift(object):
 
     def _unauthorized(self):
         if self.settings.auth_token:
-            return _config_error('Swift refuses swift_auth_token (OS_AUTH_TOKEN)', 401)
-        return _config_error('Swift refuses a token that it has just given: check swift_user (OS_USERNAME) and what '
-                             'it may do', 401)
+            return _config_error('Swift refuses the token in swift_auth_token (OS_AUTH_TOKEN): set a new one', 401)
+        return _config_error('Swift refuses a token that was issued just now: check swift_user (OS_USERNAME) and its '
+                             'rights', 401)
 
     def _refusal(self, method, path, response):
         """The exception for an unexpected status."""
@@ -1002,7 +1006,7 @@ class _Swift(object):
             self.check_container()
             return _not_found(path)
         if status == 403:
-            return _config_error('Swift forbids %s %s: swift_user (OS_USERNAME) needs the right to read and write in '
+            return _config_error('Swift forbids %s %s: swift_user (OS_USERNAME) needs read and write access to '
                                  'swift_container (OS_CONTAINER)' % (method, path), 403)
         # Swift explains an error in text or JSON. HTML comes from a gateway, and users should not see it.
         text = response.body[:1000].decode('utf-8', 'replace').strip() if 'json' in kind or 'plain' in kind else ''
@@ -1035,7 +1039,7 @@ class _Swift(object):
         response = self.request('PUT', self.container_path, headers={'X-Storage-Policy': policy} if policy else {},
                                 body=_Blocks(), expected=(400, 404))
         if response.status == 400:
-            raise _config_error('Swift has no storage policy %s: check swift_storage_policy' % policy, 400)
+            raise _config_error('Swift has no storage policy %s: check swift_storage_policy (SWIFT_STORAGE_POLICY)' % policy, 400)
         if response.status == 404:
             raise _config_error('the account at %s does not exist: check swift_user (OS_USERNAME) or '
                                 'swift_object_storage_url (OS_STORAGE_URL)' % self.storage_url(), 404)
@@ -1084,7 +1088,7 @@ class _Swift(object):
             if not etag_first:
                 self.delete(name)
             raise _broken('PUT', self.object_path(name), response.status, response.headers,
-                          'with ETag %s for bytes of MD5 %s' % (etag, body.etag), passing=False)
+                          'the ETag is %s, but the MD5 of the bytes is %s' % (etag, body.etag), passing=False)
         return response.status != 412
 
     def _put(self, name, body, headers, query):
@@ -1097,7 +1101,7 @@ class _Swift(object):
             if body.replayable:
                 response = self.request('PUT', path, query, headers, body, expected)
             if response.status == 404:
-                raise _broken('PUT', path, 404, response.headers, 'the container had gone', passing=False)
+                raise _broken('PUT', path, 404, response.headers, 'the container was missing', passing=False)
         return response
 
     def delete(self, name):
@@ -1149,7 +1153,7 @@ class _Swift(object):
         try:
             return json.loads(response.body.decode('utf-8')) if response.body.strip() else []
         except ValueError:
-            raise _broken('GET', self.container_path, response.status, response.headers, 'no JSON', passing=False)
+            raise _broken('GET', self.container_path, response.status, response.headers, 'the body is not JSON', passing=False)
 
     def list_all(self, prefix, delimiter=None, marker=None):
         """All pages of a listing, each as a list."""
@@ -1163,7 +1167,7 @@ class _Swift(object):
                 return
             last = _native(page[-1].get('name') or page[-1].get('subdir'))
             if last == marker:
-                raise _error(exceptions.BrokenError, 'Swift lists the same page of %s again and again' % prefix)
+                raise _error(exceptions.BrokenError, 'Swift keeps returning the same page of the listing of %s' % prefix)
             marker = last
 
 
@@ -1214,12 +1218,12 @@ class Stream(object):
             headers['If-Match'] = etag
         response = self._swift.request('GET', self._path, headers=headers, expected=(412, 416), stream=True)
         if response.status == 416:
-            raise _error(exceptions.WrongArgumentsError, '%s has no %s' % (self._path, range_header), 416)
+            raise _error(exceptions.WrongArgumentsError, '%s has no such range: %s' % (self._path, range_header), 416)
         if response.status == 412:
-            raise _broken('GET', self._path, 412, response.headers, 'the object was changed meanwhile', passing=False)
+            raise _broken('GET', self._path, 412, response.headers, 'the object changed during the read', passing=False)
         if range_header and response.status == 200 and response.int_header('Content-Length') != 0:
             response.close()
-            raise _broken('GET', self._path, 200, response.headers, 'all, and not ' + range_header, passing=False)
+            raise _broken('GET', self._path, 200, response.headers, 'the whole object, not ' + range_header, passing=False)
         return response
 
     def __iter__(self):
@@ -1254,14 +1258,14 @@ class Stream(object):
         self._failures, self._failed_at = self._failures + 1, self._done
         if self._failures > self._swift.settings.retries or self.length is None or not self.etag:
             raise _unreachable('the rest of %s after %d bytes' % (self._path, self._done), error, passing=False)
-        logger.warning('%s was cut after %d of %d bytes (%s): resuming', self._path, self._done, self.length,
-                       type(error).__name__)
+        logger.warning('the connection for %s broke after %d of %d bytes (%s); resuming', self._path, self._done,
+                       self.length, type(error).__name__)
         first, last = self.first + self._done, self.first + self.length - 1
         response = self._open('bytes=%d-%d' % (first, last), etag=self.etag)
         if _extent(response)[0] != first:
             response.close()
-            raise _broken('GET', self._path, response.status, response.headers, 'not from byte %d' % first,
-                          passing=False)
+            raise _broken('GET', self._path, response.status, response.headers,
+                          'the bytes do not begin at byte %d' % first, passing=False)
         self._response = response
 
     def read_all(self):
@@ -1300,7 +1304,7 @@ def _range_header(bytes_range):
     else:
         wrong, header = not 0 <= first <= last, 'bytes=%d-%d' % (first, last)
     if wrong:
-        raise _error(exceptions.WrongArgumentsError, 'no range of bytes: %s to %s' % (first, last))
+        raise _error(exceptions.WrongArgumentsError, 'not a valid range of bytes: %s to %s' % (first, last))
     return header
 
 
@@ -1352,7 +1356,7 @@ class _Cache(object):
                     self._fill(pipe, key, fetched)
                 return fetched
         except RedisError as error:
-            logger.warning('the LRU cache fails: %s', error)
+            logger.warning('the Redis LRU cache failed: %s', error)
             return fetch()
 
     @staticmethod
@@ -1364,7 +1368,7 @@ class _Cache(object):
         except WatchError:
             pass  # somebody changed the key meanwhile
         except RedisError as error:
-            logger.warning('the LRU cache fails: %s', error)
+            logger.warning('the Redis LRU cache failed: %s', error)
 
     def changing(self, paths):
         return _Change(self, paths)
@@ -1377,7 +1381,7 @@ class _Cache(object):
             try:
                 return getattr(lru.redis_conn, command)(*arguments)
             except RedisError as error:
-                logger.warning('the LRU cache fails: %s', error)
+                logger.warning('the Redis LRU cache failed: %s', error)
 
     @staticmethod
     def _on():
@@ -1429,7 +1433,7 @@ class Storage(driver.Base):
         self.settings = Settings(config)
         self._root = _joined(_as_text(path) if path is not None else self.settings.storage_path)
         if set(self._root.split('/')) & {'.', '..'}:
-            raise _config_error('storage_path (STORAGE_PATH) must not contain . or ..: %s' % self._root)
+            raise _config_error('storage_path (STORAGE_PATH) must not contain the folders . or ..: %s' % self._root)
         self._swift = _Swift(self.settings)
         self._cache = _Cache(self.settings.container)
         self._plain = _Names()
@@ -1485,7 +1489,7 @@ class Storage(driver.Base):
             content = stream.read_all()
             etag = stream.etag or ''
             if re.match('[0-9a-f]{32}$', etag) and etag != _Blocks([content]).etag:
-                raise _broken('GET', path, 200, {}, 'the bytes have not the MD5 that its ETag says')
+                raise _broken('GET', path, 200, {}, 'the MD5 of the bytes is not the ETag')
             return content
         return _retrying(self.settings, attempt)
 
@@ -1614,7 +1618,7 @@ class Storage(driver.Base):
                 self._swift.delete_all(segments)
             return named
         except exceptions.UnspecifiedError as error:
-            logger.warning('%d segments are left behind, from %s on: %s', len(segments), segments[0], error)
+            logger.warning('%d segments are left behind, starting with %s: %s', len(segments), segments[0], error)
             return False
 
     def compose(self, path, parts, new=False):
@@ -1673,7 +1677,7 @@ class Storage(driver.Base):
         except exceptions.FileNotFoundError:
             return None
         except ValueError:
-            raise _error(exceptions.BrokenError, 'Swift does not give the manifest of %s' % name)
+            raise _error(exceptions.BrokenError, 'Swift did not return the manifest of %s' % name)
         container = '/%s/' % self.settings.container
         return [_native(part['name'])[len(container):] for part in manifest
                 if _native(part['name']).startswith(container)]
@@ -1691,7 +1695,7 @@ class Storage(driver.Base):
         """The size of an object in bytes, as an int."""
         size = self.stat(path).size
         if size is None:
-            raise _error(exceptions.BrokenError, 'Swift does not tell the size of %s' % path)
+            raise _error(exceptions.BrokenError, 'Swift did not return the size of %s' % path)
         return size
 
     def stat(self, path, newest=None):
@@ -1831,8 +1835,8 @@ class Storage(driver.Base):
             if free:
                 self._swift.request('POST', path, headers={free[0]: self.settings.temp_url_key}, body=_Blocks())
             if self.settings.temp_url_key not in keys():
-                raise _config_error('both TempURL keys of the %s are taken by others: put one of them into '
-                                    'swift_temp_url_key' % scope)
+                raise _config_error('both TempURL keys of the %s are in use already: set swift_temp_url_key '
+                                    '(SWIFT_TEMP_URL_KEY) to one of them' % scope)
         self._temp_url_key_is_set = True
 
     # Paths
@@ -1842,10 +1846,10 @@ class Storage(driver.Base):
         path = _as_text(path).strip('/')
         if any(part in ('', '.', '..') for part in path.split('/')) or '\0' in path:
             # HTTP libraries resolve dots, so the request would be for another object.
-            raise _error(exceptions.WrongArgumentsError, 'no path of an object: %r' % path)
+            raise _error(exceptions.WrongArgumentsError, 'not a valid path of an object: %r' % path)
         name = _joined(self._root, path)
         if len(_as_bytes(name)) > LONGEST_NAME:
-            raise _error(exceptions.WrongArgumentsError, 'longer than the %d bytes Swift allows: %s' % (
+            raise _error(exceptions.WrongArgumentsError, 'the name of an object is longer than the %d bytes that Swift allows: %s' % (
                 LONGEST_NAME, name))
         return name
 

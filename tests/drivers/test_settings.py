@@ -173,7 +173,7 @@ def test_unknown_keys_are_warned_of(caplog):
     with caplog.at_level(logging.WARNING):
         settings(swift_auth_url='https://swift.example.com/auth/v1.0', swift_zzz='')
 
-    assert 'swift_auth_url is ignored: is swift_authurl meant?' in caplog.text
+    assert 'swift_auth_url is ignored; did you mean swift_authurl?' in caplog.text
     assert 'swift_zzz is ignored' in caplog.text
 
 
