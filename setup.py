@@ -1,10 +1,12 @@
 # -*- coding: utf-8 -*-
-"""Packaging, for every pip and setuptools from 2014's to today's.
+"""Packaging, for every pip and setuptools from 2014 to today.
 
-There is no pyproject.toml on purpose: pip 20.3 on Python 2.7 would then build in an isolated environment, whose newest
-setuptools no longer runs there.  And setuptools 5.8, which docker-registry 0.9.1 pins, knows neither `python_requires` (it
-warns) nor markers in `install_requires` (it fails).  What depends on the Python goes into extras named ':marker', with == or !=,
-the only comparisons that it knows.
+There is no pyproject.toml, on purpose.  With one, pip 20.3 on Python 2.7 builds in an isolated environment, and the newest
+setuptools that it installs there does not run on 2.7.
+
+docker-registry 0.9.1 pins setuptools 5.8.  That version does not know `python_requires` (it warns) or markers in
+`install_requires` (it fails).  So requirements that depend on the Python version are extras named ':marker'.  The markers
+use == and !=, the only comparisons that setuptools 5.8 knows.
 """
 
 import io
@@ -23,27 +25,27 @@ def read(path):
 
 
 def version():
-    """The driver's `__version__`, without importing what may not be installed yet."""
+    """The driver's `__version__`.  This does not import the driver, whose requirements may not be installed yet."""
     return str(re.search(r"^__version__ = '([^']+)'$", read('docker_registry/drivers/swift.py'), re.M).group(1))
 
 
-# Beside an installed registry the registry's own pins decide which core is there: nothing is excluded on 2.7.
+# Next to an installed registry, the registry's own pins decide the version of core.  So nothing is excluded on 2.7.
 PYTHON_2 = [
     'docker-registry-core>=1.0,<3',
     'python-swiftclient>=3.6,<4',
 ]
 
-# core 2.0.2 and 2.0.3 pin setuptools==5.8, which no Python 3.10+ can import: pip 23.0 (that of `python3.10 -m venv`) then fails
-# half-way for want of setuptools, later ones leave an environment without a working setuptools.  2.0.1 is the same code for
-# a driver.  An environment that has 2.0.3 already, put there with --no-deps or an installer's overrides, works too.
+# core 2.0.2 and 2.0.3 pin setuptools==5.8, which Python 3.10 and newer cannot import.  pip 23.0 (from `python3.10 -m venv`) then
+# fails half-way because setuptools is gone.  Later pips leave an environment whose setuptools does not work.  For a driver,
+# 2.0.1 is the same code.  An environment that already has 2.0.3, from --no-deps or an installer's overrides, works too.
 PYTHON_3 = [
     'docker-registry-core>=1.0,<3,!=2.0.2,!=2.0.3',
     'keystoneauth1>=4.0,<6',
     'python-swiftclient>=3.6,<5',
 ]
 
-# The registry v2 API, Python 3 only.  gunicorn before 27 leaves a TLS greeting on a plain port unanswered: skopeo tries that
-# first, and waits 10 seconds.
+# The registry v2 API, on Python 3 only.  gunicorn before 27 does not respond to a TLS greeting on a plain port.  skopeo tries
+# TLS first and then waits 10 seconds.
 REGISTRY = [
     'bcrypt>=5,<6',
     'gunicorn>=27,<28',
@@ -52,8 +54,8 @@ REGISTRY = [
     'Werkzeug>=3,<4',
 ]
 
-# docker_registry and docker_registry.drivers belong to docker-registry-core; neither has an __init__.py here or there.  Python 3
-# finds all parts of such packages by itself; on 2.7 each part says where it is with a .pth file, which this asks for.
+# docker_registry and docker_registry.drivers belong to docker-registry-core.  Neither has an __init__.py, here or there.  Python 3
+# finds all parts of such packages by itself.  On 2.7, each part needs a .pth file, which `namespace_packages` makes.
 NAMESPACES = ['docker_registry', 'docker_registry.drivers']
 if sys.version_info[0] == 2:
     LAYOUT = {'packages': NAMESPACES, 'namespace_packages': NAMESPACES}
@@ -85,7 +87,7 @@ setup(
     extras_require={
         ':python_version == "2.7"': PYTHON_2,
         ':python_version != "2.7"': PYTHON_3,
-        # Keystone v2 and v3 on 2.7.  Not by default: keystoneauth1 wants requests>=2.14, the v1 registry pins 2.3.0.
+        # Keystone v2 and v3 on 2.7.  It is optional: keystoneauth1 needs requests>=2.14, but the v1 registry pins 2.3.0.
         'keystone': ['keystoneauth1>=3.4,<4'],
         'registry': REGISTRY,
     },
