@@ -29,10 +29,14 @@ def version():
     return str(re.search(r"^__version__ = '([^']+)'$", read('docker_registry/drivers/swift.py'), re.M).group(1))
 
 
+# The driver imports requests itself, so it must not rely on python-swiftclient to bring it.  The v1 registry pins 2.3.0.
+REQUESTS = 'requests>=2.3,<3'
+
 # Next to an installed registry, the registry's own pins decide the version of core.  So nothing is excluded on 2.7.
 PYTHON_2 = [
     'docker-registry-core>=1.0,<3',
     'python-swiftclient>=3.6,<4',
+    REQUESTS,
 ]
 
 # core 2.0.2 and 2.0.3 pin setuptools==5.8, which Python 3.10 and newer cannot import.  pip 23.0 (from `python3.10 -m venv`) then
@@ -42,6 +46,7 @@ PYTHON_3 = [
     'docker-registry-core>=1.0,<3,!=2.0.2,!=2.0.3',
     'keystoneauth1>=4.0,<6',
     'python-swiftclient>=3.6,<5',
+    REQUESTS,
 ]
 
 # The registry v2 API, on Python 3 only.  gunicorn before 27 does not respond to a TLS greeting on a plain port.  skopeo tries

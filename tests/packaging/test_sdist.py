@@ -73,3 +73,9 @@ def test_its_version_is_the_drivers(contents, about):
 )
 def test_it_names_the_pythons_it_is_for(about, version, supported):
     assert (version in SpecifierSet(re.search(r'^Requires-Python: (.+)$', about, re.M).group(1))) is supported
+
+
+@pytest.mark.parametrize('package', ['docker-registry-core', 'python-swiftclient', 'requests'])
+def test_it_requires_each_package_that_the_driver_imports(contents, package):
+    required = contents['docker_registry_driver_swift.egg-info/requires.txt'].decode()
+    assert len(re.findall(r'^%s\b' % package, required, re.M)) == 2  # once for Python 2.7, once for Python 3
