@@ -1,11 +1,11 @@
-"""A real OpenStack Keystone (v3) on a free loopback port, for a Swift that clients log in to as on an OpenStack cloud.
+"""Runs a real OpenStack Keystone (v3) on a free loopback port, so that clients log in to Swift as on an OpenStack cloud.
 
-Its database (SQLite), keys (Fernet) and log are in one folder. It needs tools/requirements-keystone.txt, and this module nothing
-until a node is started. tools/swift_node.py uses it:
+One folder has its database (SQLite), keys (Fernet) and log. A node needs the packages in tools/requirements-keystone.txt; this
+module can be imported without them. tools/swift_node.py uses it:
 
     with KeystoneNode(folder) as keystone:
         keystone.register('http://127.0.0.1:8080', 'project', 'user', 'password')
-        keystone.log_in()               # (storage URL, token), as whoever knows `facts()` gets them
+        keystone.log_in()               # (storage URL, token), as for any client that has `facts()`
 """
 
 import configparser
@@ -20,20 +20,20 @@ import sys
 import threading
 
 REGION, REGION_WITHOUT_SWIFT = 'RegionOne', 'RegionTwo'
-USER_DOMAIN, PROJECT_DOMAIN = 'people', 'cloud'  # neither is the default one, nor the other: who mixes them up is refused
-ADMIN, ADMIN_KEY = 'admin', 'keystone'  # user and project `admin` in the default domain
+USER_DOMAIN, PROJECT_DOMAIN = 'people', 'cloud'  # two domains, neither is the default: a client that mixes them up fails
+ADMIN, ADMIN_KEY = 'admin', 'keystone'  # the user `admin` and the project `admin`, both in the default domain
 ROLE = 'swiftoperator'  # https://docs.openstack.org/swift/latest/overview_auth.html#configuring-swift-to-use-keystone
 
 
 class KeystoneError(Exception):
-    """Keystone did not come up, or refused what the node asked of it; the message has the end of its log."""
+    """Keystone did not start, or refused a request of the node. The message has the end of its log."""
 
 
 class KeystoneNode:
-    """One Keystone. `start` returns at once, `register` when it answers; `stop` leaves no process.
+    """One Keystone. `start` returns at once; `register` waits until Keystone responds; `stop` ends all its processes.
 
     token_life      seconds until a token expires
-    start_timeout   seconds that it may take until it answers
+    start_timeout   seconds to wait for the first response
     """
 
     def __init__(self, folder, token_life=3600, start_timeout=60):
@@ -50,7 +50,7 @@ class KeystoneNode:
 
     def start(self):
         if not all(importlib.util.find_spec(name) for name in ('keystone', 'keystonemiddleware')):
-            raise KeystoneError('there is no Keystone here: pip install -r tools/requirements-keystone.txt')
+            raise KeystoneError('Keystone is not installed: pip install -r tools/requirements-keystone.txt')
         os.makedirs(self._folder, exist_ok=True)
         with socket.create_server(('127.0.0.1', 0), backlog=128) as listening, open(self._log_path, 'w') as log:
             self.auth_url = 'http://127.0.0.1:%d/v3' % listening.getsockname()[1]
@@ -65,19 +65,19 @@ class KeystoneNode:
                 start_new_session=True,
                 pass_fds=[listening.fileno()],
             )
-        self.output = self._process.stdout  # can be read when it answers, and when it ends
+        self.output = self._process.stdout  # becomes readable when Keystone is ready, and when it ends
 
     def stop(self):
-        """May be called again, and after a failed start."""
+        """Stop Keystone. Can be called again, and after a failed start."""
         if self._process:
             self._process.stdin.close()
-            os.killpg(self._process.pid, signal.SIGKILL)  # a keystone-manage that it waits for, too
+            os.killpg(self._process.pid, signal.SIGKILL)  # also ends a keystone-manage that it waits for
             self._process.wait()
             self._process.stdout.close()
             self._process = None
 
     def register(self, swift_url, project, user, key):
-        """Make the user, with a role in the project that Swift heeds, an application credential, and the catalog."""
+        """Create the user, its role in the project, an application credential, and the catalog with this Swift."""
         self._wait_until_ready()
         self._user, self._key, self._project = user, key, project
         try:
@@ -89,13 +89,13 @@ class KeystoneNode:
                 self._client, '/users/%s/application_credentials' % user_id, 'application_credential', name='registry'
             )
         except Exception as error:  # of keystoneauth1, which may be missing
-            raise self.error('refused to be set up (%s)' % error)
+            raise self.error('could not be set up (%s)' % error)
 
     def log_in(self):
         return self._client.get_endpoint(service_type='object-store', region_name=REGION), self._client.get_token()
 
     def facts(self):
-        """What a client needs, as openrc files have it; and the administrator's password."""
+        """What a client needs to log in, as in an openrc file, and the administrator's name and password."""
         return {
             'auth_url': self.auth_url,
             'user': self._user,
@@ -111,7 +111,7 @@ class KeystoneNode:
         }
 
     def authtoken(self):
-        """Settings of keystonemiddleware's filter: Swift asks about each token, and refuses one that is revoked at once."""
+        """Settings of keystonemiddleware's filter. Without its cache, Swift refuses a revoked token at once."""
         return {
             'paste.filter_factory': 'keystonemiddleware.auth_token:filter_factory',
             'delay_auth_decision': 'true',
@@ -129,7 +129,7 @@ class KeystoneNode:
 
     def error(self, what):
         with open(self._log_path, errors='replace') as log:
-            return KeystoneError('Keystone %s; the end of its log:\n%s' % (what, ''.join(log.readlines()[-20:])))
+            return KeystoneError('Keystone %s; the last lines of its log:\n%s' % (what, ''.join(log.readlines()[-20:])))
 
     def _write_configuration(self):
         conf = configparser.RawConfigParser()
@@ -140,8 +140,8 @@ class KeystoneNode:
                 'token': {'expiration': str(self._token_life)},
                 'fernet_tokens': keys,
                 'fernet_receipts': keys,
-                'identity': {'password_hash_rounds': '4'},  # as few as there can be: the password is no secret
-                'cache': {'backend': 'dogpile.cache.memory'},  # without one, a token takes hundreds of queries
+                'identity': {'password_hash_rounds': '4'},  # the minimum, since the password is no secret
+                'cache': {'backend': 'dogpile.cache.memory'},  # without a cache, a token takes hundreds of queries
             }
         )
         path = os.path.join(self._folder, 'keystone.conf')
@@ -151,7 +151,7 @@ class KeystoneNode:
 
     def _wait_until_ready(self):
         if not select.select([self.output], [], [], self._start_timeout)[0]:
-            raise self.error('did not come up in %d seconds' % self._start_timeout)
+            raise self.error('did not start within %d seconds' % self._start_timeout)
         if not os.read(self.output.fileno(), 4096):
             raise self.error('ended while starting')
 
@@ -194,7 +194,7 @@ class KeystoneNode:
 
 
 def serve(conf, auth_url, descriptor):
-    """Keystone is imported once, and forked for each command: one of them to a process is all that it allows."""
+    """Import Keystone once and fork a process for each command, because Keystone allows one command a process."""
     threading.Thread(target=exit_at_end_of, args=(0,), daemon=True).start()
     ready = os.dup(1)
     os.dup2(2, 1)
@@ -220,7 +220,7 @@ def serve(conf, auth_url, descriptor):
         auth_url,
     )
     os.environ['OS_KEYSTONE_CONFIG_FILES'] = conf
-    sys.argv = ['keystone']  # it would parse ours
+    sys.argv = ['keystone']  # otherwise Keystone parses our arguments
     from keystone.server import wsgi
     from werkzeug.serving import make_server
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The registry of this checkout with a Swift of its own, in one command: what `make run` calls.
+"""Start the registry of this checkout and a Swift for it, in one command. `make run` calls this.
 
-The first start makes a virtualenv in .venv-run and installs into it this checkout and OpenStack Swift, from PyPI. Swift keeps its
-objects in ./swift-data: the next start finds the images. Ctrl-C stops everything.
+The first start creates a virtualenv in .venv-run and installs this checkout and OpenStack Swift into it, from PyPI. Swift stores
+its objects in ./swift-data, so the next start finds the images. Ctrl-C stops everything.
 
-With OS_AUTH_URL set, the registry uses the Swift that the OS_* variables name, and none is started.
+If OS_AUTH_URL is set, the registry uses the Swift that the OS_* variables name. This command then starts no Swift.
 """
 
 import argparse
@@ -23,20 +23,20 @@ import time
 
 CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = 'docker-registry-driver-swift'
-SWIFT_REQUIREMENT = 'swift>=2.38,<3'  # as in requirements-swift.txt, which has what tests need, too
+SWIFT_REQUIREMENT = 'swift>=2.38,<3'  # as in requirements-swift.txt, which also has what the tests need
 START_SECONDS = 60
-PACKAGED = ('setup.py', 'README.rst', 'docker_registry')  # what an installation is made of
+PACKAGED = ('setup.py', 'README.rst', 'docker_registry')  # what pip needs to install the checkout
 
 READY = """
-The registry runs on     {address}
-Its images are kept in   {storage}
+The registry listens on   {address}
+It stores its images in   {storage}
 
-With docker, and any image that it has, here busybox:
+Push an image that docker has, for example busybox:
 
     docker tag busybox {address}/busybox
     docker push {address}/busybox
 
-Without:
+Or copy one with skopeo, without docker:
 
     skopeo copy --dest-tls-verify=false docker://docker.io/library/busybox docker://{address}/busybox
 
@@ -45,7 +45,7 @@ Ctrl-C stops {everything}.
 
 
 class CannotRun(Exception):
-    """Why not, in a line."""
+    """The registry cannot run. The text is one line that says why."""
 
 
 def main():
@@ -64,7 +64,7 @@ def main():
             return 1
     finally:
         if stop.asked:
-            print('Stopping: what is running may finish. Ctrl-C again does not wait for it.', flush=True)
+            print('Stopping. Running requests may finish; press Ctrl-C again to stop without waiting.', flush=True)
         for process in reversed(running):
             process.stop(stop)
     return 0
@@ -75,21 +75,21 @@ def parse_arguments():
     add = parser.add_argument
     add('--host', default=os.environ.get('REGISTRY_HOST') or '127.0.0.1', help='default: REGISTRY_HOST, or 127.0.0.1')
     add('--port', type=int, default=os.environ.get('REGISTRY_PORT') or 5000, help='default: REGISTRY_PORT, or 5000')
-    add('--data', default=CHECKOUT / 'swift-data', help='where Swift keeps its objects (default: swift-data in the checkout)')
-    add('--venv', default=CHECKOUT / '.venv-run', help='the virtualenv (default: .venv-run in the checkout)')
-    add('--bin', help='a folder with a python that has swift and the registry: install nothing')
+    add('--data', default=CHECKOUT / 'swift-data', help='folder for the objects of Swift (default: swift-data in the checkout)')
+    add('--venv', default=CHECKOUT / '.venv-run', help='folder of the virtualenv (default: .venv-run in the checkout)')
+    add('--bin', help='folder of a python that already has swift and the registry; nothing is installed then')
     return parser.parse_args()
 
 
 def free_address(host, port):
-    """`host:port`, which nobody listens on; said before anything is installed or started."""
+    """Return `host:port` if it is free. This runs first, so that nothing is installed or started in vain."""
     try:
         with socket.create_server((host, port)):
             return f'{host}:{port}'
     except (OSError, OverflowError) as error:
         raise CannotRun(
             f'cannot listen on {host} port {port}: {getattr(error, "strerror", None) or error}; '
-            f'stop what runs there, or choose another port: make run REGISTRY_PORT={port % 65535 + 1}'
+            f'stop the program that uses it, or choose another port: make run REGISTRY_PORT={port % 65535 + 1}'
         )
 
 
@@ -97,25 +97,25 @@ def free_address(host, port):
 
 
 def environment(venv):
-    """The virtualenv's folder of programs; installs what is missing there, or was changed since."""
+    """The folder of the virtualenv's programs. Installs what is missing or has changed since the last run."""
     stamp = venv / 'installed'
     wanted = fingerprints()
     found = stamp.read_text().split() if stamp.exists() else []
     if found != wanted:
-        if sys.version_info < (3, 10):  # noqa: UP036 (whoever calls it with an older one is told)
+        if sys.version_info < (3, 10):  # noqa: UP036 (tells users of an older Python what to do)
             raise CannotRun('Python 3.10 or newer is needed: make run PYTHON=python3.11')
         if found[:1] == wanted[:1]:
             install(venv, ['--no-deps', PACKAGE])
         else:
-            print(f'Installing the registry and OpenStack Swift into {shown(venv)}: it takes a minute, once.', flush=True)
-            quietly([sys.executable, '-m', 'venv', '--clear', venv], 'the virtualenv cannot be made (Debian: apt-get install python3-venv)')
+            print(f'Installing the registry and OpenStack Swift into {shown(venv)}. This takes a minute, only the first time.', flush=True)
+            quietly([sys.executable, '-m', 'venv', '--clear', venv], 'cannot create the virtualenv (Debian: apt-get install python3-venv)')
             install(venv, [f'{PACKAGE}[registry]', SWIFT_REQUIREMENT])
         stamp.write_text('\n'.join(wanted))
     return venv / 'bin'
 
 
 def fingerprints():
-    """[that of what the checkout depends on, that of the checkout]: another one, and it has to be installed again."""
+    """[hash of the dependencies, hash of the checkout]. If one changes, that part must be installed again."""
     setup = (CHECKOUT / 'setup.py').read_bytes()
     dependencies = hashlib.sha256(f'{sys.executable} {sys.version} {SWIFT_REQUIREMENT} {CHECKOUT}'.encode() + setup)
     sources = hashlib.sha256(setup)
@@ -125,8 +125,8 @@ def fingerprints():
 
 
 def install(venv, wanted):
-    """Install requirements with pip; that of the package itself is met by this checkout."""
-    with tempfile.TemporaryDirectory() as folder:  # a build would leave its own folders in the checkout
+    """Install requirements with pip. The package itself is installed from this checkout."""
+    with tempfile.TemporaryDirectory() as folder:  # build a copy, because a build leaves folders behind
         for name in PACKAGED:
             copy = shutil.copytree if (CHECKOUT / name).is_dir() else shutil.copy
             copy(CHECKOUT / name, os.path.join(folder, name))
@@ -137,11 +137,11 @@ def install(venv, wanted):
 def quietly(command, failure):
     done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
-        raise CannotRun(f'{failure}; the end of what it said:\n' + '\n'.join(done.stdout.splitlines()[-15:]))
+        raise CannotRun(f'{failure}; the last lines of its output:\n' + '\n'.join(done.stdout.splitlines()[-15:]))
 
 
 def shown(path):
-    """A path as whoever stands in the checkout would type it."""
+    """A path as you would type it in the checkout's folder."""
     path = pathlib.Path(path).resolve()
     return f'./{path.relative_to(CHECKOUT)}' if path.is_relative_to(CHECKOUT) else str(path)
 
@@ -150,27 +150,27 @@ def shown(path):
 
 
 class Process:
-    """A program in a session of its own, which Ctrl-C in the terminal does not reach: it is stopped in its turn."""
+    """A program in its own session. Ctrl-C in the terminal does not reach it, so `stop` can stop programs in order."""
 
     def __init__(self, name, command, **more):
         self.name = name
         self.popen = subprocess.Popen(list(map(str, command)), start_new_session=True, **more)
 
     def stop(self, stop):
-        """And let it finish what it does, unless `stop` is asked for again."""
+        """Stop it and wait until it has finished its work, unless the user asks to stop a second time."""
         if self.popen.stdin:
             self.popen.stdin.close()
         self.popen.terminate()
         hurry = time.monotonic() + 0.5
         while self.popen.poll() is None:
-            if stop.asked > 1 and time.monotonic() > hurry:  # again and again: gunicorn loses one that comes with the first
+            if stop.asked > 1 and time.monotonic() > hurry:  # repeated: gunicorn can lose one that comes right after SIGTERM
                 self.popen.send_signal(signal.SIGINT)
                 hurry += 0.5
             time.sleep(0.05)
 
 
 class Stop:
-    """Whether, and how often, Ctrl-C or a signal of its kind asked for the end."""
+    """Counts how often Ctrl-C or a similar signal has asked to stop."""
 
     def __init__(self):
         self.asked = 0
@@ -187,19 +187,19 @@ class Stop:
 
 
 def start(options, running):
-    """Start what is to run, in order; each is in `running` as soon as it has to be stopped."""
+    """Start all programs in order. Each is added to `running` at once, so that it is stopped even after an error."""
     programs = pathlib.Path(options.bin) if options.bin else environment(pathlib.Path(options.venv))
     variables = dict(os.environ, REGISTRY_HOST=options.host, REGISTRY_PORT=str(options.port))
     variables.setdefault('GUNICORN_WORKERS', '2')
     if not os.environ.get('OS_AUTH_URL'):
         variables.setdefault('OS_CONTAINER', 'docker-registry')
         variables.update(start_swift(programs, options.data, running))
-    # not as `registry-swift`: old pips make that a script which cannot stand in a folder with a space in its name
+    # Not as `registry-swift`: the script that old pips make for it fails in a folder with a space in its name.
     running.append(Process('the registry', [programs / 'python', '-m', 'docker_registry.v2', 'serve'], env=variables))
 
 
 def start_swift(programs, data, running):
-    """The variables that tell where it is, once it answers."""
+    """Start Swift and wait until it responds. Returns the variables that tell the registry how to log in."""
     node = Process(
         'Swift',
         [programs / 'python', CHECKOUT / 'tools' / 'swift_node.py', '--stdin', '--data', data],
@@ -211,7 +211,7 @@ def start_swift(programs, data, running):
     ready = node.popen.stdout.readline()
     if not ready:
         said = node.popen.stderr.read().decode(errors='replace').strip()
-        raise CannotRun(f'Swift does not start: {said}')
+        raise CannotRun(f'Swift did not start: {said}')
     node.facts = json.loads(ready)
     return {
         'OS_AUTH_URL': node.facts['auth_url'],
@@ -222,22 +222,22 @@ def start_swift(programs, data, running):
 
 
 def wait_until_ready(options, registry, stop):
-    """The registry listens once it has logged in."""
+    """Wait until the registry listens, which it does after it has logged in to Swift."""
     deadline = time.monotonic() + START_SECONDS
     while not stop.asked:
         if registry.popen.poll() is not None:
-            raise CannotRun('the registry did not start: see the line above')
+            raise CannotRun('the registry did not start; the line above says why')
         try:
             with socket.create_connection((options.host, options.port), 5):
                 return
         except OSError as error:
             if time.monotonic() > deadline:
-                raise CannotRun(f'the registry does not listen after {START_SECONDS} seconds: {error}')
+                raise CannotRun(f'the registry does not listen on its port after {START_SECONDS} seconds: {error}')
         stop.pause(0.05)
 
 
 def wait_for_end(running, stop):
-    """Until it is asked for; :raises CannotRun: a process ended by itself"""
+    """Wait until the user asks to stop. :raises CannotRun: a process ended by itself"""
     while not stop.asked:
         for process in running:
             if process.popen.poll() is not None:
@@ -248,7 +248,7 @@ def wait_for_end(running, stop):
 def ready_text(address, options, running):
     if len(running) > 1:
         swift = running[0].facts
-        storage = f'{shown(options.data)}, in a Swift of its own: {swift["auth_url"]}, user {swift["user"]}, key {swift["key"]}'
+        storage = f'{shown(options.data)}, through its own Swift: {swift["auth_url"]}, user {swift["user"]}, key {swift["key"]}'
     else:
         storage = f'the Swift at {os.environ["OS_AUTH_URL"]}'
     return READY.format(address=address, storage=storage, everything='both' if len(running) > 1 else 'it')

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""A complete OpenStack Swift on this machine, for tests, benchmarks and a first try.  It needs nothing but `pip install swift`.
+"""Runs a complete OpenStack Swift on this machine, for tests, benchmarks and a first try.  It only needs `pip install swift`.
 
-These are Swift's own proxy, account, container and object servers, with one replica in one folder and TempAuth (v1), on free
-loopback ports.  Once Swift answers, one line of JSON on standard output says where it is and who may log in.  It runs until
-SIGTERM, SIGINT or, with --stdin, the end of its standard input, and then stops everything that it started.
+It starts Swift's own proxy, account, container and object servers on free loopback ports, with one replica in one folder and
+TempAuth (v1).  When Swift is ready, it prints one line of JSON with the URLs and the credentials.  It runs until SIGTERM or
+SIGINT, or with --stdin until its standard input ends.  Then it stops everything that it started.
 
-    swift_node.py                               a Swift to throw away
-    swift_node.py --data /srv/swift --port 8080 one to come back to: its objects stay, whatever the port
-    swift_node.py --keystone                    one as on an OpenStack cloud (needs requirements-keystone.txt, too)
+    swift_node.py                               a temporary Swift
+    swift_node.py --data /srv/swift --port 8080 keeps its objects for the next start, which may use another port
+    swift_node.py --keystone                    logs in as on an OpenStack cloud (also needs requirements-keystone.txt)
 """
 # As a module:
 #
@@ -37,8 +37,8 @@ from keystone_node import KeystoneError, KeystoneNode
 
 SERVERS = ('proxy', 'object', 'container', 'account')
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-PART_POWER = 4  # of the rings; objects written under another would not be found
-START_AGENT = 'swift-node-start'  # User-Agent of our own requests at the start, which are not logged
+PART_POWER = 4  # of the rings; if it changes, Swift no longer finds objects that were written before
+START_AGENT = 'swift-node-start'  # User-Agent of our own first requests, which are not logged
 
 PIPELINE = (
     'request-log catch_errors gatekeeper healthcheck cache listing_formats bulk tempurl ratelimit tempauth copy '
@@ -47,7 +47,7 @@ PIPELINE = (
 ENCRYPTION = ('keymaster', 'encryption')
 KEYSTONE_AUTH = ['authtoken', 'keystoneauth']  # in place of tempauth
 
-FILTERS = {  # those that are not just Swift's with its defaults
+FILTERS = {  # filters that differ from Swift's defaults
     'request-log': {'paste.filter_factory': 'swift_node:request_log'},
     'cache': {'paste.filter_factory': 'swift_node:cache'},
     'tempurl': {'allowed_digests': 'sha1 sha256 sha512'},
@@ -55,8 +55,8 @@ FILTERS = {  # those that are not just Swift's with its defaults
     'keymaster': {'encryption_root_secret': base64.b64encode(b'a key for tests: it hides nothing.').decode()},
 }
 
-# What a client can see is as Swift has it by default.  What servers allow each other is generous: on a loaded machine one of
-# them is slow at times, and with a single replica there is no other to turn to.
+# Clients see Swift's defaults.  Only the timeouts between the servers are longer: on a loaded machine a server can be slow, and
+# with a single replica there is no other server to ask.
 EVERY_SERVER = {
     'mount_check': 'false',
     'disable_fallocate': 'true',
@@ -72,24 +72,24 @@ EVERY_SERVER = {
 
 
 class StartError(Exception):
-    """Swift did not come up, or broke down; the message says why, with the end of its log."""
+    """Swift did not start, or ended by itself.  The message says why and has the end of its log."""
 
 
 class SwiftNode:
-    """One Swift.  `start` returns once it answers; `stop` leaves no process, and no folder unless `data` was given.
+    """One Swift.  `start` returns when it is ready; `stop` ends all processes, and removes the folder unless `data` was given.
 
-    data        folder that keeps the objects, made if missing, on a file system with user xattrs; None: a temporary one
-    port        of the proxy; 0: a free one
-    user, key   who may log in, user as account:name
+    data        folder for the objects, created if missing, on a file system with user xattrs; None: a temporary folder
+    port        port of the proxy; 0: a free port
+    user, key   credentials that can log in; the user has the form account:name
     token_life  seconds until a token expires
-    delay_ms    each request of a client waits so long before Swift sees it
+    delay_ms    milliseconds that each client request waits before Swift receives it
     without     names of filters to leave out, such as 'bulk'
     encryption  whether Swift encrypts objects on disk
-    keystone    whether a Keystone of its own takes the place of TempAuth, for user as project:name; not with `data`
-    settings    further settings of Swift, {(section, option): value}; sections are those of proxy-server.conf, which
-                include DEFAULT, and swift-constraints
+    keystone    whether to run a Keystone instead of TempAuth; the user then has the form project:name; not with `data`
+    settings    more settings of Swift, {(section, option): value}; a section is swift-constraints, or one of
+                proxy-server.conf, including DEFAULT
 
-    Attributes once started: auth_url, storage_url, user, key, port, request_log and swift_log (paths), and keystone, which
+    Attributes after the start: auth_url, storage_url, user, key, port, request_log and swift_log (paths), and keystone, which
     is None or a KeystoneNode.
     """
 
@@ -112,7 +112,7 @@ class SwiftNode:
         if key.split() != [key] or '%(' in key:
             raise ValueError('the key must be one word, without %( in it')
         if keystone and data is not None:
-            raise ValueError('Keystone is one to throw away: leave out the folder of data')
+            raise ValueError('Keystone does not keep its data: do not give a data folder with it')
         unknown = sorted(set(without) - set(PIPELINE[:-1]))
         if unknown:
             raise ValueError('no such filter: %s' % ', '.join(unknown))
@@ -137,7 +137,7 @@ class SwiftNode:
 
     def start(self):
         try:
-            with signals_held():  # one in between would leave a folder or a process that nobody knows of
+            with signals_held():  # a signal in between would leave a folder or process behind
                 self._make_folders()
                 self._launch_keystone()
                 self._write_configuration()
@@ -149,7 +149,7 @@ class SwiftNode:
             raise
 
     def stop(self):
-        """Stop the servers; may be called again, and after a failed start."""
+        """Stop the servers.  Can be called again, and after a failed start."""
         if self.keystone:
             self.keystone.stop()
             self.keystone = None
@@ -170,7 +170,7 @@ class SwiftNode:
             self._folder = None
 
     def wait(self, descriptor=None):
-        """Block until `descriptor` can be read; a server that dies meanwhile is a StartError."""
+        """Block until `descriptor` is readable.  :raises StartError, KeystoneError: a server ended meanwhile"""
         ends = [self._process.stdout] + ([self.keystone.output] if self.keystone else [])
         ended = select.select(ends + ([] if descriptor is None else [descriptor]), [], [])[0]
         if self._process.stdout in ended:
@@ -243,13 +243,13 @@ class SwiftNode:
     # -- processes
 
     def _launch_keystone(self):
-        """It comes up while Swift does."""
+        """Start Keystone if it is wanted.  It gets ready while Swift does."""
         if self._with_keystone:
             self.keystone = KeystoneNode(os.path.join(self._folder, 'keystone'), self._token_life, self._start_timeout)
             self.keystone.start()
 
     def _launch(self):
-        """Start the servers on sockets that listen already: no port is taken by another in between."""
+        """Start the servers on sockets that listen already, so that no other program can take a port in between."""
         sockets = {}
         try:
             for name in SERVERS:
@@ -272,18 +272,18 @@ class SwiftNode:
                 sock.close()
 
     def _wait_for_servers(self):
-        """Each server says its name when it accepts requests."""
+        """Wait until each server has written its name, which it does when it accepts requests."""
         deadline, said = time.monotonic() + self._start_timeout, b''
         while len(said.split()) < len(SERVERS):
             if not self._readable(deadline):
-                raise self._error('did not come up in %d seconds' % self._start_timeout, said)
+                raise self._error('did not start within %d seconds' % self._start_timeout, said)
             news = os.read(self._process.stdout.fileno(), 4096)
             if not news:
                 raise self._error('ended while starting', said)
             said += news
 
     def _servers_end(self, seconds):
-        """True once every server is gone: each holds the other end of the pipe."""
+        """Whether all servers have ended in time.  Each holds the other end of the pipe while it runs."""
         deadline = time.monotonic() + seconds
         while self._readable(deadline):
             if not os.read(self._process.stdout.fileno(), 4096):
@@ -294,7 +294,7 @@ class SwiftNode:
         return select.select([self._process.stdout], [], [], max(0, deadline - time.monotonic()))[0]
 
     def _signal(self, number):
-        """To all servers, which are a process group of their own: Ctrl-C in a terminal must reach only the node."""
+        """Send a signal to all servers.  They are their own process group, so that Ctrl-C reaches only the node."""
         try:
             os.killpg(self._process.pid, number)
         except ProcessLookupError:
@@ -304,12 +304,12 @@ class SwiftNode:
         missing = [name for name in SERVERS if name not in said.decode().split()]
         with open(self.swift_log, errors='replace') as log:
             tail = ''.join(log.readlines()[-40:])
-        return StartError('Swift (%s) %s; the end of its log:\n%s' % (', '.join(missing), what, tail))
+        return StartError('Swift (%s) %s; the last lines of its log:\n%s' % (', '.join(missing), what, tail))
 
     # -- the first requests
 
     def _log_in(self):
-        """The storage URL and the token that a real login gives."""
+        """The storage URL and the token, from a login as any client does it."""
         self.auth_url = 'http://127.0.0.1:%d/auth/v1.0' % self.port
         answer = self._request('GET', '/auth/v1.0', {'X-Auth-User': self.user, 'X-Auth-Key': self.key})
         return answer.getheader('X-Storage-Url'), answer.getheader('X-Auth-Token')
@@ -332,7 +332,7 @@ class SwiftNode:
         finally:
             connection.close()
         if answer.status not in (200, 201, 204):
-            raise self._error('answers %s %s' % (answer.status, answer.reason))
+            raise self._error('returned %s %s' % (answer.status, answer.reason))
         return answer
 
 
@@ -358,7 +358,7 @@ def listen(port):
 
 
 def lock(path, seconds=3):
-    """A descriptor that locks the file.  Servers inherit it, so the lock is free only when the last of them is gone."""
+    """A descriptor that locks the file.  The servers inherit it, so the lock is free only when all of them have ended."""
     descriptor, deadline = os.open(path, os.O_RDWR | os.O_CREAT, 0o644), time.monotonic() + seconds
     while True:
         try:
@@ -372,7 +372,7 @@ def lock(path, seconds=3):
 
 
 def check_xattrs(folder):
-    """Swift keeps the metadata of an object in its file's extended attributes."""
+    """Check for extended attributes, in which Swift stores the metadata of an object."""
     with tempfile.NamedTemporaryFile(dir=folder) as probe:
         try:
             os.setxattr(probe.name, 'user.swift.metadata', b'x' * 1024)
@@ -387,11 +387,11 @@ def check_xattrs(folder):
 
 
 def serve(etc, descriptors):
-    """The process that the servers are forked from, so that Swift is imported once; it ends when one of them ends."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)  # held when we were started
+    """Import Swift once and fork the servers.  When one server ends, this process stops the others and ends."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)  # the parent blocked them when it started us
     from swift.common.utils import set_swift_dir
 
-    set_swift_dir(etc)  # before the imports below: they take their limits from swift.conf at once
+    set_swift_dir(etc)  # before the imports below, which read their limits from swift.conf at once
     sockets = {name: socket.socket(fileno=descriptor) for name, descriptor in descriptors.items()}
     for name in SERVERS[1:]:
         write_ring(etc, name, sockets[name].getsockname()[1])
@@ -407,7 +407,7 @@ def serve(etc, descriptors):
 
 
 def write_ring(etc, name, port):
-    """One replica on one device.  The port may differ at each start: no object depends on it."""
+    """Write a ring with one replica on one device.  The port may differ at each start, since no object depends on it."""
     from swift.common.ring import RingData
 
     device = {
@@ -426,7 +426,7 @@ def write_ring(etc, name, port):
 
 
 def fork(function, *args):
-    """The id of a new process that calls the function and ends with it."""
+    """Start a process that calls the function and then ends.  Returns its id."""
     process = os.fork()
     if process:
         return process
@@ -442,14 +442,14 @@ def fork(function, *args):
 def run_server(etc, name, sockets, lifeline):
     """Serve until standard input or the lifeline ends.
 
-    The node holds the other end of the one, the process that forks that of the other: the servers end with either of them,
-    even if it is killed.
+    The node holds the other end of standard input, and the forking process that of the lifeline.  So a server ends with
+    either of them, even if one is killed.
     """
     os.close(lifeline[1])
     for descriptor in (0, lifeline[0]):
         threading.Thread(target=exit_at_end_of, args=(descriptor,), daemon=True).start()
     node = os.dup(1)
-    os.dup2(2, 1)  # what Swift may print goes to the log
+    os.dup2(2, 1)  # anything that Swift prints goes to the log
     sock = sockets.pop(name)
     for other in sockets.values():
         other.close()
@@ -482,7 +482,7 @@ def exit_at_end_of(descriptor):
 
 
 def complete_listings(conf, interval=1):
-    """What Swift's object updater does: enter into listings the objects that a busy container server could not take."""
+    """Do the work of Swift's object updater: add objects to listings that a busy container server did not accept."""
     import eventlet
     from swift.obj.updater import ObjectUpdater
 
@@ -496,7 +496,7 @@ def complete_listings(conf, interval=1):
 
 
 def report_usage(conf, interval=2):
-    """What Swift's container updater does: tell the account how many objects and bytes each container holds."""
+    """Do the work of Swift's container updater: report each container's objects and bytes to the account."""
     import eventlet
     from swift.container.updater import ContainerUpdater
 
@@ -511,7 +511,7 @@ CHORES = {'object': complete_listings, 'container': report_usage}
 
 
 def log_to_stderr(conf, name, log_to_console, log_route, fmt, logger, adapted_logger):
-    """Swift's hook `log_custom_handlers`: its loggers write to the log file, as which we have standard error, not to syslog."""
+    """Swift's hook `log_custom_handlers`.  Loggers write to standard error, which is the log file, instead of syslog."""
     import logging
 
     for handler in list(logger.handlers):
@@ -526,7 +526,7 @@ def log_to_stderr(conf, name, log_to_console, log_route, fmt, logger, adapted_lo
 
 
 class Filter:
-    """A class rather than a function because Swift sets attributes on every part of its pipeline."""
+    """A filter.  It is a class, not a function, because Swift sets attributes on each part of its pipeline."""
 
     def __init__(self, app, call):
         self._app, self._call = app, call
@@ -536,7 +536,7 @@ class Filter:
 
 
 def cache(global_conf, **conf):
-    """In place of memcached: with a single proxy process its memory will do."""
+    """Takes the place of memcached.  A single proxy process can use its own memory."""
     memory = Memory()
 
     def with_cache(app, environ, start_response):
@@ -547,7 +547,7 @@ def cache(global_conf, **conf):
 
 
 class Memory:
-    """As much of swift.common.memcached.MemcacheRing as the proxy uses.  Values are JSON, as there: nobody shares one."""
+    """The part of swift.common.memcached.MemcacheRing that the proxy uses.  Values are stored as JSON, so none is shared."""
 
     def __init__(self):
         self._entries = {}
@@ -572,12 +572,12 @@ class Memory:
 
 
 def end_of(seconds):
-    """The time at which memcached forgets: 0 is never, more than 30 days is a time of day already."""
+    """When an entry expires, as in memcached: 0 means never, and more than 30 days is an absolute time."""
     return seconds if not seconds or seconds > 30 * 86400 else time.time() + seconds
 
 
 def request_log(global_conf, path, delay_ms='0', **conf):
-    """First in the pipeline, where each request of a client comes by once, and none of those that Swift makes inside."""
+    """The log of requests.  It is first in the pipeline, so it sees each client request once and no internal ones."""
     log, delay = open(path, 'a'), float(delay_ms) / 1000
 
     def logged(app, environ, start_response):
@@ -594,7 +594,7 @@ def request_log(global_conf, path, delay_ms='0', **conf):
 
 
 class Exchange:
-    """A request and its answer.  The line is in the log before the last byte goes out: who has the answer finds the line."""
+    """A request and its response.  The line is in the log before the last byte is sent, so a client finds its own line."""
 
     def __init__(self, log, environ):
         self._log, self._begun = log, time.time()
@@ -628,7 +628,7 @@ class Exchange:
             self.end()
 
     def end(self):
-        """Write the line, unless that was done."""
+        """Write the line, if it has not been written yet."""
         if self._log:
             self._log.write(
                 '%s %s %s %d %d %.4f\n'
@@ -639,7 +639,7 @@ class Exchange:
 
 
 class Body:
-    """The body of an answer, counted on its way."""
+    """The body of a response.  Counts its bytes."""
 
     def __init__(self, chunks, exchange):
         self._chunks, self._exchange = chunks, exchange
@@ -657,7 +657,7 @@ class Body:
 
 
 class SizedBody(Body):
-    """With a length, if it had one without us: the server frames an answer, and ends a connection, by whether there is one."""
+    """A body with a length.  It keeps the length because the server frames the response, and may close, by it."""
 
     def __len__(self):
         return len(self._chunks)
@@ -690,17 +690,17 @@ class CountedInput:
 def parse_arguments(argv):
     parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
     add = parser.add_argument
-    add('--data', metavar='DIR', help='keep everything in DIR; without it, in a temporary folder that is removed at the end')
-    add('--port', type=int, default=0, help='port of the proxy (default: a free one)')
-    add('--user', default='test:tester', help='account:name that may log in (default %(default)s)')
-    add('--key', default='testing', help='its key (default %(default)s)')
-    add('--stdin', action='store_true', help='stop also when standard input ends, that is, with the process that holds it')
-    add('--token-life', type=int, default=86400, metavar='SECONDS', help='how long a token lives (default a day)')
-    add('--delay-ms', type=float, default=0, metavar='N', help='every request waits N milliseconds, as on a network')
-    add('--keystone', action='store_true', help='a Keystone of its own (v3) instead of TempAuth (v1); not with --data')
-    add('--encryption', action='store_true', help='Swift encrypts objects on disk, with a key that is no secret')
-    add('--without', action='append', default=[], metavar='FILTER', help='leave out bulk, slo, tempurl, ... (repeatable)')
-    add('--no-bulk', action='append_const', dest='without', const='bulk', help='the same as --without bulk')
+    add('--data', metavar='DIR', help='keep everything in DIR (default: a temporary folder, removed at the end)')
+    add('--port', type=int, default=0, help='port of the proxy (default: a free port)')
+    add('--user', default='test:tester', help='account:name that can log in (default %(default)s)')
+    add('--key', default='testing', help='key of the user (default %(default)s)')
+    add('--stdin', action='store_true', help='also stop when standard input ends, for example because the parent process ended')
+    add('--token-life', type=int, default=86400, metavar='SECONDS', help='how long a token is valid (default: a day)')
+    add('--delay-ms', type=float, default=0, metavar='N', help='delay every request by N milliseconds, like a network')
+    add('--keystone', action='store_true', help='run a Keystone (v3) instead of TempAuth (v1); not with --data')
+    add('--encryption', action='store_true', help='encrypt objects on disk, with a key that is not secret')
+    add('--without', action='append', default=[], metavar='FILTER', help='leave out a filter: bulk, slo, tempurl, ... (repeatable)')
+    add('--no-bulk', action='append_const', dest='without', const='bulk', help='same as --without bulk')
     add(
         '--set',
         action='append',
@@ -708,7 +708,7 @@ def parse_arguments(argv):
         type=setting,
         dest='settings',
         metavar='SECTION:OPTION=VALUE',
-        help="a setting in Swift's proxy-server.conf or swift.conf, such as swift-constraints:max_file_size=9000000, "
+        help="change a setting in Swift's proxy-server.conf or swift.conf, such as swift-constraints:max_file_size=9000000, "
         'filter:slo:max_manifest_segments=3 or DEFAULT:client_timeout=5 (repeatable)',
     )
     add(
@@ -717,7 +717,7 @@ def parse_arguments(argv):
         action=Setting,
         const=('swift-constraints', 'container_listing_limit'),
         metavar='N',
-        help='names in a page of a listing (default 10000)',
+        help='maximum number of names in a page of a listing (default 10000)',
     )
     add(
         '--max-deletes',
@@ -725,13 +725,13 @@ def parse_arguments(argv):
         action=Setting,
         const=('filter:bulk', 'max_deletes_per_request'),
         metavar='N',
-        help='names in a bulk delete (default 10000)',
+        help='maximum number of names in a bulk delete (default 10000)',
     )
     return parser.parse_args(argv)
 
 
 class Setting(argparse.Action):
-    """An option that stands for a setting of Swift."""
+    """An option that changes one setting of Swift."""
 
     def __call__(self, parser, options, value, option_string=None):
         options.settings = options.settings + [(self.const, value)]
@@ -787,7 +787,7 @@ def main(argv):
 
 
 def stop(number, frame):
-    """Leave by way of the `with` in `run`, whose end a further signal must not cut short."""
+    """Exit through the `with` in `run`.  Further signals are ignored so that it can finish."""
     for other in STOPPING:
         signal.signal(other, signal.SIG_IGN)
     raise SystemExit(0)
