@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Our Swift driver beside the released 0.2.1: both on Python 2.7, on one real Swift, in one run, in turns.
+"""Compare our Swift driver with the released 0.2.1.  Both run on Python 2.7 and take turns on one real Swift, in one run.
 
-Prints one table; README.rst beside this file says how to read it.  Makes the virtualenvs it needs on first use.
+Prints one table; README.rst in this folder explains it.  The first run creates the virtualenvs.
 """
 
 import argparse
@@ -27,15 +27,15 @@ import swift_process  # noqa: E402
 OPERATIONS = ('get', 'put new', 'put over', 'exists', 'exists not', 'list', 'stream')
 CALLERS = (1, 16)
 LAYER = 'images/ffffffffffffffffffffffffffffffffffffffffffffffffffffffff%08x/layer'
-PATIENCE = 300  # seconds that a worker may take to answer
+PATIENCE = 300  # seconds to wait for an answer of a worker
 
-#: One measurement of one driver, or of curl.  rate: calls or MB, per second; requests: seen at Swift's proxy, for each call;
-#: bad: calls that failed, hung or gave a wrong answer; peak: bytes of memory; cpu: seconds of its process, for each call.
+#: One measurement of one driver, or of curl.  rate: calls or MB per second; requests: requests to Swift's proxy per call;
+#: bad: number of calls that failed, hung or gave a wrong answer; peak: bytes of memory; cpu: seconds of processor time per call.
 Measured = collections.namedtuple('Measured', 'rate requests bad peak cpu error', defaults=(None, 0, None, None, None))
 
 
 class Account:
-    """The Swift account of the run, spoken to without either driver."""
+    """The Swift account of the run.  It is used without either driver."""
 
     def __init__(self, swift):
         self.swift = swift
@@ -52,7 +52,7 @@ class Account:
             return answer.read()
 
     def md5s(self, container):
-        """The MD5 of each object, of the container's listing."""
+        """The MD5 of each object, from the container's listing."""
         found, marker = {}, ''
         while True:
             page = json.loads(self.request('GET', self.url(container) + '?format=json&marker=' + marker))
@@ -62,7 +62,7 @@ class Account:
             marker = page[-1]['name']
 
     def curl(self, *arguments):
-        """Seconds that curl says it took."""
+        """Run curl.  Returns the seconds that it reports."""
         done = subprocess.run(
             ['curl', '-sSf', '-o', os.devnull, '-w', '%{time_total}', '-H', 'X-Auth-Token: ' + self._token] + list(arguments),
             stdout=subprocess.PIPE,
@@ -79,7 +79,7 @@ class Account:
 
 
 class Peer:
-    """One of the drivers: where it is installed, its container, and a worker process that is started again as needed."""
+    """One of the drivers: where it is installed, its container, and its worker process, which starts when needed."""
 
     def __init__(self, name, python, account):
         self.name, self._python, self.account = name, python, account
@@ -93,10 +93,10 @@ class Peer:
         self._worker.stdin.write(json.dumps(dict(arguments, do=do)).encode() + b'\n')
         self._worker.stdin.flush()
         if not select.select([self._worker.stdout], [], [], PATIENCE)[0]:
-            raise RuntimeError('%s does not answer to %s %s' % (self.name, do, arguments))
+            raise RuntimeError('%s does not answer %s %s' % (self.name, do, arguments))
         answer = self._worker.stdout.readline()
         if not answer:
-            raise RuntimeError('%s ended in %s %s: see %s' % (self.name, do, arguments, self._log()))
+            raise RuntimeError('%s ended during %s %s: see %s' % (self.name, do, arguments, self._log()))
         return json.loads(answer)
 
     def _start(self):
@@ -133,7 +133,7 @@ class Peer:
     # Measurements
 
     def small(self, operation, callers, seconds):
-        """Only right answers count for the rate; whatever else came of a call is among the bad."""
+        """Measure a small operation.  Only right answers count for the rate; all other outcomes count as bad."""
         self.ask('open')
         swift = self.account.swift
         swift.mark()
@@ -141,7 +141,7 @@ class Peer:
         requests = len(swift.requests())
         calls = counts['right'] + counts['wrong'] + counts['failed']
         lost = self._lost(counts['wrote']) if counts['wrote'] else 0
-        if counts['stuck']:  # its threads go on calling
+        if counts['stuck']:  # its threads would go on calling
             self.stop()
         return Measured(
             (counts['right'] - lost) / counts['seconds'],
@@ -152,7 +152,7 @@ class Peer:
         )
 
     def _lost(self, wrote):
-        """How many paths do not hold what was put there."""
+        """The number of paths that do not hold what was put there."""
         md5s = self.account.md5s(self.container)
         return sum(md5s.get('registry/' + path) != md5 for path, md5 in wrote.items())
 
@@ -163,7 +163,7 @@ class Peer:
         return self._stream(size, 'read', path=path)
 
     def _stream(self, size, do, **arguments):
-        """In a process of its own, for the sake of its peak memory."""
+        """Measure a large read or write, in a new process so that its peak memory is its own."""
         self.stop()
         self.ask('open')
         self.account.swift.mark()
@@ -178,7 +178,7 @@ class Peer:
 
 
 class Bench:
-    """All measurements of a run: `results[what, callers, who]` is a list of `Measured`, one a round."""
+    """All measurements of a run: `results[what, callers, who]` is a list with one `Measured` per round."""
 
     def __init__(self, ours, released, options):
         self.ours, self.released, self.options = ours, released, options
@@ -190,7 +190,7 @@ class Bench:
             peer.ask('open')
             peer.ask('prepare')
         for number in range(self.options.rounds):
-            peers = [self.ours, self.released][:: -1 if number % 2 else 1]  # nobody is always the first
+            peers = [self.ours, self.released][:: -1 if number % 2 else 1]  # take turns at being first
             for callers in CALLERS:
                 for operation in OPERATIONS:
                     for peer in peers:
@@ -225,7 +225,7 @@ class Bench:
 
 
 def make_object(size):
-    """(path, MD5) of a file of random bytes, as a layer is: compressed."""
+    """(path, MD5) of a file of random bytes, which cannot be compressed, like a layer."""
     path, digest = os.path.join(environments.FOLDER, 'object'), hashlib.md5()
     with open(path, 'wb') as file:
         while size:
@@ -238,13 +238,13 @@ def make_object(size):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--rounds', type=int, default=3, help='how often each is measured, in turns (default %(default)s)')
-    parser.add_argument('--size', type=int, default=300, metavar='MB', help='of the large object (default %(default)s)')
+    parser.add_argument('--rounds', type=int, default=3, help='number of rounds; each measures everything once (default %(default)s)')
+    parser.add_argument('--size', type=int, default=300, metavar='MB', help='size of the large object (default %(default)s)')
     parser.add_argument(
-        '--seconds', type=float, default=0.8, help='that each small operation is repeated for, each time (default %(default)s)'
+        '--seconds', type=float, default=0.8, help='seconds to repeat each small operation, in each round (default %(default)s)'
     )
-    parser.add_argument('--quick', action='store_true', help='one short round: shows that all of it works, and no more')
-    parser.add_argument('--json', action='store_true', help='print what was measured in each round instead of the table')
+    parser.add_argument('--quick', action='store_true', help='run one short round; it only shows that everything works')
+    parser.add_argument('--json', action='store_true', help='print the measurements of each round as JSON instead of the table')
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.size, options.seconds = 1, 80, 0.2
@@ -253,7 +253,7 @@ def parse_arguments():
 
 @contextlib.contextmanager
 def running(options):
-    """A `Bench` with both drivers and their Swift, which are stopped afterwards."""
+    """A `Bench` with both drivers and their Swift.  Stops them afterwards."""
     pythons = environments.swift(), environments.ours(), environments.released()
     swift = swift_process.start(pythons[0])
     peers = []
@@ -290,7 +290,7 @@ def main():
     else:
         report.show(bench.results, options, time.monotonic() - begun, load)
     bad = sum(measured.bad for key, rounds in bench.results.items() if key[2] == report.OURS for measured in rounds)
-    return '%d calls of our driver went wrong' % bad if bad else 0
+    return '%d calls of our driver failed or gave a wrong answer' % bad if bad else 0
 
 
 if __name__ == '__main__':

@@ -1,8 +1,9 @@
 # -*- coding: utf-8 -*-
-"""Calls one storage driver, on Python 2.7: the process that benchmarks/driver.py measures.
+"""The process that benchmarks/driver.py measures: it calls one storage driver, on Python 2.7.
 
-Reads a JSON object a line, does what it says, answers with one a line: `open` a new Storage, call a `small` operation from
-several threads for some seconds, `write` or `read` a large object, `remove` one.  Knows nothing of which driver it has.
+It reads one JSON object per line, runs that command, and prints one JSON object per line.  The commands: `open` a new
+Storage, `prepare` the objects, call a `small` operation from several threads for some seconds, `write` or `read` a large
+object, `remove` one.  The code is the same for every driver.
 """
 
 from __future__ import print_function
@@ -18,15 +19,15 @@ import time
 
 from docker_registry.core import driver
 
-IMAGES = 64  # objects to read, on which callers take turns
-TAGS = 100  # in the folder that is listed
-LAYERS = 8  # of 1 MiB each, to stream
-PATIENCE = 3  # seconds that a call may last beyond the end of its measurement
+IMAGES = 64  # number of objects to read; callers take turns on them
+TAGS = 100  # number of tags in the folder that is listed
+LAYERS = 8  # number of layers to stream, of 1 MiB each
+PATIENCE = 3  # seconds that a call may go on after the end of its measurement
 FOLDER = 'repositories/library/bench'
 
 
 class Config(object):
-    """The registry's configuration as both drivers take it: attributes, None where nothing is set."""
+    """The registry's configuration in the form that both drivers accept: attributes, None if unset."""
 
     def __init__(self, values):
         self.__dict__.update((str(name), str(value)) for name, value in values.items())
@@ -36,11 +37,11 @@ class Config(object):
             raise AttributeError(name)
 
 
-# --- Small operations: each is called as operation(storage, caller, number) and says whether the answer was right ---
+# --- Small operations: each is called as operation(storage, caller, number) and returns whether the answer was right ---
 
 
 def content(path, version=0):
-    """1 KiB that no other path and version has."""
+    """1 KiB that is unique for this path and version."""
     return hashlib.md5('%s %d' % (path, version)).hexdigest() * 32
 
 
@@ -79,7 +80,7 @@ def list_folder(storage, caller, number):
 
 
 class Put(object):
-    """Whether a put was right shows afterwards: `wrote` says which MD5 each path should have then."""
+    """Stores objects.  `wrote` has the MD5 that each path should have; comparing it later shows whether a put was right."""
 
     def __init__(self, path, versions):
         self._path, self._versions = path, versions
@@ -103,7 +104,7 @@ def operation(name):
 
 
 class Callers(object):
-    """Threads that repeat an operation until the time is up."""
+    """Threads that repeat an operation for some seconds."""
 
     def __init__(self, storage, call, count, seconds):
         self._storage, self._call, self._seconds = storage, call, seconds
@@ -151,13 +152,13 @@ class Worker(object):
         self._storage = None
 
     def open(self):
-        """A new Storage that has logged in and holds a connection."""
+        """Make a new Storage that has logged in and has an open connection."""
         self._storage = driver.fetch('swift')(path=self._config.storage_path, config=self._config)
         self._storage.exists(image(0))
         return {}
 
     def prepare(self):
-        """Store what the small operations read and list, and the names they write over."""
+        """Store the objects that the small operations read, list and overwrite."""
         for path in [image(n) for n in range(IMAGES)] + [tag(n) for n in range(TAGS)]:
             self._storage.put_content(path, content(path))
         for caller in range(64):
@@ -189,7 +190,7 @@ class Worker(object):
 
 
 def peak_memory():
-    """Bytes.  Not getrusage's: on Linux that begins with what the parent had when it started us."""
+    """Peak memory in bytes.  Not from getrusage: on Linux, that begins with the memory of the parent process."""
     with open('/proc/self/status') as status:
         return int(re.search(r'VmHWM:\s+(\d+) kB', status.read()).group(1)) * 1024
 
@@ -205,4 +206,4 @@ def main():
 
 if __name__ == '__main__':
     main()
-    os._exit(0)  # a thread that is stuck in a call does not end
+    os._exit(0)  # ends threads that are stuck in a call, too

@@ -1,4 +1,4 @@
-"""The virtualenvs that benchmarks need, made on first use in a folder of the checkout and reused from then on."""
+"""The virtualenvs that the benchmarks need.  The first use creates them in the checkout's folder .bench; later runs reuse them."""
 
 import filecmp
 import glob
@@ -11,35 +11,35 @@ import venv
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FOLDER = os.path.join(CHECKOUT, '.bench')
 
-# What docker-registry 0.9.1 pins, of what a driver sees.  Installed without dependencies: the pins of 2014 among them
-# (setuptools, keystoneclient) no longer install, and v1 auth needs none of them.
+# Of the versions that docker-registry 0.9.1 pins, those that matter to a driver.  They are installed without dependencies: some
+# pins of 2014 (setuptools, keystoneclient) no longer install, and v1 auth does not need them.
 REGISTRY = ['docker-registry-core==2.0.3', 'requests==2.3.0', 'redis==2.10.3', 'simplejson==3.6.2', 'six==1.17.0', 'futures==3.4.0']
 OURS = REGISTRY + ['python-swiftclient==3.13.1']
 RELEASED = REGISTRY + ['python-swiftclient==2.2.0', 'docker-registry-driver-swift==0.2.1']
 
 
 class Missing(Exception):
-    """What cannot be made here; the message says what to install."""
+    """A virtualenv cannot be created.  The message says what to install."""
 
 
 def swift():
-    """A Python that has OpenStack Swift: SWIFT_PYTHON, or one made here."""
+    """A Python with OpenStack Swift: SWIFT_PYTHON, or one created here."""
     return os.environ.get('SWIFT_PYTHON') or _python3('swift', ['swift'])
 
 
 def registry():
-    """A Python with registry-swift of this checkout."""
+    """A Python with this checkout's registry-swift."""
     python = _python3('registry', [CHECKOUT + '[registry]'])
-    _pip(python, ['--no-deps', '--force-reinstall', CHECKOUT])  # its dependencies change less often than it does
+    _pip(python, ['--no-deps', '--force-reinstall', CHECKOUT])  # always current; its dependencies change less often
     return python
 
 
 def ours():
-    """A Python 2.7 with the driver of this checkout, installed from its sdist."""
+    """A Python 2.7 with this checkout's driver, installed from an sdist."""
     python = _python27('ours', OURS)
     installed = glob.glob(os.path.join(FOLDER, 'ours/lib/python2.7/site-packages/docker_registry/drivers/swift.py'))
     if not installed or not filecmp.cmp(installed[0], os.path.join(CHECKOUT, 'docker_registry/drivers/swift.py'), shallow=False):
-        _pip(python, ['--no-deps', '--force-reinstall', _sdist(python)])  # its dependencies are there, as pinned by the registry
+        _pip(python, ['--no-deps', '--force-reinstall', _sdist(python)])  # the pinned dependencies are installed already
     return python
 
 
@@ -49,7 +49,7 @@ def released():
 
 
 def _sdist(python):
-    """Nothing of its making stays in the checkout."""
+    """Path of an sdist of the checkout.  Building it leaves no files in the checkout."""
     folder = os.path.join(FOLDER, 'sdist')
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
@@ -71,12 +71,12 @@ def _python3(name, requirements):
 
 
 def _made(name, requirements, make, options):
-    """The Python of a virtualenv; its last file says what was installed, so that one made half is made again."""
+    """The Python of a virtualenv.  Its requirements.txt is written last, so an unfinished virtualenv is created again."""
     path = os.path.join(FOLDER, name)
     python, made = os.path.join(path, 'bin', 'python'), os.path.join(path, 'requirements.txt')
     wanted = '\n'.join(requirements) + '\n'
     if not (os.path.exists(made) and open(made).read() == wanted):
-        print('making %s' % path, file=sys.stderr)
+        print('creating %s' % path, file=sys.stderr)
         shutil.rmtree(path, ignore_errors=True)
         os.makedirs(FOLDER, exist_ok=True)
         make(path)
@@ -97,10 +97,10 @@ def _run(command):
 
 
 def find_python27():
-    """On PATH (where it may be a pyenv shim that refuses to run) or below pyenv's versions."""
+    """A python2.7 that runs, from PATH or from pyenv's versions.  On PATH it may be a pyenv shim that refuses to run."""
     root = os.environ.get('PYENV_ROOT') or os.path.expanduser('~/.pyenv')
     candidates = [shutil.which('python2.7')] + sorted(glob.glob(os.path.join(root, 'versions', '2.7*', 'bin', 'python2.7')))
     for candidate in filter(None, candidates):
         if subprocess.run([candidate, '-c', ''], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0:
             return candidate
-    raise Missing('no python2.7 on PATH nor in %s/versions: both drivers are measured where the v1 registry runs' % root)
+    raise Missing('no python2.7 on PATH or in %s/versions; both drivers are measured on it because the v1 registry needs it' % root)

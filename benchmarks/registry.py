@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""registry-swift beside CNCF distribution 2.8 (Debian's docker-registry): skopeo and plain HTTP, one real Swift, in turns.
+"""Compare registry-swift with CNCF distribution 2.8 (Debian's docker-registry), with skopeo and plain HTTP, on one real Swift.
 
-Prints one table, for Swift as it is and for one that answers each request 20 ms later; README.rst beside this file says how
-to read it. Makes the virtualenv it needs on first use. Needs Debian's docker-registry and skopeo.
+Both take turns. Prints one table, for Swift as it is and for a Swift that delays each request by 20 ms; README.rst in this
+folder explains it. The first run creates the virtualenv. Needs Debian's docker-registry and skopeo.
 """
 
 import argparse
@@ -26,13 +26,13 @@ MiB = 1024**2
 OURS, PEER = 'registry-swift', 'distribution'
 CALLERS, CALLS = 16, 160
 
-#: One measurement: seconds, and requests that Swift's proxy got.
+#: One measurement: the seconds, and the number of requests to Swift's proxy.
 Measured = collections.namedtuple('Measured', 'seconds requests')
 
 
 def main():
     options = arguments()
-    if os.environ.get('BENCH_REGISTRY') != sys.prefix:  # again, where registry-swift and requests are installed
+    if os.environ.get('BENCH_REGISTRY') != sys.prefix:  # run again, with a Python that has registry-swift and requests
         python = environments.registry()
         environment = dict(os.environ, BENCH_REGISTRY=os.path.dirname(os.path.dirname(python)), SWIFT_PYTHON=environments.swift())
         os.execve(python, [python, os.path.abspath(__file__)] + sys.argv[1:], environment)
@@ -44,28 +44,28 @@ def main():
         shutil.rmtree(folder, ignore_errors=True)
     print(
         f'Medians of {options.rounds} rounds in {time.monotonic() - began:.0f} seconds; {os.cpu_count()} cores; '
-        f'load average before: {load:.1f}.\n'
+        f'load average at the start: {load:.1f}.\n'
     )
     print(table(results))
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--rounds', type=int, default=3, help='how often each is measured (default %(default)s)')
-    parser.add_argument('--size', type=int, default=200, metavar='MB', help='of the large layer (default %(default)s)')
+    parser.add_argument('--rounds', type=int, default=3, help='number of rounds; each measures everything once (default %(default)s)')
+    parser.add_argument('--size', type=int, default=200, metavar='MB', help='size of the large layer (default %(default)s)')
     parser.add_argument(
         '--delays',
         type=int,
         nargs='+',
         default=[0, 20],
         metavar='MS',
-        help='milliseconds that Swift takes longer for each request (default 0 20)',
+        help='milliseconds by which Swift delays each request, one or more values (default 0 20)',
     )
     return parser.parse_args()
 
 
 def measure(options, folder):
-    """{(delay, what, who): [Measured, ...]}, a list entry for each round."""
+    """{(delay, what, who): [Measured, ...]}, with one `Measured` per round."""
     import images
     import swift_process
 
@@ -85,7 +85,7 @@ def measure(options, folder):
 
 
 class Contest:
-    """One of the two, on a container of its own, with a skopeo that has seen nothing yet."""
+    """One of the two registries, on a new container, with a skopeo that has an empty cache."""
 
     def __init__(self, who, swift, folder):
         import clients

@@ -15,23 +15,23 @@ NAMES = {
     'stream': 'stream_read of 1 MiB',
 }
 
-#: One line: `ours` against `theirs`, who are named in `against`.  requests, cpu and bad are "ours : theirs".
+#: One line: `ours` compared with `theirs`; `against` names theirs.  requests, cpu and bad have the form "ours : theirs".
 Row = collections.namedtuple('Row', 'what callers against ratio spread ours theirs unit requests cpu bad')
 
 TITLES = Row('what', 'callers', 'against', 'ratio', 'spread', 'ours', 'theirs', 'unit', 'requests', 'cpu ms', 'bad')
 LEFT = ('what', 'against', 'unit')
 
 KEY = """\
-ratio     ours / theirs, the median of the rounds' own, and their spread: of rates more is better, of peak memory less
-requests  HTTP requests that Swift's proxy got for each call, ours : theirs
-cpu ms    processor time that each call costs the calling process, ours : theirs
-bad       calls of all rounds that failed, hung or gave a wrong answer, ours : theirs; rates count right answers only
+ratio     ours / theirs: the median of all rounds, and its spread; for rates more is better, for peak memory less
+requests  HTTP requests to Swift's proxy for each call, ours : theirs
+cpu ms    processor time of the calling process for each call, ours : theirs
+bad       calls in all rounds that failed, hung or gave a wrong answer, ours : theirs; rates count only right answers
 """
 
 
 def show(results, options, seconds, load):
     print(
-        'Medians of %d rounds in %d seconds; small objects have 1 KiB, the large one %d MB; load average before: %.1f.\n'
+        'Medians of %d rounds in %d seconds; small objects have 1 KiB, the large one %d MB; load average at the start: %.1f.\n'
         % (options.rounds, seconds, options.size, load)
     )
     print(table([TITLES] + rows(results)))
