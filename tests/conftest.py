@@ -1,8 +1,8 @@
-"""The Swifts that the tests run on, and drivers to go with them.
+"""Fixtures: the Swifts that the tests run on, and drivers for them.
 
-TEST_SWIFTS     which Swifts the contract suite runs on: `fake,real` unless set; `live` is the one that OS_* name
-SWIFT_PYTHON    a Python that has OpenStack Swift, for the real one
-REGISTRY_TEST_REQUIRE   what must not be skipped for want of a server, comma-separated; `all` means everything
+TEST_SWIFTS     Swifts for the contract suite (default: `fake,real`); `live` is the Swift that the OS_* variables name
+SWIFT_PYTHON    a Python with OpenStack Swift, to run the real Swift
+REGISTRY_TEST_REQUIRE   servers whose absence fails a test instead of skipping it, comma-separated; `all` means every server
 """
 import os
 import sys
@@ -16,18 +16,18 @@ import fake_swift
 from docker_registry.drivers import swift as driver_module
 
 SWIFTS = os.environ.get('TEST_SWIFTS', 'fake,real').split(',')
-LISTING_LIMIT = 20  # small, so that a few dozen objects are several pages
+LISTING_LIMIT = 20  # small, so that a few dozen objects fill several pages
 CREDENTIALS = sorted(set(name for setting in driver_module.SETTINGS for name in setting.environment))
 
 
-#: Configuration of a driver for the Swift that OS_* name; {} without them.
+#: Configuration of a driver for the Swift that the OS_* variables name. {} if they are not set.
 LIVE = dict((setting.key, os.environ[name]) for setting in driver_module.SETTINGS
             for name in reversed(setting.environment) if name in os.environ)
-NO_LIVE = 'OS_AUTH_URL, OS_USERNAME, OS_PASSWORD and OS_CONTAINER name no Swift'
+NO_LIVE = 'set OS_AUTH_URL, OS_USERNAME, OS_PASSWORD and OS_CONTAINER to test on a live Swift'
 
 
 def missing(what, why):
-    """Skip a test for want of something, unless that must be there."""
+    """Skip a test because something is missing. Fail it if REGISTRY_TEST_REQUIRE names that thing."""
     required = os.environ.get('REGISTRY_TEST_REQUIRE', '').split(',')
     if what in required or 'all' in required:
         pytest.fail('%s is required: %s' % (what, why))
@@ -42,7 +42,7 @@ def pytest_sessionstart(session):
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch):
-    """A test says all its settings itself."""
+    """Remove all settings from the environment. A test gives every setting itself."""
     for name in CREDENTIALS:
         monkeypatch.delenv(name, raising=False)
 
@@ -65,7 +65,7 @@ def fake():
 
 
 def settings_for(server, **more):
-    """Configuration of a driver for a server that has v1 auth."""
+    """Configuration of a driver for a server with v1 auth."""
     return dict({'swift_authurl': server.auth_url, 'swift_auth_version': 1, 'swift_user': server.user,
                  'swift_password': server.key, 'swift_container': 'registry', 'swift_segment_size': '1MiB',
                  'swift_retry_max_wait': 0, 'swift_pool_size': 6, 'swift_pool_timeout': 10, 'swift_read_timeout': 20}, **more)
@@ -73,7 +73,7 @@ def settings_for(server, **more):
 
 @pytest.fixture(params=SWIFTS)
 def swift_config(request):
-    """Configuration of a driver on each Swift in turn, in a place of its own."""
+    """Configuration of a driver, for each Swift in turn, in a place that no other test uses."""
     place = 'driver-test-%s' % uuid.uuid4().hex[:12]
     if request.param == 'live':
         if 'swift_authurl' not in LIVE:
@@ -92,13 +92,13 @@ def clean_up(config):
     try:
         storage._swift.delete_all(entry['name'] for page in storage._swift.list_all(storage._prefix(None))
                                   for entry in page)
-    except Exception as error:  # a test may have left the server unreachable on purpose
+    except Exception as error:  # a test may have made the server unreachable on purpose
         sys.stderr.write('not cleaned up: %s\n' % error)
 
 
 @pytest.fixture
 def another(swift_config):
-    """Makes a further driver for the same place, with other settings if wanted."""
+    """A function that makes another driver for the same container and root, with other settings if given."""
     return lambda **more: driver_module.Storage(config=dict(swift_config, **more))
 
 
@@ -109,7 +109,7 @@ def storage(another):
 
 @pytest.fixture
 def names(storage):
-    """The names of all objects below the root, as Swift lists them, segments and all."""
+    """A function that returns the names of all objects below the root, as Swift lists them, including segments."""
     return lambda: sorted(storage._path(driver_module._native(entry['name']))
                           for page in storage._swift.list_all('root/' if storage._root == 'root' else storage._root + '/')
                           for entry in page)
@@ -117,7 +117,7 @@ def names(storage):
 
 @pytest.fixture
 def put_raw(storage):
-    """Put an object under a name that the driver would not make."""
+    """A function that puts an object under a name that the driver itself never uses."""
     storage.connect()
     return lambda path, content: storage._swift.request(
         'PUT', storage._swift.object_path(storage._root + '/' + path), body=driver_module._Blocks([content]))
@@ -140,5 +140,5 @@ def listing_limit(is_live):
 
 @pytest.fixture
 def fake_storage(fake):
-    """Makes a driver on the fake Swift, whose server the test has as `fake`."""
+    """A function that makes a driver on the fake Swift of the fixture `fake`."""
     return lambda **more: driver_module.Storage(config=settings_for(fake, **more))

@@ -1,4 +1,4 @@
-"""Starts tools/swift_node.py, a real OpenStack Swift, in a process of its own: from any Python, 2.7 too, Swift's or not.
+"""Starts tools/swift_node.py, a real OpenStack Swift, in a new process. Any Python can do this, 2.7 too, with or without Swift.
 
     swift = swift_process.start(listing_limit=20)
     swift.mark()
@@ -15,15 +15,15 @@ import tempfile
 
 NODE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'tools', 'swift_node.py')
 
-#: A line of the request log: what a client asked the proxy for.  `path` is quoted, and includes the query.
+#: A line of the request log: one request of a client to the proxy.  `path` is percent-encoded and includes the query.
 Logged = collections.namedtuple('Logged', 'method path status bytes_in bytes_out seconds')
 
 
 def start(python=None, **options):
-    """A `RunningSwift` that is ready.
+    """Start a Swift. Returns a `RunningSwift` that is ready.
 
-    :param python: a Python that has OpenStack Swift; SWIFT_PYTHON of the environment unless given
-    :param options: of the program, with `_` for `-`; True for one without a value, a list for one that is repeated
+    :param python: a Python with OpenStack Swift (default: SWIFT_PYTHON)
+    :param options: options of the program, with `_` for `-`; True for an option without a value, a list to repeat one
     """
     return RunningSwift(command(python or os.environ['SWIFT_PYTHON'], options))
 
@@ -43,10 +43,10 @@ def parse(line):
 
 
 class RunningSwift(object):
-    """Where it is (auth_url, storage_url), who may log in (user, key), where its logs are (log_path, swift_log)."""
+    """A running Swift: its URLs (auth_url, storage_url), credentials (user, key) and logs (log_path, swift_log)."""
 
     def __init__(self, command):
-        # Settings of the calling Python would mislead the other one.
+        # Python settings of this process would mislead the other Python.
         environment = dict((name, value) for name, value in os.environ.items() if not name.startswith('PYTHON'))
         with tempfile.TemporaryFile() as errors:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
@@ -67,20 +67,20 @@ class RunningSwift(object):
         self.stop()
 
     def mark(self):
-        """Begin to count requests here."""
+        """Begin to collect requests here."""
         self._marked = os.path.getsize(self.log_path)
 
     def requests(self):
-        """The requests since the last `mark`, in the order in which their answers ended.
+        """The requests since the last `mark`, in the order in which their responses ended.
 
-        Who has read an answer to its end finds its request here.
+        A client that has read a response to its end finds its request here.
         """
         with io.open(self.log_path, encoding='utf-8') as log:
             log.seek(self._marked)
             return [parse(line) for line in log]
 
     def stop(self):
-        """Stop it and wait for its end; may be called again."""
+        """Stop it and wait until it has ended. Can be called again."""
         self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()

@@ -1,7 +1,7 @@
-"""The conformance tests of docker-registry-core itself: its 28 of `testing.Driver` and 3 of `testing.Query`.
+"""The conformance tests of docker-registry-core: 28 of `testing.Driver` and 3 of `testing.Query`.
 
-They are written for nose; being unittest cases as well they run under nose on Python 2.7 and under pytest on Python 3,
-where pynose stands in for nose. TEST_SWIFTS says which Swifts they run on, each with all 31.
+They are written for nose. Here they are unittest cases as well, so they run under nose on Python 2.7 and under pytest on
+Python 3, where pynose replaces nose. All 31 run on each of the Swifts in TEST_SWIFTS.
 """
 import os
 import sys
@@ -39,7 +39,7 @@ class Real(object):
 
 
 class Live(object):
-    """The one that OS_* name; without them there is nothing to run."""
+    """The Swift that the OS_* variables name. Without them, the tests are skipped."""
 
     def __init__(self):
         if 'swift_authurl' not in LIVE:

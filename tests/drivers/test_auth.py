@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Logging in: by v1, by Keystone v2 and v3, with a ready token, over TLS, and what is said when it does not work."""
+"""Logins: v1 auth, Keystone v2 and v3, an existing token, TLS, and the errors when a login fails."""
 import io
 import logging
 import socket
@@ -21,7 +21,7 @@ from docker_registry.drivers.swift import Storage
 from fake_swift import on, status
 
 with warnings.catch_warnings():
-    warnings.simplefilter('ignore')  # the last one for Python 2.7 says that it is
+    warnings.simplefilter('ignore')  # the last version for Python 2.7 warns that it is the last
     import responses
 
 AUTH, URL = 'http://swift.example.com/auth/v1.0', 'http://storage.example.com/v1/AUTH_account'
@@ -34,7 +34,7 @@ def v1_config(**more):
 
 
 def refusal(call, *arguments):
-    """The driver's error that a call ends with; it says who has to be asked, and no secret."""
+    """The driver's error that a call raises. Checks that neither the error nor the traceback shows a secret."""
     with pytest.raises(exceptions.UnspecifiedError) as raised:
         call(*arguments)
     shown = ''.join(traceback.format_exception(raised.type, raised.value, raised.tb)) + repr(raised.value)
@@ -46,7 +46,7 @@ def refusal(call, *arguments):
 @pytest.fixture
 def web():
     if not hasattr(requests.packages.urllib3.util.url.Url, 'url'):
-        pytest.skip('requests %s is older than what the library responses stands in for' % requests.__version__)
+        pytest.skip('requests %s is too old for the library responses' % requests.__version__)
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
         yield mock
 
@@ -416,7 +416,7 @@ class TestRenewal(object):
             fake.expire_tokens()
             self.at_once(lambda: storage.exists('o'))
 
-        assert 4 <= logins(fake) <= 6  # a request that was under way with the older token may come late
+        assert 4 <= logins(fake) <= 6  # a late request may still have the older token
 
     def test_a_token_is_renewed_before_it_expires(self, fake, storage):
         fake.identity.token_life = driver_module.RENEWED_AHEAD + 3600
@@ -525,7 +525,7 @@ class TestRenewal(object):
 
 
 class TlsRelay(object):
-    """https://localhost in front of an http server of this machine."""
+    """Serves https://localhost and forwards it to an http server on this machine."""
 
     def __init__(self, port, certificate, key):
         self._context = ssl.SSLContext(getattr(ssl, 'PROTOCOL_TLS_SERVER', ssl.PROTOCOL_SSLv23))
@@ -558,7 +558,7 @@ class TlsRelay(object):
             self._sockets += [inside, outside]
             self._start(self._copy, inside, outside)
             self._copy(outside, inside)
-        except EnvironmentError:  # the client does not like the certificate
+        except EnvironmentError:  # the client rejects the certificate
             inside.close()
             connection.close()
 
@@ -577,7 +577,7 @@ class TlsRelay(object):
             end_of(target)
 
     def stop(self):
-        """The threads first: OpenSSL knows a socket by its number, and would read from the next one that has it."""
+        """Close sockets after their threads end. OpenSSL knows a socket by its number, which a new socket may reuse."""
         end_of(self._listener)
         for end in self._sockets:
             end_of(end)
@@ -596,7 +596,7 @@ def end_of(end):
 
 @pytest.fixture(scope='module')
 def certificates(tmpdir_factory):
-    """A private CA `ca.pem`, a certificate of localhost that it signed, `server.pem`, and another CA, `other.pem`."""
+    """A folder with a private CA (`ca.pem`), its certificate for localhost (`server.pem`), and another CA (`other.pem`)."""
     folder = tmpdir_factory.mktemp('certificates')
     folder.join('san').write('subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth\n')
     for command in (
@@ -620,7 +620,7 @@ def tls(fake, certificates):
     relay.stop()
 
 
-@pytest.mark.filterwarnings('ignore')  # of requests and urllib3, on what they think of this
+@pytest.mark.filterwarnings('ignore')  # requests and urllib3 warn about such connections
 class TestTls(object):
 
     @pytest.fixture(params=[1, 3])

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""With the v1 registry's Redis LRU on, every operation behaves as with it off."""
+"""With the v1 registry's Redis LRU cache on, every operation behaves as without it."""
 import contextlib
 import gc
 import io
@@ -20,7 +20,7 @@ from ports import free_port
 
 try:
     from docker_registry.core import lru
-except Exception:  # whatever the redis that core pins dies of on this Python
+except Exception:  # the redis that core pins can fail in any way on a new Python
     pytestmark = pytest.mark.skip(reason='docker_registry.core.lru cannot be imported here: there is no cache to test')
     lru = None
 
@@ -72,14 +72,14 @@ def redis_server(missing_server):
 
 @pytest.fixture(scope='module')
 def missing_server():
-    """conftest's `missing`, which is no fixture."""
+    """The function `missing` of conftest, which is not a fixture."""
     return next(module.missing for module in list(sys.modules.values())
                 if str(getattr(module, '__file__', '')).endswith(os.path.join('tests', 'conftest.py')) and hasattr(module, 'missing'))
 
 
 @pytest.fixture
 def redis(redis_server):
-    """The cache as the registry's own lib/cache.py turns it on; empty."""
+    """An empty cache, turned on as the registry's own lib/cache.py does it."""
     lru.init(host='127.0.0.1', port=redis_server.port, db=0, password=None, path='/registry')
     lru.redis_conn.flushall()
     yield lru.redis_conn
@@ -96,7 +96,7 @@ def storage(redis, fake_storage):
 
 @pytest.fixture
 def cached(redis, storage):
-    """What the cache holds for a path: bytes or None; a mark of a writer counts as nothing."""
+    """A function that returns the cached bytes of a path, or None. The mark of a writer counts as None."""
     def cached(path):
         content = redis.get(storage._cache.key(path))
         return None if content == driver_module._Cache.MARK else content
@@ -265,13 +265,13 @@ class TestWriting(object):
 
 
 class Interleaved(object):
-    """Calls something in the middle of the driver's next request of a kind, on the other side of the wire."""
+    """Calls a function during the driver's next request of a given method, inside the fake Swift."""
 
     def __init__(self, fake):
         self._fake = fake
 
     def before(self, method, then):
-        """`then()` before Swift does what the request says."""
+        """Call `then()` before Swift performs the request."""
         def act(exchange):
             exchange.read_body()
             self._without_faults(then)
@@ -279,7 +279,7 @@ class Interleaved(object):
         self._fault = self._fake.fault(on(method, path_contains=TAG), act)
 
     def after(self, method, then):
-        """`then()` once Swift has done it, before its answer."""
+        """Call `then()` after Swift has performed the request, but before it responds."""
         def act(exchange):
             exchange.read_body()
             answer = exchange.perform()
@@ -293,7 +293,7 @@ class Interleaved(object):
 
 
 class TestSeveralAtOnce(object):
-    """Each interleaving is made by force, in one order."""
+    """Several readers and writers at once. Each test forces one order of events."""
 
     @pytest.fixture
     def other(self, redis, fake_storage):
@@ -305,7 +305,7 @@ class TestSeveralAtOnce(object):
 
     @pytest.fixture
     def true(self, storage, fake):
-        """Nobody reads anything but what Swift holds."""
+        """A function that checks that a read returns what Swift holds."""
         def true():
             for _ in range(2):
                 assert storage.get_content(TAG) == objects(fake)[TAG].body
@@ -347,7 +347,7 @@ class TestSeveralAtOnce(object):
 
     def test_a_reader_that_began_within_two_writes_and_ends_after_both_does_not_bring_back_the_old(
             self, storage, other, fake, redis, true):
-        """Both marks are gone when it begins, and the second writer finds nothing to delete."""
+        """Both marks are gone when the reader begins, and the second writer has nothing to delete."""
         storage.put_content(TAG, b'old')
         first, second = storage._cache.changing([TAG]), other._cache.changing([TAG])
         first.__enter__(), second.__enter__()
@@ -372,7 +372,7 @@ class TestSeveralAtOnce(object):
     def test_a_writer_that_dies_leaves_no_old_content_behind(self, storage, fake, true):
         storage.put_content(TAG, b'old')
         storage.get_content(TAG)
-        storage._cache.changing([TAG]).__enter__()  # and no more is heard of it
+        storage._cache.changing([TAG]).__enter__()  # the writer dies here
         fake.put('registry', TAG, b'new')
 
         true()
@@ -390,7 +390,7 @@ class TestSeveralAtOnce(object):
         assert 0 < redis.ttl(storage._cache.key(TAG)) <= driver_module._Cache.MARK_SECONDS
 
 
-@pytest.mark.filterwarnings('ignore:Exception ignored')  # redis-py closes no socket whose other end has gone
+@pytest.mark.filterwarnings('ignore:Exception ignored')  # redis-py does not close a socket whose other end is gone
 class TestWithoutRedis(object):
 
     @pytest.fixture(autouse=True)

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""One driver under threads, greenlets and forks: bounded connections, never shared, never lost."""
+"""One driver with threads, greenlets and forks. Its connections are bounded, never shared, and never lost."""
 import gc
 import io
 import os
@@ -23,7 +23,7 @@ def stored(request):
 
 
 def in_threads(count, work, *arguments):
-    """Run work(number) in so many threads; their results, or the first error of any."""
+    """Run work(number) in `count` threads. Returns their results, or raises the first error."""
     results, failures = [None] * count, []
 
     def run(number):
@@ -46,7 +46,7 @@ def in_threads(count, work, *arguments):
 
 @pytest.fixture
 def busiest(fake):
-    """The most connections that were at work at the fake at any time, logins aside."""
+    """A function that returns the highest number of requests that the fake served at a time, not counting logins."""
     lock, working, most = threading.Lock(), [], []
 
     def count(exchange):
@@ -72,7 +72,7 @@ class TestPool(object):
                                        storage.exists('other'), list(storage.list_directory('some'))])
 
         assert busiest() == 3
-        assert fake.connections_made <= 3 + 1  # and the login's
+        assert fake.connections_made <= 3 + 1  # and one for the login
         assert free_connections(storage) == 3
 
     @pytest.mark.parametrize('operation', [
@@ -222,7 +222,7 @@ class TestFork(object):
 
     @staticmethod
     def child(work):
-        """What work() makes of a forked child: None, or the text of its error."""
+        """Run work() in a forked child. Fails with the text of its error, if it raises one."""
         reading, writing = os.pipe()
         process = os.fork()
         if not process:

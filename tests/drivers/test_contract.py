@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""What the driver promises, the same on every Swift: the fake one, the real one, and a live one where there is one."""
+"""What the driver promises. The same tests run on every Swift: the fake, the real one, and a live one if there is one."""
 import gc
 import hashlib
 import io
@@ -11,7 +11,7 @@ import requests
 
 from docker_registry.core import driver, exceptions
 
-SEGMENT = 1024 * 1024  # the smallest that the settings allow
+SEGMENT = 1024 * 1024  # the smallest size that the settings allow
 
 
 def data(size, seed=0):
@@ -20,7 +20,7 @@ def data(size, seed=0):
 
 
 class Trickle(object):
-    """A file that gives a little at a time and does not tell its length, as a socket does."""
+    """A file that returns few bytes at a time and has no length, like a socket."""
 
     def __init__(self, content, most=7000):
         self._file, self._most = io.BytesIO(content), most
@@ -376,7 +376,7 @@ class TestSharing(object):
                     storage.put_content('thread/%d' % number, content)
                     assert content_of(storage, 'thread/%d' % number) == content
                     assert storage.get_content('thread/%d' % number) == content
-            except BaseException as error:  # a thread's failure would go unseen
+            except BaseException as error:  # the error of a thread would be lost
                 failures.append(error)
 
         threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
@@ -393,7 +393,7 @@ class TestSharing(object):
         assert content_of(another(), 'large') == data(2 * SEGMENT)
 
     def test_writers_of_one_path_leave_one_whole_object_of_theirs(self, storage, another, names):
-        """The question that the walk-through left open: several registries that overwrite the same path."""
+        """Several registries overwrite the same path, which the original walk-through left as an open question."""
         contents = [data(2 * SEGMENT + number, seed=number) for number in range(6)]
         threads = [threading.Thread(target=another().stream_write, args=('contested', io.BytesIO(content)))
                    for content in contents]

@@ -1,8 +1,9 @@
 # -*- coding: utf-8 -*-
-"""Every method of the driver against every trouble that a Swift can make, on the fake one.
+"""Every method of the driver with every kind of failure of Swift, on the fake Swift.
 
-What must hold whatever happens: the right exception; an object is the old or the new one, whole; no segment stays behind
-while Swift lets us delete it; no connection is lost; requests are bounded; and no secret is told to anyone.
+These rules hold in all cases. The driver raises the right exception. An object is whole, either the old or the new one. No
+segment is left behind if Swift allows deletes. No connection is lost, the number of requests is bounded, and no error or log
+line shows a secret.
 """
 import collections
 import gc
@@ -34,7 +35,7 @@ LARGE, NEW_LARGE = data(SEGMENT + 5, 1), data(2 * SEGMENT + 5, 2)
 
 
 class Clock(object):
-    """Stands in for the driver's `time`: a sleep takes no time and is remembered."""
+    """Replaces the driver's `time`. A sleep takes no time and is recorded."""
 
     def __init__(self):
         self.slept = []
@@ -61,7 +62,7 @@ def fake():
 
 @pytest.fixture
 def make(fake, fake_storage, clock, free_connections, caplog):
-    """Makes a driver, and looks at the end for lost connections and secrets in the log."""
+    """A function that makes a driver. At the end, checks for lost connections and for secrets in the log."""
     made = []
 
     def make(**more):
@@ -86,7 +87,7 @@ def assert_secretless(text):
 
 
 def failure(call, *arguments):
-    """The driver's own exception that a call ends with, or None."""
+    """The driver's exception that a call raises, or None."""
     try:
         call(*arguments)
     except exceptions.UnspecifiedError as error:
@@ -95,9 +96,9 @@ def failure(call, *arguments):
 
 
 class Seeded(object):
-    """What each operation finds: a small object, a large one, a folder with both, and parts not yet composed."""
+    """The objects before each operation: a small one, a large one, a folder with both, and parts that are not composed yet."""
 
-    stored, parts = {}, []  # made once, by a driver
+    stored, parts = {}, []  # a driver makes them once, for all tests
 
     def __init__(self, storage, fake):
         self.storage, self.fake = storage, fake
@@ -119,14 +120,14 @@ class Seeded(object):
         return sorted(self.fake.container('registry'))
 
     def segments(self):
-        """Names of segments that nobody will ever ask for."""
+        """Names of segments that no object and no part refers to."""
         known = set(part.path for part in self.parts)
         for item in self.fake.container('registry').values():
             known.update(record['name'][len('/registry/'):] for record in item.segments or ())
         return [name for name in self.names() if name.startswith('_segments/') and name not in known]
 
     def contents(self):
-        """The bytes of all objects but segments; None for an object with a hole."""
+        """The bytes of all objects except segments. None for an object with a hole."""
         account = self.fake.accounts['AUTH_test']
         found = {}
         for name, item in self.fake.container('registry').items():
@@ -145,7 +146,7 @@ def stored(request):
     return request.kind != 'auth'
 
 
-#: `run(storage, seeded)` is the call, `after` what it leaves at which path (None: nothing), `alone` whether it is one request
+#: `run(storage, seeded)` is the call, `after` the content of each changed path (None: removed), `alone` whether it is one request
 Operation = collections.namedtuple('Operation', 'name run after alone')
 
 
@@ -183,7 +184,7 @@ WRITES = [
               **{'folder/small': None, 'folder/large': None}),
     operation('compose', lambda storage, seeded: storage.compose('small', seeded.parts), alone=True, small=NEW_LARGE),
 ]
-APART = [  # they leave segments, or take them away, or cannot be repeated
+APART = [  # these leave segments, remove them, or cannot be retried
     operation('write_parts', lambda storage, seeded: len(storage.write_parts('beef', io.BytesIO(NEW_LARGE)))),
     operation('remove_parts', lambda storage, seeded: storage.remove_parts(seeded.parts)),
     operation('put_stream', lambda storage, seeded: storage.put_stream('fresh', io.BytesIO(b'new'), 3), alone=True),
@@ -201,7 +202,7 @@ def expected_contents(seeded, operation):
 
 
 class TestOneTrouble(object):
-    """A trouble that passes at once is not noticed, whichever of an operation's requests it meets."""
+    """A single failure does not show, no matter which request of an operation fails."""
 
     TROUBLES = {
         '401': status(401), '408': status(408), '429': status(429, {'Retry-After': '1'}), '500': status(500),
@@ -244,7 +245,7 @@ class TestTroubleForEver(object):
                 429: exceptions.BrokenError, 498: exceptions.BrokenError, 500: exceptions.BrokenError,
                 503: exceptions.BrokenError, 507: exceptions.BrokenError}
 
-    @each([operation for operation in EVERY if operation.name != 'connect'])  # which a 403 need not trouble
+    @each([operation for operation in EVERY if operation.name != 'connect'])  # connect accepts a 403
     @pytest.mark.parametrize('code', sorted(STATUSES))
     def test_a_status_is_an_error_that_tells_it(self, seeded, fake, operation, code):
         fake.fault(on(where=stored), status(code, {'X-Trans-Id': 'tx-from-proxy'}), times=None)
@@ -355,7 +356,7 @@ class TestContainer(object):
 
     @pytest.fixture
     def bare(self, make, fake):
-        """The parts, and no container for them."""
+        """The parts, but without their container."""
         seeded = Seeded(make(), fake)
         fake.containers.pop('registry')
         return seeded
@@ -453,7 +454,7 @@ class TestContainer(object):
 
 
 class TestPrivacy(object):
-    """The v1 registry asks `exists` whether a repository is private: no trouble may be taken for a no."""
+    """The v1 registry calls `exists` to learn whether a repository is private. A failure must never count as "no"."""
 
     @pytest.mark.parametrize('code', [400, 401, 403, 405, 408, 409, 410, 412, 413, 416, 429, 498, 499, 500, 501, 502, 503, 504,
                                       507, 301, 302, 304, 307])
@@ -614,7 +615,7 @@ class TestReading(object):
             assert type(failure(lambda: b''.join(stream))) is exceptions.BrokenError
 
     def test_an_early_end_of_an_object_without_length_is_an_error(self, make, fake):
-        for number in range(25):  # more than a listing's page of segments: Swift tells no length
+        for number in range(25):  # more segments than a page of a listing, so Swift returns no length
             fake.put('registry', 'dlo/%02d' % number, b'x' * 1000)
         fake.put('registry', 'dynamic', b'', headers={'X-Object-Manifest': 'registry/dlo/'})
         storage = make()
@@ -732,7 +733,7 @@ class TestWriting(object):
 
         if error is None:
             assert seeded.contents() == dict(seeded.before, **{path: NEW_LARGE})
-        else:  # none of the answers said that the name is taken
+        else:  # no response said that the name exists
             assert new_too and times is None and path != 'fresh'
             assert seeded.contents() == seeded.before
         assert seeded.segments() == []
@@ -811,7 +812,7 @@ class TestWriting(object):
         assert seeded.storage.put_stream('fresh', io.BytesIO(b'new'), 3) is True
 
     class Gone(Exception):
-        """An error of the caller's own."""
+        """An error that the caller raises."""
 
     @pytest.mark.parametrize('write', [
         lambda storage, source: storage.put_stream('small', source, 3 * SEGMENT),
@@ -938,7 +939,7 @@ class TestRemoving(object):
 
 
 class TestAnswersOfOthers(object):
-    """What a gateway in front of Swift may say."""
+    """Responses that a gateway in front of Swift may give."""
 
     def test_html_is_not_passed_on(self, seeded, fake):
         fake.fault(on(where=stored), status(400, body='<html>internal.host.name</html>'), times=None)

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Large objects and many of them: in bounded memory, without files, and leaving nothing behind."""
+"""Large objects and many objects. The driver needs bounded memory and no files, and leaves nothing behind."""
 import hashlib
 import json
 import os
@@ -14,18 +14,18 @@ from docker_registry.drivers import swift as driver_module
 from fake_swift import on, status
 
 MiB = 1024 * 1024
-MOST = 100 * MiB  # resident, of everything: Python and all libraries are in it
+MOST = 100 * MiB  # resident memory of the whole process, including Python and all libraries
 
 PROGRAM = '''
 import hashlib, json, resource, sys, time
-resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no file can grow by a byte
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # the process cannot write to any file
 from docker_registry.drivers import swift
 
 config, size, block_size = json.loads(sys.argv[1])
 
 
 class Source(object):
-    """So many bytes, no two MiB alike, a little at a time."""
+    """A source of `size` bytes in small blocks. No two MiB are alike."""
 
     def __init__(self):
         self.left, self.number, self.digest = size, 0, hashlib.sha256()
@@ -39,7 +39,7 @@ class Source(object):
 
 
 def peak():
-    """Bytes of memory at most so far; what getrusage says begins with that of the process that forked this one."""
+    """Peak memory in bytes. getrusage would begin with the memory of the process that forked this one."""
     with open('/proc/self/status') as status:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith('VmHWM'))
 
@@ -57,7 +57,7 @@ print(json.dumps(result))
 
 
 def written_and_read(config, size, block_size=100000):
-    """What PROGRAM measures, in a process of its own."""
+    """Run PROGRAM in a new process and return its measurements."""
     process = subprocess.Popen([sys.executable, '-c', PROGRAM, json.dumps([config, size, block_size])],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     out, problems = process.communicate()
@@ -83,7 +83,7 @@ class TestLargeObjects(object):
 
     @pytest.fixture
     def frugal(self):
-        """A fake that holds equal segments once."""
+        """A fake Swift that stores equal segments only once."""
         held = {}
 
         def hold(exchange):
@@ -147,7 +147,7 @@ class TestLargeObjects(object):
 class TestManyObjects(object):
 
     def seed(self, fake, count):
-        """A repository of so many objects, a large one among them, and siblings that begin the same."""
+        """Make a repository of `count` objects, one of them large, and siblings whose names begin the same."""
         for number in range(count - 1):
             fake.put('registry', 'root/repositories/library/x/%05d/json' % number, b'')
         self.siblings = ['root/repositories/library/x-y', 'root/repositories/library/x2/json', 'root/repositories/library/x0']

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Where settings come from, and what is said of bad ones."""
+"""Where settings come from, and the errors for wrong ones."""
 import logging
 import os
 import sys
@@ -17,7 +17,7 @@ V1 = {'swift_authurl': 'https://swift.example.com/auth/v1.0', 'swift_user': 'acc
 
 
 class Attributes(object):
-    """A configuration as docker-registry 0.8 and newer have it: unset is None, `_env:` is resolved by YAML."""
+    """The configuration object of docker-registry 0.8 and newer: an unset value is None, and YAML resolves `_env:`."""
 
     def __init__(self, config):
         self._config = config
@@ -27,7 +27,7 @@ class Attributes(object):
 
 
 class Dictlike(object):
-    """A configuration as docker-registry 0.7 has it."""
+    """The configuration object of docker-registry 0.7."""
 
     def __init__(self, config):
         self._config = config
@@ -226,14 +226,14 @@ def test_a_root_that_http_would_resolve_to_another_is_refused(root):
         assert 'storage_path' in str(caught.value)
 
 
-#: The flavor `swift` of config_sample.yml, the same in docker-registry 0.7.3 and 0.9.1
+#: The flavor `swift` of config_sample.yml. It is the same in docker-registry 0.7.3 and 0.9.1.
 SAMPLE = {'storage': 'swift', 'storage_path': '_env:STORAGE_PATH:/registry', 'swift_authurl': '_env:OS_AUTH_URL',
           'swift_container': '_env:OS_CONTAINER', 'swift_user': '_env:OS_USERNAME', 'swift_password': '_env:OS_PASSWORD',
           'swift_tenant_name': '_env:OS_TENANT_NAME', 'swift_region_name': '_env:OS_REGION_NAME', 'loglevel': 'info'}
 
 
 def sample_0_7(environ):
-    """docker-registry 0.7's: variables are put in when it is loaded, and what is not set is left out."""
+    """As in docker-registry 0.7, which inserts the variables when it loads the file, and leaves out unset values."""
     resolved = {}
     for key, value in SAMPLE.items():
         _, name, default = (value.split(':', 2) + [None])[:3] if value.startswith('_env:') else (None, None, value)
@@ -244,7 +244,7 @@ def sample_0_7(environ):
 
 
 def sample_0_9(environ):
-    """docker-registry 0.8's and newer: variables are put in when an attribute is read, and made into what YAML takes them for."""
+    """As in docker-registry 0.8 and newer, which inserts a variable when an attribute is read, and parses it as YAML."""
     class Config(Attributes):
         def __getattr__(self, key):
             raise AssertionError('%s was read through YAML' % key)

@@ -1,6 +1,6 @@
-"""Environments such as users have, and the sdist that goes into them.
+"""Environments like those of users, and the sdist to install there.
 
-Nothing here imports the driver or what it needs: the environment that runs these tests has neither.
+This module imports neither the driver nor its requirements: the environment that runs these tests has neither.
 """
 
 import functools
@@ -15,7 +15,7 @@ import pytest
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 NO_COMPILER = {'CC': 'false', 'CXX': 'false'}
-NO_CONSTRAINTS = {'PIP_CONSTRAINT': os.devnull}  # a machine may have some, over which `pip download` of 20.3 fails
+NO_CONSTRAINTS = {'PIP_CONSTRAINT': os.devnull}  # `pip download` of pip 20.3 fails on a machine's constraints
 FETCH = """
 import sys
 from docker_registry.core import driver
@@ -24,7 +24,7 @@ print(sys.modules[driver.fetch('swift').__module__].__file__)
 
 
 def make_sdist(folder):
-    """Path of an sdist of a copy of the checkout, for setup.py writes into the folder it is in."""
+    """Path of an sdist of the checkout. It is built from a copy, because setup.py writes into its own folder."""
     copy = folder / 'checkout'
     shutil.copytree(CHECKOUT, copy, ignore=shutil.ignore_patterns('.[!d]*', '*.egg-info', 'build', 'dist'))
     run(sys.executable, 'setup.py', '--quiet', 'sdist', '--dist-dir', str(folder), cwd=copy)
@@ -32,7 +32,7 @@ def make_sdist(folder):
 
 
 def run(*command, **options):
-    """What a command prints; fails with all of it."""
+    """Run a command and return its output. If the command fails, the failure shows all output."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
     assert done.returncode == 0, '%s\n%s' % (' '.join(command), done.stdout)
     return done.stdout
@@ -40,7 +40,7 @@ def run(*command, **options):
 
 @functools.cache
 def find_python(version):
-    """The first such interpreter in PATH that runs, or None: pyenv puts commands there for Pythons that are switched off."""
+    """The first interpreter of this version in PATH that runs, or None. pyenv also puts commands there that do not run."""
     for folder in os.environ['PATH'].split(os.pathsep):
         path = os.path.join(folder, 'python' + version)
         if os.access(path, os.X_OK) and subprocess.run([path, '-c', ''], capture_output=True).returncode == 0:
@@ -49,7 +49,7 @@ def find_python(version):
 
 
 def python(version):
-    """Path of an interpreter; skips the test without it, or fails where REGISTRY_TEST_REQUIRE says `packaging` or `all`."""
+    """Path of an interpreter. Without it, skip the test, or fail it if REGISTRY_TEST_REQUIRE has `packaging` or `all`."""
     found = find_python(version)
     if not found:
         required = {'packaging', 'all'} & set(os.environ.get('REGISTRY_TEST_REQUIRE', '').split(','))
@@ -58,9 +58,9 @@ def python(version):
 
 
 class Environment:
-    """A virtualenv that was just made: on Python 3 by the standard library, with the pip that came with that Python.
+    """A new virtualenv. On Python 3, the standard library creates it, with the pip that comes with that Python.
 
-    :param pip: the version of pip to have, for 2.7
+    :param pip: the version of pip to install, on 2.7
     """
 
     def __init__(self, folder, version, pip=None):
@@ -72,7 +72,7 @@ class Environment:
             run(python(version), '-m', 'venv', str(folder))
 
     def python(self, *arguments, **environ):
-        """What Python prints, in a folder where it finds nothing to import; warnings come first."""
+        """The output of Python, run in a folder without modules to import. Warnings come first."""
         return run(
             str(self._folder / 'bin' / 'python'), *arguments, cwd=self._folder / 'bin', env=dict(os.environ, **NO_CONSTRAINTS, **environ)
         )
@@ -81,9 +81,9 @@ class Environment:
         return self.python('-m', 'pip', *arguments, **environ)
 
     def fetched(self):
-        """File of the module that core's `fetch('swift')` returns a class of."""
+        """The file of the module whose class core's `fetch('swift')` returns."""
         return self.python('-c', FETCH).splitlines()[-1]
 
     def installed(self):
-        """Names and versions of what is installed."""
+        """Names and versions of the installed packages."""
         return dict(re.findall(r'^(\S+)==(\S+)$', self.pip('list', '--format=freeze'), re.M))

@@ -1,4 +1,4 @@
-"""Given to pytest before the other tests: they are about what was installed from the sdist, not about the checkout."""
+"""Runs before the other tests, to make sure that they test the installed driver and not the checkout."""
 
 import docker_registry.drivers.swift
 

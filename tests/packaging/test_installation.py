@@ -1,4 +1,4 @@
-"""`pip install docker-registry-driver-swift`, as users do it; then core finds the driver."""
+"""Run `pip install docker-registry-driver-swift` as users do, and check that core finds the driver."""
 
 import re
 
@@ -6,11 +6,11 @@ import pytest
 
 from environments import CHECKOUT, NO_COMPILER, Environment, make_sdist
 
-PYTHON_3 = ['3.10', '3.13']  # with the oldest pip and the newest; tox installs on those between
+PYTHON_3 = ['3.10', '3.13']  # they have the oldest and the newest pip; tox installs on the versions in between
 CORES = ['1.0.6', '2.0.3']
 # The first pip that reads Requires-Python, and the last for Python 2.7.
 PIPS = ['9.0.3', '20.3.4']
-# Of the registry's requirements, those that take minutes to compile and that nothing of ours has to do with.
+# Requirements of the registry that take minutes to compile and do not matter to the driver.
 COMPILED = ('M2Crypto', 'gevent', 'greenlet')
 
 
@@ -21,7 +21,7 @@ def sdist(tmp_path_factory):
 
 @pytest.fixture(scope='module', params=PYTHON_3)
 def plain(request, tmp_path_factory, sdist):
-    """An environment of each Python 3 with the driver and what pip chose to go with it."""
+    """An environment of each Python 3, with the driver and the requirements that pip chose."""
     environment = Environment(tmp_path_factory.mktemp('plain') / 'env', request.param)
     environment.pip('install', sdist, **NO_COMPILER)
     return environment
@@ -58,7 +58,7 @@ def test_the_registry_extra_has_what_the_registry_imports(newest):
 
 @pytest.mark.parametrize('core', CORES)
 def test_the_driver_is_found_beside_each_core_without_setuptools(newest, core):
-    # One core cannot be built beside another: its setup.py would ask the installed one for its version.
+    # Remove the installed core first: the setup.py of the other core would ask it for the version.
     newest.pip('uninstall', '--quiet', '--yes', 'docker-registry-core', 'setuptools')
     newest.pip('install', '--quiet', '--no-deps', 'docker-registry-core==' + core)
     assert newest.fetched().endswith('/docker_registry/drivers/swift.py')
@@ -67,7 +67,7 @@ def test_the_driver_is_found_beside_each_core_without_setuptools(newest, core):
 
 @pytest.fixture(scope='module')
 def packages(tmp_path_factory, sdist):
-    """A folder with all that Python 2.7 needs, in the place of an index: the one that pip 9 knows is long gone."""
+    """A folder with all packages for Python 2.7. It replaces an index, because the one that pip 9 knows is gone."""
     folder = tmp_path_factory.mktemp('packages')
     environment = Environment(folder / 'env', '2.7', PIPS[-1])
     for core, pip in zip(CORES, PIPS):
@@ -76,7 +76,7 @@ def packages(tmp_path_factory, sdist):
 
 
 def install(environment, packages, *what):
-    # Without the cache: no wheel from it that was compiled, and none left in it for others that was not.
+    # Without the cache: this must not use wheels that were compiled, or leave wheels for others that were not.
     environment.pip('install', '--no-cache-dir', '--no-index', '--find-links', str(packages), *what, **NO_COMPILER)
 
 
@@ -101,7 +101,7 @@ def test_keystone_is_an_extra_on_python_2(python_2, packages, sdist):
 
 
 def registry_pins():
-    """(name, version) of everything that docker-registry 0.9.1 runs with, setuptools 5.8 included."""
+    """(name, version) of each package that docker-registry 0.9.1 runs with, including setuptools 5.8."""
     return re.findall(r'^([^#\s]+)==(\S+)$', (CHECKOUT / 'tests/registry/requirements-0.9.1.txt').read_text(), re.M)
 
 

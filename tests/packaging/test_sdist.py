@@ -1,4 +1,4 @@
-"""What is in the sdist, and what it says of itself."""
+"""The files in the sdist, and its metadata."""
 
 import re
 import tarfile
@@ -11,7 +11,7 @@ from environments import CHECKOUT, make_sdist
 
 @pytest.fixture(scope='module')
 def contents(tmp_path_factory):
-    """Text or bytes of each file, by its path below the sdist's own folder."""
+    """The bytes of each file, by its path below the sdist's top folder."""
     with tarfile.open(make_sdist(tmp_path_factory.mktemp('sdist'))) as sdist:
         return {member.name.partition('/')[2]: sdist.extractfile(member).read() for member in sdist if member.isfile()}
 

@@ -1,13 +1,14 @@
 # -*- coding: utf-8 -*-
-"""The real docker-registry, two releases of it, on the real Swift, each with and without the Redis LRU.
+"""Fixtures: two releases of the real docker-registry on a real Swift, each with and without the Redis LRU cache.
 
-A `deployment` is what the walk-through ends with: the walk-through's environment variables, the release's own sample
-configuration, and a container that is not there yet. `registry` and `other` are two processes of it, as on two machines.
+A `deployment` is the setup at the end of the walk-through: the walk-through's environment variables, the release's own sample
+configuration, and a container that does not exist yet. `registry` and `other` are two of its processes, as on two machines.
 
-The driver is installed beside the registries and not here: run this folder with `pytest --confcutdir=tests/registry`.
+The driver is installed next to the registries, not in this environment. So run this folder with
+`pytest --confcutdir=tests/registry`.
 
-SWIFT_PYTHON    a Python that has OpenStack Swift
-REGISTRY_TEST_REQUIRE   what must not be skipped for want of it: swift, redis, registry, or all; comma-separated
+SWIFT_PYTHON    a Python with OpenStack Swift
+REGISTRY_TEST_REQUIRE   what fails a test if it is missing, instead of skipping it: swift, redis, registry, or all; comma-separated
 REGISTRY_ENVS, REGISTRY_DRIVER  see release.py
 """
 import os
@@ -27,13 +28,13 @@ from processes import Redis, Registry
 from release import RELEASES, CannotInstall, Release, source_distribution
 from v1_client import V1Client
 
-LISTING_LIMIT = 20  # names in a page of Swift's listing: a repository of a dozen tags is more than one
-LOG_LINES = 60  # of each registry, shown when a test fails
+LISTING_LIMIT = 20  # names in a page of Swift's listing, so that a repository of a dozen tags has more than one page
+LOG_LINES = 60  # lines of each registry's log that a failed test shows
 ROOT = 'team/registry'  # STORAGE_PATH, without the slashes around it
 
 
 def missing(what, why):
-    """Skip a test for want of something, unless that must be there."""
+    """Skip a test because something is missing. Fail it if REGISTRY_TEST_REQUIRE names that thing."""
     required = os.environ.get('REGISTRY_TEST_REQUIRE', '').split(',')
     if what in required or 'all' in required:
         pytest.fail('%s is required: %s' % (what, why))
@@ -43,8 +44,8 @@ def missing(what, why):
 class Deployment(object):
     """Registries of one release on one container of one Swift.
 
-    :param swift: has `auth_url`, `user` and `key` of a v1 login
-    :param redis: the cache they share, or None
+    :param swift: an object with `auth_url`, `user` and `key` of a v1 login
+    :param redis: the cache that they share, or None
     """
 
     def __init__(self, folder, release, swift, redis=None, container_name=None):
@@ -53,27 +54,27 @@ class Deployment(object):
         self.redis = redis
         self.container_name = container_name or 'registry-' + uuid.uuid4().hex[:8]
         self.registries = []
-        self.more = {}  # settings beyond those of the walk-through
+        self.more = {}  # settings in addition to those of the walk-through
         self._folder = folder
         self._pair = {}
 
     def names(self, prefix=''):
-        """Paths below STORAGE_PATH of all objects that begin with `prefix`, as Swift has them."""
+        """Paths below STORAGE_PATH of all objects that begin with `prefix`, read from Swift itself."""
         return [name[len(ROOT) + 1:] for name in self._container().names('%s/%s' % (ROOT, prefix))]
 
     def read(self, path):
-        """The bytes at a path below STORAGE_PATH, as Swift has them."""
+        """The bytes at a path below STORAGE_PATH, read from Swift itself."""
         return self._container().read('%s/%s' % (ROOT, path))
 
     def segments(self, path):
-        """(path, size) of each segment that a large object is made of."""
+        """(path, size) of each segment of a large object."""
         return [(name[len(ROOT) + 1:], size) for name, size in self._container().segments('%s/%s' % (ROOT, path))]
 
     def _container(self):
         return Container(self.swift, self.container_name)
 
     def settings(self):
-        """The walk-through's `-e` options, Redis's if there is one, and `more`."""
+        """The `-e` options of the walk-through, those for Redis if there is one, and `more`."""
         settings = {
             'SETTINGS_FLAVOR': 'swift', 'OS_AUTH_URL': self.swift.auth_url, 'OS_AUTH_VERSION': '1',
             'OS_USERNAME': self.swift.user, 'OS_PASSWORD': self.swift.key, 'OS_CONTAINER': self.container_name,
@@ -83,17 +84,17 @@ class Deployment(object):
         return dict(settings, **self.more)
 
     def begin(self, without=(), **more):
-        """A `Registry` that was told to start, with other settings or without some."""
+        """Start a `Registry`, with more settings or without some. Does not wait until it responds."""
         settings = dict((name, value) for name, value in dict(self.settings(), **more).items() if name not in without)
         self.registries.append(Registry(self.release, new_folder(self._folder), settings))
         return self.registries[-1]
 
     def start(self, without=(), **more):
-        """A `Registry` that answers, with other settings or without some."""
+        """Start a `Registry`, with more settings or without some, and wait until it responds."""
         return self.begin(without, **more).wait_for_ping()
 
     def one_of_pair(self, which):
-        """The first or the second of two that run as long as the deployment does."""
+        """One of two registries that run as long as the deployment does. Starts it at first use."""
         if which not in self._pair:
             self._pair[which] = self.start()
         return self._pair[which]
@@ -109,12 +110,12 @@ def new_folder(parent):
     return folder
 
 
-# What is made once
+# Made once for all tests
 
 
 @pytest.fixture(scope='session')
 def releases(tmpdir_factory):
-    """Makes a `Release` of a version, once."""
+    """A function that makes the `Release` of a version, once for each version."""
     made = {}
     folder = str(tmpdir_factory.mktemp('driver'))
 
@@ -142,7 +143,7 @@ def real_swift():
 
 @pytest.fixture(scope='session')
 def image(tmpdir_factory):
-    """Three layers of real files, one of them larger than a segment; the same for all."""
+    """Three layers of real files, one of them larger than a segment. All tests share it."""
     folder = tmpdir_factory.mktemp('image')
     yield v1_image.real_image(folder)
     shutil.rmtree(str(folder))
@@ -150,7 +151,7 @@ def image(tmpdir_factory):
 
 @pytest.fixture
 def small_image(tmpdir):
-    """Makes images of small layers, each time another."""
+    """A function that makes an image of small layers, a different one at each call."""
     return lambda layers=1: v1_image.small_image(tmpdir, layers)
 
 
@@ -164,7 +165,7 @@ def release(request, releases):
 
 @pytest.fixture(scope='session', params=['', 'redis'], ids=['plain', 'redis'])
 def cache(request, release, tmpdir_factory):
-    """The Redis that is the LRU cache, or None; another for each release: core's keys do not tell containers apart."""
+    """The Redis of the LRU cache, or None. Each release has its own: core's keys do not contain the container's name."""
     server = start_redis(tmpdir_factory.mktemp('redis')) if request.param else None
     yield server
     if server:
@@ -173,7 +174,7 @@ def cache(request, release, tmpdir_factory):
 
 @pytest.fixture
 def own_redis(tmpdir):
-    """A Redis for the test alone, which it may stop."""
+    """A Redis for one test, which may stop it."""
     server = start_redis(tmpdir.mkdir('redis'))
     yield server
     server.stop()
@@ -195,7 +196,7 @@ def deployment(release, cache, real_swift, tmpdir_factory):
 
 @pytest.fixture
 def deploy(tmpdir):
-    """Makes further deployments, which end with the test; arguments as of `Deployment`."""
+    """A function that makes more deployments. They end with the test. The arguments are those of `Deployment`."""
     made = []
     yield lambda *arguments: made.append(Deployment(tmpdir, *arguments)) or made[-1]
     for deployment in made:
@@ -230,13 +231,13 @@ def name():
 
 @pytest.fixture(scope='session')
 def pushed(deployment, image):
-    """Name of a repository that holds `image` as `latest`, for tests that only read."""
+    """The name of a repository with `image` as its tag `latest`, for tests that only read."""
     name = 'team/pushed'
     V1Client(deployment.one_of_pair('registry').address).push(name, image, 'latest')
     return name
 
 
-# On the fake Swift, for what a real one does not do on demand
+# On the fake Swift, for failures that a real one does not have on demand
 
 
 @pytest.fixture(scope='session')
@@ -247,7 +248,7 @@ def fake_server():
 
 @pytest.fixture(scope='session')
 def fake_deployment(release, cache, fake_server, tmpdir_factory):
-    """A deployment on the fake Swift, whose `registry` gives up soon."""
+    """A deployment on the fake Swift, whose `registry` retries only once."""
     made = Deployment(tmpdir_factory.mktemp('registry'), release, fake_server, cache)
     made.more = {'SWIFT_RETRIES': '1', 'SWIFT_RETRY_MAX_WAIT': '0'}
     yield made
@@ -256,7 +257,7 @@ def fake_deployment(release, cache, fake_server, tmpdir_factory):
 
 @pytest.fixture
 def fake(fake_server):
-    """The fake Swift, in good health before and after the test."""
+    """The fake Swift, without faults before and after the test."""
     yield fake_server
     fake_server.clear_faults()
 
@@ -267,7 +268,7 @@ def on_fake(fake_deployment):
     return V1Client(fake_deployment.one_of_pair('registry').address)
 
 
-# What the registries had to say, when a test fails
+# If a test fails, its report has the logs of the registries
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""What a Swift container holds, asked of Swift itself and not of the driver under test."""
+"""The content of a Swift container, read from Swift itself and not through the driver under test."""
 import json
 import urllib
 
@@ -7,7 +7,7 @@ import urllib2
 
 
 class Container(object):
-    """:param swift: has `auth_url`, `user` and `key` of a v1 login"""
+    """:param swift: an object with `auth_url`, `user` and `key` of a v1 login"""
 
     def __init__(self, swift, name):
         self.name = name
@@ -17,7 +17,7 @@ class Container(object):
         self._token = login.headers['X-Auth-Token']
 
     def names(self, prefix=''):
-        """Names of all objects that begin with `prefix`; none if there is no container yet."""
+        """Names of all objects that begin with `prefix`. An empty list if the container does not exist yet."""
         names = []
         while True:
             page = self._page(prefix, names[-1] if names else '')
@@ -38,7 +38,7 @@ class Container(object):
         return self._get('/' + urllib.quote(name))
 
     def segments(self, name):
-        """(name, size) of each segment of a static large object; none for any other object."""
+        """(name, size) of each segment of a static large object. An empty list for any other object."""
         url = self._url + '/' + urllib.quote(name) + '?multipart-manifest=get'
         answer = urllib2.urlopen(urllib2.Request(url, headers={'X-Auth-Token': self._token}))
         if answer.headers.get('X-Static-Large-Object', '').lower() != 'true':

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Servers that a test starts on a free port and stops by their process id."""
+"""Servers that a test starts on a free port, and stops by process id."""
 import errno
 import os
 import signal
@@ -15,7 +15,7 @@ POLL_SECONDS = 0.05
 
 
 class Server(object):
-    """A process that listens on 127.0.0.1:`port`, with its output in a file."""
+    """A process that listens on 127.0.0.1:`port`. Its output goes to a file."""
 
     def __init__(self, command, folder, environment, port):
         self.port = port
@@ -24,11 +24,11 @@ class Server(object):
         with open(self._log_path, 'wb') as log, open(os.devnull) as nothing:
             self._process = subprocess.Popen(
                 command, cwd=folder, env=environment, stdin=nothing, stdout=log, stderr=subprocess.STDOUT,
-                close_fds=True)  # Python 2 would hand down the sockets of the fake Swift
+                close_fds=True)  # otherwise it inherits the sockets of the fake Swift on Python 2
         self.pid = self._process.pid
 
     def wait(self, is_ready):
-        """:raises DidNotStart: it ended, or is not ready in time"""
+        """Wait until the server is ready. :raises DidNotStart: it ended, or it is not ready in time"""
         try:
             wait_until(lambda: self._process.poll() is not None or is_ready(), START_SECONDS)
         except NeverHappened:
@@ -59,7 +59,7 @@ class Server(object):
 
 
 class DidNotStart(Exception):
-    """The text has the log."""
+    """A server did not start. The text has its log."""
 
 
 class NeverHappened(Exception):
@@ -67,7 +67,7 @@ class NeverHappened(Exception):
 
 
 def wait_until(condition, seconds=60):
-    """The first true value of condition(), asked again and again; :raises NeverHappened:"""
+    """Call condition() until it returns a true value, and return that. :raises NeverHappened: it never did in time"""
     deadline = time.time() + seconds
     while True:
         value = condition()
@@ -82,7 +82,7 @@ def kill(pid, number):
     try:
         os.kill(pid, number)
     except OSError as error:
-        if error.errno != errno.ESRCH:  # it is gone already
+        if error.errno != errno.ESRCH:  # the process has ended already
             raise
 
 
@@ -115,7 +115,7 @@ class Redis(Server):
 class Registry(Server):
     """One release under gunicorn with gevent workers, started as `docker run registry` starts it.
 
-    :param settings: the environment that `docker run -e` gives; all else comes from the release's own sample configuration
+    :param settings: the variables of `docker run -e`; everything else comes from the release's own sample configuration
     """
 
     def __init__(self, release, folder, settings):
@@ -123,12 +123,12 @@ class Registry(Server):
         environment = dict({
             'PATH': os.path.dirname(release.program('python')) + os.pathsep + os.environ['PATH'], 'HOME': folder,
             'DOCKER_REGISTRY_CONFIG': release.stock_config, 'REGISTRY_HOST': '127.0.0.1', 'REGISTRY_PORT': str(port),
-            # gunicorn 18 forks a process in which gevent runs already; gevent 1.0, for which it was written, let it be, and
-            # gevent 1.1 does so when told: or else every worker but the first hangs at its start
+            # gunicorn 18 forks a process in which gevent already runs. It was written for gevent 1.0, which allowed that.
+            # gevent 1.1 needs this variable, or every worker but the first hangs when it starts.
             'GEVENT_NOWAITPID': '1',
-            # after a client that hung up for good nobody should wait the stock hour for it
+            # The stock timeout is an hour. A test should not wait that long for a client that is gone.
             'GUNICORN_GRACEFUL_TIMEOUT': '3',
-            # by its own choice it replaces each worker after 100 requests, and then drops one that comes at that moment
+            # By default it replaces each worker after 100 requests, and drops a request that arrives at that moment.
             'GUNICORN_OPTS': '["--max-requests", "0"]'}, **settings)
         self._workers = int(environment['GUNICORN_WORKERS'])
         Server.__init__(self, _start(release, port, environment['GUNICORN_WORKERS']), folder, environment, port)
@@ -149,7 +149,7 @@ class Registry(Server):
         Server.stop(self, stop_signal)
 
     def kill_workers(self, number=None):
-        """kill -9 so many workers, or all; returns when gunicorn has others in their place."""
+        """Kill `number` workers, or all, with SIGKILL. Returns when gunicorn has replaced them."""
         wait_until(lambda: len(self.children()) == self._workers)
         killed = self.children()[:number]
         for pid in killed:
@@ -160,7 +160,7 @@ class Registry(Server):
 def _start(release, port, workers):
     if release.version == '0.9.1':
         return [release.program('docker-registry')]
-    # Its own program listens on every interface, which is nothing to do on other people's machines. These are its options,
-    # without --debug, which is only more log, and with what the environment says above.
+    # The program of 0.7.3 listens on every interface, which a test must not do on other people's machines. These are its
+    # options, without --debug (which only logs more) and with the values from the environment above.
     return [release.program('gunicorn'), '--access-logfile', '-', '--graceful-timeout', '3', '-t', '3600', '-k', 'gevent',
             '-b', '127.0.0.1:%d' % port, '-w', workers, 'docker_registry.wsgi:application']

@@ -1,12 +1,13 @@
 # -*- coding: utf-8 -*-
-"""One release of docker-registry in a virtualenv of its own, with the driver added as its users add it.
+"""One release of docker-registry in its own virtualenv, with the driver installed as users install it.
 
-The walk-through's Dockerfile is `FROM registry:0.7.3` and `RUN pip install docker-registry-driver-swift`. Here the
-first is `pip install --no-deps -r requirements-0.7.3.txt`, the second `pip install` of an sdist of this checkout, with
-dependencies and nothing forced, so that a pin of the registry that we moved would show (see test_v1_installation.py).
+The walk-through's Dockerfile has `FROM registry:0.7.3` and `RUN pip install docker-registry-driver-swift`. Here, the
+first line becomes `pip install --no-deps -r requirements-0.7.3.txt`. The second becomes `pip install` of an sdist of this
+checkout, with dependencies and without force. If that changed a version that the registry pins, test_v1_installation.py
+would fail.
 
-REGISTRY_ENVS       folder of the virtualenvs; one made from the same requirements is used again
-REGISTRY_DRIVER     what pip installs as the driver, instead of that sdist: another release's name, a file, ...
+REGISTRY_ENVS       folder of the virtualenvs; a virtualenv made from the same requirements is used again
+REGISTRY_DRIVER     what pip installs as the driver instead of that sdist: the name of another release, a file, ...
 """
 import glob
 import os
@@ -24,7 +25,7 @@ class CannotInstall(Exception):
 
 
 class Release(object):
-    """:param driver: what to give to `pip install`"""
+    """:param driver: the argument of `pip install`"""
 
     def __init__(self, version, driver):
         self.version = version
@@ -44,16 +45,16 @@ class Release(object):
         return os.path.join(self.folder, 'lib', 'python2.7', 'site-packages', 'config', 'config_sample.yml')
 
     def run(self, *command):
-        """What a program of the virtualenv prints; :raises CannotInstall: it failed"""
+        """Run a program of the virtualenv and return its output. :raises CannotInstall: it failed"""
         return run(self.program(command[0]), *command[1:])
 
     def pins(self):
-        """The names and versions that the release was installed with."""
+        """Names and versions of the packages that the release was installed with."""
         with open(self._requirements) as lines:
             return dict(line.strip().split('==') for line in lines if '==' in line)
 
     def installed(self):
-        """The names and versions of what is installed now."""
+        """Names and versions of the packages that are installed now."""
         lines = self.run('pip', 'list', '--format=freeze').splitlines()
         return dict(line.split('==') for line in lines if '==' in line)
 
@@ -71,10 +72,10 @@ class Release(object):
         shutil.rmtree(self.folder, ignore_errors=True)
         run(sys.executable, '-m', 'virtualenv', '-q', '--no-download', '-p', sys.executable, self.folder)
         self.run('pip', 'install', '-q', '--no-deps', '-r', self._requirements)
-        shutil.copy(self._requirements, self._stamp)  # last: half an installation is none
+        shutil.copy(self._requirements, self._stamp)  # last, so that an unfinished virtualenv is made again
 
     def _add(self, driver):
-        """Unless this very file was added before: somebody may be copying the folder."""
+        """Add the driver, unless this very file was added before: `e2e` may be copying the folder at this moment."""
         stamp = os.path.join(self.folder, 'driver.txt')
         if os.path.exists(stamp):
             with open(stamp) as added:
@@ -83,13 +84,13 @@ class Release(object):
             os.remove(stamp)
         if 'docker-registry-driver-swift' in self.installed():
             self.run('pip', 'uninstall', '-q', '-y', 'docker-registry-driver-swift')
-        self.run('pip', 'install', '-q', '--no-cache-dir', driver)  # a wheel in the cache would be an older checkout's
+        self.run('pip', 'install', '-q', '--no-cache-dir', driver)  # the cache may have a wheel of an older checkout
         with open(stamp, 'w') as added:
             added.write(driver)
 
 
 def source_distribution(folder):
-    """Path of an sdist of this checkout, made in `folder` with nothing left behind in the checkout."""
+    """Path of an sdist of this checkout. It is made in `folder` and leaves no files in the checkout."""
     copy = os.path.join(folder, 'checkout')
     shutil.copytree(CHECKOUT, copy, ignore=shutil.ignore_patterns('.[!d]*', 'tests', 'benchmarks', '*.egg-info', 'build'))
     run(sys.executable, 'setup.py', '-q', 'sdist', cwd=copy)

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Workers that are killed and clients that disappear: nothing half-written is served, and a retry succeeds."""
+"""Workers are killed and clients disappear. The registry never serves half an upload, and a retry succeeds."""
 import httplib
 import pytest
 
@@ -7,12 +7,12 @@ from processes import wait_until
 from v1_client import blocks_of, expected_of, hang_up, send_chunks
 from v1_image import Image, Layer, MiB
 
-SENT = 36 * MiB  # of the large layer, before the end comes: more than its first segment
+SENT = 36 * MiB  # bytes of the large layer that are sent before the failure: more than its first segment
 
 
 @pytest.fixture
 def large(image, client):
-    """The large layer as a new one, announced by its JSON."""
+    """A new layer with the content of the large one. Its JSON is pushed already."""
     layer = Layer(image.layers[1].path)
     client.put_image_json(layer)
     return layer
@@ -69,7 +69,7 @@ def test_an_upload_whose_client_disappears_is_not_served_and_can_be_repeated(dep
 
 
 def test_a_client_that_disappears_in_the_middle_of_a_pull_disturbs_nobody(client, pushed, image):
-    for _ in range(40):  # more than the driver has connections, in each of the two workers
+    for _ in range(40):  # more than the driver's connections, in each of the two workers
         download = client.begin('GET', 'images/%s/layer' % image.layers[1].id)
         download.getresponse().read(MiB)
         download.close()

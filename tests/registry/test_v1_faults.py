@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""A Swift in trouble: what the registry then tells its clients, and what it tells its log."""
+"""Failures of Swift: what the registry returns to its clients, and what it logs."""
 import re
 
 import pytest
@@ -13,7 +13,7 @@ TOKEN = re.compile('AUTH_tk[0-9a-f]{32}')
 
 @pytest.fixture
 def private(on_fake, small_image, name):
-    """The headers of a client that pulls from `name`, which is private and has one image."""
+    """Headers of a client that pulls from the repository `name`, which is private and has one image."""
     on_fake.push(name, small_image(), 'latest')
     on_fake.set_access(name, 'private')
     return {'Authorization': 'Token signature=x,repository="%s",access=read' % name}
@@ -94,7 +94,7 @@ def test_a_token_that_expired_is_renewed_in_the_middle_of_everything(fake, on_fa
     assert on_fake.pull(name, 'latest') == expected_of(image)
 
 
-# Settings, and what is said of them
+# Settings, and the errors for wrong ones
 
 
 def test_a_wrong_password_is_named_in_the_log_but_not_shown(deploy, release, fake):
@@ -116,7 +116,7 @@ def test_a_registry_without_a_setting_does_not_start_and_names_it(deploy, releas
 
 
 def test_a_password_of_digits_with_a_leading_zero_logs_in(deploy, release, name, small_image):
-    """The registry's own reading of the environment goes through YAML, where 0123 is 83."""
+    """The registry itself parses the environment as YAML, where 0123 is 83."""
     with FakeSwift(key='0123') as swift:
         deployment = deploy(release, swift)
         V1Client(deployment.start().address).push(name, small_image(), 'latest')

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""`pip install docker-registry-driver-swift` in an environment that has the registry."""
+"""Run `pip install docker-registry-driver-swift` in an environment with the registry."""
 import os
 
 FETCH = 'from docker_registry.core import driver; print(driver.fetch("swift").__module__, driver.available())'

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""A real image of several layers through the registry and back."""
+"""Push a real image of several layers to the registry, and pull it back."""
 import json
 
 import pytest
@@ -7,7 +7,7 @@ import pytest
 from v1_client import V1Client, expected_of
 from v1_image import MiB, sha256
 
-JUST_BEFORE_THE_END = 40 * MiB  # of the large layer, which as a tar is some KiB longer than the file in it
+JUST_BEFORE_THE_END = 40 * MiB  # in the large layer, whose tar is some KiB longer than the file in it
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_range_to_the_end_gives_every_byte_though_the_registry_promises_more(c
     answer = client.layer_range(large.id, '%d-%s' % (JUST_BEFORE_THE_END, last))
     rest = large.read(JUST_BEFORE_THE_END)
     assert (len(answer.body), sha256(answer.body)) == (len(rest), sha256(rest))
-    # The registry itself counts from a last byte of `size`, which is one too many: docker lives with it, and so must we.
+    # The registry takes `size` as the last byte, which is one too many. Docker accepts that, so the test does, too.
     assert int(answer.headers['content-length']) > len(rest)
 
 

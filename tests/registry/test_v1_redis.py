@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""The Redis LRU itself; that everything else is the same with it and without it is what the other files show."""
+"""The Redis LRU cache itself. The other files test that everything else works the same with and without it."""
 import pytest
 
 from v1_client import V1Client, expected_of
@@ -23,7 +23,7 @@ def test_what_was_read_is_kept_in_redis_and_what_was_deleted_is_not(cached, own_
 
 def test_a_redis_that_dies_costs_speed_and_no_images(cached, own_redis, small_image, name):
     image = small_image(layers=2)
-    # without CACHE_REDIS_*, that of the registry's own job queue, which some releases cannot live without
+    # Without CACHE_REDIS_*: that is for the registry's own job queue, and some releases fail when its Redis dies.
     registry = cached.start(without=['CACHE_REDIS_HOST', 'CACHE_REDIS_PORT'])
     client = V1Client(registry.address)
     client.push(name, image, 'latest')

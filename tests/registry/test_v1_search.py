@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""The search index, which the registry makes anew from what storage lists when its database is gone."""
+"""The search index. If its database is gone, the registry rebuilds it from the storage's listings."""
 import os
 
 import pytest
@@ -14,7 +14,7 @@ def database(tmpdir):
 
 @pytest.fixture
 def searching(deployment, database):
-    """Starts a registry with a search index; its one worker is the only one that writes the database."""
+    """A function that starts a registry with a search index. It has one worker, which alone writes the database."""
     return lambda: deployment.start(
         SEARCH_BACKEND='sqlalchemy', SQLALCHEMY_INDEX_DATABASE='sqlite:///' + database, GUNICORN_WORKERS='1')
 

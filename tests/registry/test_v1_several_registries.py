@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Several registries on one container: what happens in concurrent overwrites, and across releases.
+"""Several registries on one container: concurrent overwrites, and two releases on the same images.
 
 The walk-through ends with "I have not tested what happens in concurrent overwrite scenarios in such a configuration".
 """
@@ -12,7 +12,7 @@ from v1_image import Image, Layer
 
 WRITERS, OVERWRITES = 8, 6
 
-#: A tag that was put, or that was read; `began` and `ended` are times of the client's clock.
+#: One write or read of a tag. `began` and `ended` are times of the client's clock.
 Operation = collections.namedtuple('Operation', 'image began ended')
 
 
@@ -34,7 +34,7 @@ def test_of_concurrent_overwrites_of_a_tag_the_last_wins_and_every_read_is_one_o
 
 
 def overwrite_and_read(clients, name, images):
-    """(writes, reads): writer n puts images[n] again and again through one of the clients, while each client reads."""
+    """(writes, reads). Writer n puts images[n] repeatedly through one of the clients, while every client reads."""
     began = time.time()
     writes, reads = [Operation(images[0], 0, began)], []
     writing = threading.Event()
@@ -67,9 +67,9 @@ def timed(action):
 
 
 def is_explained(read, writes):
-    """Whether an atomic register could have given this value.
+    """Whether an atomic register could return this value.
 
-    Some write of it began before the read ended, and no other write lies wholly between the two.
+    A write of the value began before the read ended, and no other write lies completely between that write and the read.
     """
     def lies_between(other, write):
         return write.ended < other.began and other.ended < read.began
@@ -93,7 +93,7 @@ def test_two_clients_that_push_the_same_large_layer_at_once_leave_it_whole(deplo
         try:
             through.push_layer(layer)
         except Refused:
-            pass  # the registry's own doing: whoever is second finds the mark of the upload gone
+            pass  # the registry causes this: for the second client, the mark of the upload is gone
 
     pushes = [threading.Thread(target=push, args=(through,)) for through in (client, other_client)]
     for thread in pushes:

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""What can be changed in a v1 registry, each time seen from two processes on one container."""
+"""Changes of tags and repositories in a v1 registry, seen from two processes on one container."""
 import pytest
 
 from v1_client import expected_of
@@ -30,7 +30,7 @@ def test_a_tag_that_begins_like_another_is_told_from_it(client, small_image, nam
 
 def test_a_repository_of_more_objects_than_a_page_is_listed_and_deleted_whole(deployment, client, small_image, name):
     image = small_image()
-    tags = ['v%02d' % number for number in range(15)]  # two objects each; the test's Swift lists 20 at a time
+    tags = ['v%02d' % number for number in range(15)]  # two objects each; the Swift of the test lists 20 per page
     client.push(name, image, *tags)
     assert client.tags(name) == dict((tag, image.id) for tag in tags)
     client.delete_repository(name)

@@ -1,8 +1,8 @@
 # -*- coding: utf-8 -*-
-"""A client of the v1 registry that does what docker 0.11 to 1.5 did, in the same order.
+"""A client of the v1 registry. It sends the same requests as docker 0.11 to 1.5, in the same order.
 
 The protocol: https://docs.docker.com/v1.6/reference/api/registry_api/ and
-https://docs.docker.com/v1.6/reference/api/hub_registry_spec/; what docker really sent:
+https://docs.docker.com/v1.6/reference/api/hub_registry_spec/; the requests of docker itself:
 https://github.com/moby/moby/blob/v1.5.0/registry/session.go and https://github.com/moby/moby/blob/v1.5.0/graph/push.go
 """
 import collections
@@ -13,18 +13,18 @@ import httplib
 
 from v1_image import sha256
 
-TIMEOUT = 60  # seconds without a byte, after which a test is better off failing
+TIMEOUT = 60  # seconds without a byte after which a test fails
 BLOCK = 32 * 1024
 
-#: An answer. `complete` is False if the body ended before its Content-Length.
+#: A response. `complete` is False if the body ended before its Content-Length.
 Answer = collections.namedtuple('Answer', 'status headers body complete')
 
-#: A layer as it was pulled: `size` is what X-Docker-Size said, `sha256` that of the bytes that came.
+#: A pulled layer: `size` is the value of X-Docker-Size, `length` and `sha256` are those of the received bytes.
 Pulled = collections.namedtuple('Pulled', 'id json size length sha256')
 
 
 class Refused(Exception):
-    """The registry answered with another status than the one that lets the client go on."""
+    """The registry returned another status than the one with which the client can go on."""
 
     def __init__(self, method, path, answer):
         Exception.__init__(self, '%s %s: %d %s' % (method, path, answer.status, answer.body[:500]))
@@ -39,10 +39,10 @@ class V1Client(object):
     def __init__(self, address):
         self._address = address
 
-    # Requests, each on a connection of its own: a worker that was killed or replaced is then no matter of timing
+    # Requests. Each has its own connection, so that a killed or replaced worker does not make a test depend on timing.
 
     def ask(self, method, path, body=None, headers=None):
-        """The `Answer`, whatever its status; a body is sent chunked if it is an iterable of blocks."""
+        """Send a request and return the `Answer`, whatever its status. A body that is an iterable of blocks is sent chunked."""
         connection = self.begin(method, path, headers, body)
         try:
             response = connection.getresponse()
@@ -55,7 +55,7 @@ class V1Client(object):
             connection.close()
 
     def begin(self, method, path, headers=None, body=None):
-        """The connection, with the request on it; with no body the caller may go on sending one."""
+        """Send a request and return its connection. Without a body, the caller can send one on it."""
         connection = httplib.HTTPConnection(*self._address, timeout=TIMEOUT)
         headers = dict({'User-Agent': self.user_agent, 'Connection': 'close'}, **(headers or {}))
         chunked = body is not None and not isinstance(body, bytes)
@@ -90,7 +90,7 @@ class V1Client(object):
     # Push
 
     def push(self, name, image, *tags):
-        """Push an image as `name`:tag; layers that the registry has are skipped. Returns the ids that were sent."""
+        """Push an image as `name`:tag. Skips layers that the registry has. Returns the ids of the layers sent."""
         self.expect(200, 'GET', '_ping')
         token = self.announce(name, image, *tags)
         sent = [layer.id for layer in image.layers if self.push_layer(layer, token)]
@@ -101,14 +101,14 @@ class V1Client(object):
         return sent
 
     def announce(self, name, image, *tags):
-        """Tell the index what is coming; returns the headers for what follows."""
+        """Announce the layers to the index. Returns the headers for the following requests."""
         listed = [{'id': layer.id} for layer in image.layers]
         listed[-1]['Tag'] = tags[-1] if tags else ''
         answer = self.put_json('repositories/%s/' % name, listed, {'X-Docker-Token': 'true'})
         return {'Authorization': 'Token ' + answer.headers['x-docker-token']}
 
     def push_layer(self, layer, token=None):
-        """False if the registry has it; otherwise JSON, then bytes, then checksum, which is what makes it complete."""
+        """Send the JSON, the bytes, and the checksum, which completes the layer. False if the registry has it already."""
         if self.ask('GET', 'images/%s/json' % layer.id, headers=token).status == 200:
             return False
         self.put_image_json(layer, token)
@@ -123,7 +123,7 @@ class V1Client(object):
     # Pull
 
     def pull(self, name, tag):
-        """[Pulled], the base first."""
+        """Pull an image. Returns a list of `Pulled`, the base first."""
         answer = self.expect(200, 'GET', 'repositories/%s/images' % name, headers={'X-Docker-Token': 'true'})
         token = {'Authorization': 'Token ' + answer.headers['x-docker-token']}
         known = [image['id'] for image in json.loads(answer.body)]
@@ -139,7 +139,7 @@ class V1Client(object):
         return Pulled(image, described.body, int(described.headers['x-docker-size']), len(layer.body), sha256(layer.body))
 
     def layer_range(self, image, bytes_range):
-        """The `Answer` for a part of a layer; bytes_range as in `Range: bytes=...`"""
+        """The `Answer` for a range of a layer. bytes_range is written as in `Range: bytes=...`."""
         return self.ask('GET', 'images/%s/layer' % image, headers={'Range': 'bytes=' + bytes_range})
 
     # Repositories
@@ -163,17 +163,17 @@ class V1Client(object):
         self.put_json('repositories/%s/properties' % name, {'access': access})
 
     def search(self, word):
-        """The names that the search index gives."""
+        """The names that the search index returns."""
         return [found['name'] for found in self.get_json('search?q=' + word)['results']]
 
 
 def expected_of(image):
-    """What `pull` returns for an image that came back as it was."""
+    """What `pull` returns for an image that comes back unchanged."""
     return [Pulled(layer.id, layer.json, layer.size, layer.size, layer.sha256) for layer in image.layers]
 
 
 def blocks_of(layer, size=None):
-    """The first `size` bytes of a layer, or all, block by block."""
+    """The first `size` bytes of a layer, or all of them, block by block."""
     left = layer.size if size is None else size
     with open(layer.path, 'rb') as tar:
         while left:
@@ -188,9 +188,9 @@ def send_chunks(connection, blocks):
 
 
 def hang_up(connection):
-    """Say no more, as a client that is gone, and wait until the registry has taken note; returns the status it answers.
+    """Stop sending, like a client that is gone, and wait until the registry notices.
 
-    None if it does not answer.
+    Returns the status of its response, or None if there is none.
     """
     connection.sock.shutdown(socket.SHUT_WR)
     try:

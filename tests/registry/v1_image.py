@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Docker images as they were in v1: a chain of layers, each with an id, a JSON description and a tar of files.
+"""Docker images in the v1 format: a chain of layers, each with an id, a JSON description and a tar of files.
 
 The format: https://github.com/moby/moby/blob/v1.6.0/image/spec/v1.md
 """
@@ -14,10 +14,10 @@ MiB = 1024 * 1024
 
 
 class Layer(object):
-    """One image of the chain: `id`, `parent` (a Layer or None), `json` as bytes, and `path` of its tar."""
+    """One image of the chain: `id`, `parent` (a Layer or None), `json` as bytes, and the `path` of its tar."""
 
     def __init__(self, path, parent=None, command='/bin/true'):
-        self.id = uuid.uuid4().hex + uuid.uuid4().hex  # 256 random bits: v1 images are not named by their content
+        self.id = uuid.uuid4().hex + uuid.uuid4().hex  # 256 random bits; a v1 id does not depend on the content
         self.parent = parent
         self.path = path
         self.size = os.path.getsize(path)
@@ -49,12 +49,12 @@ class Layer(object):
 
     @property
     def ancestry(self):
-        """Ids from this layer down to its base."""
+        """The ids from this layer down to its base."""
         return [self.id] + (self.parent.ancestry if self.parent else [])
 
 
 class Image(object):
-    """Layers, the base first, as docker pushes them."""
+    """Layers in the order in which docker pushes them, the base first."""
 
     def __init__(self, layers):
         self.layers = layers
@@ -77,7 +77,7 @@ def real_image(folder):
     large = _Files(folder, 'large')
     large.write('var/lib/large', os.urandom(40 * MiB))
     top = _Files(folder, 'top')
-    top.write('usr/lib/python/json/.wh.tool.py', b'')  # the layer's way to say that json/tool.py is deleted
+    top.write('usr/lib/python/json/.wh.tool.py', b'')  # in a layer this means that json/tool.py is deleted
     top.write(u'etc/na\xefve.conf'.encode('utf-8'), b'answer = 42\n')
     layers = []
     for files in (base, large, top):
@@ -86,7 +86,7 @@ def real_image(folder):
 
 
 def small_image(folder, layers=1):
-    """Layers of one small file each, different at every call."""
+    """An image whose layers have one small file each. It is different at each call."""
     chain = []
     for number in range(layers):
         name = uuid.uuid4().hex
@@ -97,7 +97,7 @@ def small_image(folder, layers=1):
 
 
 class _Files(object):
-    """A folder of files on its way to a tar."""
+    """A folder of files that becomes a tar."""
 
     def __init__(self, folder, name):
         self.name = name
