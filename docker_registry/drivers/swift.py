@@ -181,7 +181,7 @@ def _setting(key, environment, default, meaning, parse=_text, unit='', secret=Fa
     return Setting(key, names, default, unit, meaning, parse, secret, tuple(aliases))
 
 
-#: All settings. `Settings` reads this table, and a test compares README's table with it.
+#: All settings. `Settings` reads this table, and a test compares docs/settings.rst with it.
 SETTINGS = (
     _setting('swift_authurl', 'OS_AUTH_URL ST_AUTH', None, 'URL of the login service (v1 auth or Keystone)', _url),
     _setting('swift_auth_version', 'OS_AUTH_VERSION OS_IDENTITY_API_VERSION ST_AUTH_VERSION', None,
