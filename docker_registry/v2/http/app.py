@@ -1,4 +1,4 @@
-"""The WSGI application: routes, one writer of errors, one line of log for each request."""
+"""The WSGI application: routes requests, turns errors into responses, and writes one log line for each request."""
 
 import contextvars
 import json
@@ -30,8 +30,8 @@ from docker_registry.v2.settings import config as config_module
 logger = logging.getLogger(__name__)
 access_logger = logging.getLogger('docker_registry.v2.http.requests')
 
-# The repository is whatever stands before the last words that an endpoint has: its names may be words of these, too. The last
-# column is what its requests have to be admitted to; None: all are.
+# A repository name may contain any word of the routes, such as `blobs`. So it is everything before the last words of the route.
+# The last column is the kind of access that requests need; None means that the guard is not asked.
 ROUTES = [
     (re.compile(pattern), methods, action)
     for pattern, methods, action in (
@@ -70,20 +70,18 @@ _swift_requests = contextvars.ContextVar('swift_requests', default=None)
 
 
 def create_app(config, storage, users=None, access=config_module.Access()):
-    """The registry as a WSGI application.
+    """Return the registry as a WSGI application.
 
     :param config: `config.Config`
     :param storage: the Swift driver, `docker_registry.core.driver.fetch('swift')(...)`
-    :param users: `htpasswd.Users`; None: everybody may do everything
+    :param users: `htpasswd.Users`, or None if everybody may do everything
     :param access: `config.Access`
     """
     return Registry(config, storage, users, access)
 
 
 class Request(WerkzeugRequest):
-    """A request with its `body`, its `user` once that is known, its `id` for the log and, if it names an upload, a path without
-    the secrets of that.
-    """
+    """A request with its `body`, its `user` (once that is known) and its `id` for the log."""
 
     user = ''
 
@@ -93,17 +91,21 @@ class Request(WerkzeugRequest):
         self.id = given if re.fullmatch(r'[\w.-]{1,64}', given, re.ASCII) else secrets.token_hex(8)
 
     def attach_body(self):
-        """:raises SizeInvalid:"""
+        """Set `body`.
+
+        :raises SizeInvalid: the Content-Length is not a number
+        """
         self.body = Body(self.environ['wsgi.input'], headers.content_length(self.environ))
 
     @property
     def logged_path(self):
-        path = self.path.encode('unicode_escape').decode()  # what could begin another line of the log, too
+        """The path in one line, without the token of an upload: whoever has the token can go on with the upload."""
+        path = self.path.encode('unicode_escape').decode()  # escapes line breaks, which could forge a log line
         return re.sub('(/blobs/uploads/).{24,}', r'\1...', path)
 
 
 class Registry:
-    """The WSGI application, and what handlers use."""
+    """The WSGI application. Endpoints use its attributes to reach the domain."""
 
     def __init__(self, config, storage, users, access):
         together = Together(config.storage_threads)
@@ -128,7 +130,11 @@ class Registry:
         return guard.Guard(users, access.login_failures, tokens)
 
     def read_token(self, repository, token):
-        """The upload that a URL names; :raises NameInvalid, UploadUnknown:"""
+        """Return the upload that a URL names.
+
+        :raises NameInvalid: the repository name is not valid
+        :raises UploadUnknown: the token is not valid, or has expired
+        """
         return self.state_tokens.read(names.repository(repository), token, time.time())
 
     def __call__(self, environ, start_response):
@@ -188,12 +194,12 @@ class Registry:
         raise errors.NotFound(detail=request.path[:500])
 
     def _storage_error(self, request, error):
-        """What the client is told of an error of storage: never that something is not there."""
-        if isinstance(error, exceptions.WrongArgumentsError):  # a name that Swift cannot have
+        """Return the error that the client sees for an error of storage. It is never "not found"."""
+        if isinstance(error, exceptions.WrongArgumentsError):  # Swift cannot have such a name
             return errors.NameInvalid()
         logger.error('%s %s: %s (id %s)', request.method, request.logged_path, error, request.id)
         if getattr(error, 'status', None) == 413:
-            return errors.Denied('storage is full: its quota is exceeded')
+            return errors.Denied('storage is full: the quota in Swift is exceeded')
         wait = getattr(error, 'retry_after', None) or self.config.retry_after
         return errors.Unavailable(headers={'Retry-After': str(int(wait))})
 
@@ -207,7 +213,7 @@ def _error_response(error):
 
 
 class SwiftRequests:
-    """How many requests to Swift one of ours has taken, whichever thread sent them."""
+    """Counts the requests to Swift that one client request causes, in all threads."""
 
     def __init__(self):
         self.count = 0
@@ -219,7 +225,7 @@ class SwiftRequests:
 
 
 def count_swift_request(*_):
-    """The storage driver's hook: called for each request it sends, in the context of the one that it is for."""
+    """Count a request to Swift. The storage driver calls this for each request, in the context of the client request."""
     counter = _swift_requests.get()
     if counter:
         counter.add()

@@ -1,4 +1,4 @@
-"""Bodies: what comes from a client, counted, and what goes to one."""
+"""Bodies of requests and responses. Both count their bytes."""
 
 from docker_registry.v2.registry import errors
 
@@ -6,9 +6,9 @@ READ_SIZE = 256 * 1024
 
 
 class Body:
-    """The body of a request as a file that cannot end early unnoticed.
+    """The body of a request as a file. It raises an error if the body ends early.
 
-    :param length: bytes announced, or None if it is chunked, which the server ends
+    :param length: the Content-Length in bytes, or None if the body is chunked; then the server finds the end
     """
 
     def __init__(self, stream, length):
@@ -17,21 +17,27 @@ class Body:
         self.count = 0
 
     def read(self, size=READ_SIZE):
-        """Up to `size` bytes, b'' at the end; :raises SizeInvalid: there should have been more"""
+        """Return up to `size` bytes, b'' at the end.
+
+        :raises SizeInvalid: the body is shorter than its Content-Length, or its chunks are malformed
+        """
         left = size if self.length is None else min(size, self.length - self.count)
         if not left:
             return b''
         try:
             block = self._stream.read(left)
-        except Exception as error:  # each server has its own for a connection that is cut, or a chunk that is none
-            raise errors.SizeInvalid('the body was cut short, or is badly framed') from error
+        except Exception as error:  # each WSGI server has its own exceptions for a lost connection or a malformed chunk
+            raise errors.SizeInvalid('the request body ended early, or its chunked encoding is malformed') from error
         self.count += len(block)
         if not block and self.length is not None:
-            raise errors.SizeInvalid('the body was cut short')
+            raise errors.SizeInvalid('the request body is shorter than its Content-Length')
         return block
 
     def read_all(self, most):
-        """All of it; None if that is more than `most` bytes."""
+        """Return the whole body, or None if it has more than `most` bytes.
+
+        :raises SizeInvalid: see `read`
+        """
         if self.length is not None and self.length > most:
             return None
         content = bytearray()
@@ -44,7 +50,7 @@ class Body:
 
 
 class Counted:
-    """A body on its way to the client; calls `done` with the bytes that went, once, when the server closes it."""
+    """The body of a response. When the server closes it, it calls `done` once, with the number of bytes that it has produced."""
 
     def __init__(self, blocks, done):
         self._blocks, self._done = blocks, done

@@ -1,4 +1,4 @@
-"""Connections of clients: how long the server waits for them, and how it ends them."""
+"""Connections of clients: how long the server waits for data, and how it closes them."""
 
 import contextlib
 import socket
@@ -7,24 +7,24 @@ import time
 
 from docker_registry.v2.http.bodies import READ_SIZE
 
-CLIENT_TIMEOUT = 120  # seconds in which a client has to send or take something, or it loses its connection
-HEAD_TIMEOUT = 10  # seconds in which the head of a request has to be there: a thread waits for it, of clients nobody knows
-LINGER = 2  # seconds for which a connection that has ended is read from
-MOST_UNREAD = 60 * 1024  # bytes left of a body; gunicorn reads up to 64 KiB to keep the connection for the next request
+CLIENT_TIMEOUT = 120  # seconds that a connection may be idle during a request, before the server closes it
+HEAD_TIMEOUT = 10  # seconds for the whole head of a request; a thread waits for it, before any password is checked
+LINGER = 2  # seconds for which the server still reads from a connection that it is closing
+MOST_UNREAD = 60 * 1024  # bytes of an unread body; gunicorn reads up to 64 KiB to keep the connection for the next request
 
 
 class Patient:
-    """A socket that waits for its client, and not for ever: a thread would be lost to each that went silent."""
+    """A socket with timeouts. Without them, every client that goes silent would occupy a thread for ever."""
 
-    _deadline = None  # for the head of a request to be there, however it comes
+    _deadline = None  # when the whole head of a request must have arrived, even if it comes byte by byte
 
     def setblocking(self, flag):
-        """Called before each request."""
+        """gunicorn calls this before each request. It starts the time limit for the head of the request."""
         self._deadline = time.monotonic() + HEAD_TIMEOUT if flag else None
         self.settimeout(HEAD_TIMEOUT if flag else 0)
 
     def be_patient(self):
-        """The head is there, and its body may take any time, as long as it comes."""
+        """Allow the body any time, as long as data keeps flowing. To be called when the head has arrived."""
         self._deadline = None
         self.settimeout(CLIENT_TIMEOUT)
 
@@ -43,16 +43,18 @@ class PatientTLSSocket(Patient, ssl.SSLSocket):
 
 
 def much_is_left(reader):
-    """Whether of a body that nobody wanted there is more than gunicorn reads, or may be: of one in chunks nobody knows."""
+    """Return whether more of a body may be unread than gunicorn reads. The length of a chunked body is not known, so it counts."""
     return getattr(reader, 'length', 0) > MOST_UNREAD or bool(getattr(reader, 'parser', None))
 
 
 def end(sock):
-    """End a connection from our side, and read on for a while: were it closed with something unread, the client, or the proxy
-    before it, would be told that it broke, and not see the answer. gunicorn does so after us, and finds nothing left to do: it
-    would read less, and let all connections of the process wait meanwhile.
+    """Close a connection: stop sending, then read for up to `LINGER` seconds.
+
+    If the server closed it with data unread, the client or its proxy would get a connection reset and might not see the response.
+    gunicorn closes connections afterwards as well, but then finds nothing left to read. On its own it would read less, and make all
+    other connections of the process wait.
     """
-    with contextlib.suppress(OSError):  # the client has closed it, or is silent
+    with contextlib.suppress(OSError):  # the client has closed the connection, or has gone silent
         sock.shutdown(socket.SHUT_WR)
         deadline = time.monotonic() + LINGER
         while (left := deadline - time.monotonic()) > 0:

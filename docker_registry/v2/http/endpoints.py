@@ -1,7 +1,7 @@
-"""What each URL does: from a checked request to the domain, and from its values to a response.
+"""The endpoints. Each checks a request, calls the domain, and makes a response from the result.
 
-A handler takes the `Request` and what its URL names, as text, and returns a `Response` or raises a `RegistryError`. Headers
-and statuses: https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#endpoints
+An endpoint takes the `Registry`, the `Request`, and the parts of its URL as text. It returns a `Response` or raises a
+`RegistryError`. Headers and statuses: https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#endpoints
 """
 
 import json
@@ -11,16 +11,16 @@ from werkzeug import Response
 from docker_registry.v2.http import headers
 from docker_registry.v2.registry import catalog, errors, formats, layout, names
 
-MOST_TAGS = 100  # in one PUT of a manifest
+MOST_TAGS = 100  # tags in one PUT of a manifest
 
 
 def base(registry, request):
-    """end-1"""
+    """Confirm that this registry speaks the v2 API: end-1 of the spec."""
     return _json({})
 
 
 def get_token(registry, request):
-    """https://distribution.github.io/distribution/spec/auth/token/"""
+    """Issue a token: https://distribution.github.io/distribution/spec/auth/token/"""
     response = _json(registry.guard.grant(request))
     response.headers['Cache-Control'] = 'no-store'
     return response
@@ -30,7 +30,7 @@ def get_token(registry, request):
 
 
 def get_manifest(registry, request, repository, reference):
-    """Also HEAD: what a manifest's media type is, only its bytes say."""
+    """Serve GET and HEAD. HEAD also reads the manifest, because only its bytes state its media type."""
     repository = names.repository(repository)
     try:
         reference = names.reference(reference)
@@ -151,7 +151,7 @@ def get_upload(registry, request, repository, token):
 
 
 def cancel_upload(registry, request, repository, token):
-    """Nothing to do: what was stored may be part of a blob by now, if the answer to its commit got lost. See `uploads`."""
+    """Delete nothing: if the response to a commit was lost, the parts already belong to a blob. See `registry.uploads`."""
     registry.read_token(repository, token)
     return _empty(204)
 
@@ -175,18 +175,22 @@ def finish_upload(registry, request, repository, token):
 
 
 def _require_order(registry, request, upload):
-    """:raises RangeInvalid: with what the client needs to go on, if its chunk does not begin where the last one ended"""
+    """Check the Content-Range of a chunk, if it has one.
+
+    :raises RangeInvalid: the chunk does not begin where the last one ended; its headers say where to go on
+    :raises SizeInvalid: the Content-Length differs from the length of the range
+    """
     chunk = headers.content_range(request.headers.get('Content-Range'))
     if chunk is None:
         return
     if chunk[0] != upload.offset:
-        raise errors.RangeInvalid(f'the upload goes on at byte {upload.offset}', headers=_progress(registry, upload, 416).headers)
+        raise errors.RangeInvalid(f'the next chunk must begin at byte {upload.offset}', headers=_progress(registry, upload, 416).headers)
     if request.body.length not in (None, chunk[1] - chunk[0] + 1):
         raise errors.SizeInvalid()
 
 
 class _Ranged:
-    """A chunk's body, which has to end where its Content-Range says, also if it came without a length."""
+    """The body of a chunk. It raises `SizeInvalid` if it does not end where its Content-Range says, even without a Content-Length."""
 
     def __init__(self, request):
         self._body = request.body
@@ -201,7 +205,10 @@ class _Ranged:
 
 
 def _progress(registry, upload, status):
-    """Where the upload is, and how far. Of an empty one, too, the range is 0-0: clients know it so from Docker."""
+    """Return a response that says where the upload goes on and how many bytes it has.
+
+    The range of an empty upload is 0-0, too, as clients expect from Docker's registry.
+    """
     return _empty(
         status,
         {
@@ -255,16 +262,16 @@ def list_referrers(registry, request, repository, digest):
     return response
 
 
-# Not of the spec: for whoever watches over the process
+# Not in the spec: health checks
 
 
 def healthz(registry, request):
-    """The process is alive."""
+    """Return 200: the process is alive. Swift is not asked."""
     return Response('ok\n', content_type='text/plain')
 
 
 def readyz(registry, request):
-    """Swift can be reached, and lets us in; else the error writer's 503."""
+    """Return 200 if Swift answers and accepts the credentials. Otherwise the driver raises, and `app` returns 503."""
     registry.storage.list_page(layout.ROOT, limit=1)
     return Response('ok\n', content_type='text/plain')
 
@@ -272,7 +279,7 @@ def readyz(registry, request):
 def _empty(status, fields=()):
     response = Response(status=status, headers=dict(fields))
     if status in (204, 304):
-        del response.headers['Content-Type']  # of nothing, which may have none
+        del response.headers['Content-Type']  # there is no body that it could describe
     return response
 
 

@@ -1,6 +1,7 @@
-"""`python -m docker_registry.v2.http.health`: whether the registry that the environment describes is alive; for health checks of images.
+"""`python -m docker_registry.v2.http.health`: the health check of the image.
 
-Status 0 if it answers, else 1 and a line that says why. Nothing is imported that takes time: it is asked every half minute.
+It asks the registry for /healthz, at the address in the environment. The exit status is 0 if the registry returns 200, else 1 with a line
+that says why. The check runs every 30 seconds, so this module imports nothing that is slow to import.
 """
 
 import http.client
@@ -9,8 +10,8 @@ import sys
 
 from docker_registry.v2.settings import config
 
-PATIENCE = 5  # seconds
-THIS_HOST = {'0.0.0.0': '127.0.0.1', '::': '::1'}  # where who listens on all addresses can be reached
+PATIENCE = 5  # seconds to wait for a response
+THIS_HOST = {'0.0.0.0': '127.0.0.1', '::': '::1'}  # where to reach a registry that listens on all addresses
 
 
 def main():
@@ -19,14 +20,14 @@ def main():
         host = THIS_HOST.get(settings.host, settings.host)
         status = ask(settings, host)
     except (OSError, ValueError, http.client.HTTPException) as error:
-        print(f'no answer: {error}')
+        print(f'no response from the registry: {error}')
         return 1
-    print(f'{settings.url(host)}/healthz answers {status}')
+    print(f'{settings.url(host)}/healthz returns {status}')
     return 0 if status == 200 else 1
 
 
 def ask(settings, host):
-    """The status of an answer. The certificate is of the name that clients know, so that nothing can be said of it here."""
+    """Return the status of GET /healthz. The certificate is not verified: it is for the name that clients use, not for this host."""
     if settings.tls_certificate:
         connection = http.client.HTTPSConnection(host, settings.port, timeout=PATIENCE, context=_without_verification())
     else:

@@ -11,26 +11,32 @@ from docker_registry.v2.settings.storage import config_error
 
 logger = logging.getLogger(__name__)
 
-BACKLOG = 2048  # connections that wait to be accepted
+BACKLOG = 2048  # connections that can wait to be accepted
 
 
 def listening_socket(settings):
-    """A socket bound to the address, which does not listen before we have logged in; :raises ConfigError: it cannot be had"""
+    """Return a socket that is bound to the address but does not listen yet: the registry logs in to Swift first.
+
+    :raises ConfigError: the address cannot be used
+    """
     try:
         family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         sock = socket.socket(family, socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
-        # Accepted connections inherit it, as they do TCP_NODELAY, which gunicorn sets: an answer goes out as head and body,
-        # and the one would wait 40 ms for the other.
+        # Accepted connections inherit this option, and also TCP_NODELAY, which gunicorn sets. Without TCP_NODELAY, the body of a
+        # response would be sent 40 ms after its head.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return sock
-    except (OSError, UnicodeError) as error:  # the latter of what no host can be called
+    except (OSError, UnicodeError) as error:  # UnicodeError: the text cannot be a host name
         raise cannot_listen(settings, error)
 
 
 def begin_to_listen(sock, settings):
-    """Of two that were bound at the same time the second one finds out here; :raises ConfigError:"""
+    """Start to listen.
+
+    :raises ConfigError: another registry was bound to the same address at the same time, and listens already
+    """
     try:
         sock.listen(BACKLOG)
     except OSError as error:
@@ -45,7 +51,7 @@ def cannot_listen(settings, error):
 
 
 class Certificates:
-    """The TLS context for connections, made anew when the certificate's file changes: who renews it need not restart."""
+    """Makes the TLS context for connections. It loads the files again when they change, so a renewed certificate needs no restart."""
 
     def __init__(self, certificate, key):
         self._files = [certificate] + ([key] if key else [])
@@ -53,7 +59,10 @@ class Certificates:
         self._lock = threading.Lock()
 
     def check(self):
-        """:raises ConfigError: there is something wrong with the files"""
+        """Load the files.
+
+        :raises ConfigError: they cannot be used
+        """
         try:
             self._load()
         except OSError as error:  # ssl.SSLError is one
@@ -63,13 +72,13 @@ class Certificates:
             )
 
     def context(self, gunicorn_config, default):
-        """gunicorn's hook `ssl_context`, asked for each connection."""
+        """Return the TLS context. gunicorn calls this hook, `ssl_context`, for each connection."""
         with self._lock:
             try:
                 if self._changed():
                     self._load()
             except OSError as error:
-                logger.error('the new TLS certificate cannot be used, the old one stays: %s', error)
+                logger.error('the new TLS certificate cannot be used; the registry keeps using the old one: %s', error)
             return self._context
 
     def _changed(self):
@@ -88,4 +97,4 @@ class Certificates:
 
 
 def _no_password():
-    raise OSError(0, 'the key is protected with a password, which nobody is there to type')
+    raise OSError(0, 'the key is protected with a password. Use a key without one: nobody is there to type it')

@@ -1,21 +1,21 @@
-"""What proxies say of a request: whom it is from, and what address the client knows us by. Believed if the proxy is trusted."""
+"""X-Forwarded-* headers: which client a request comes from, and which URL that client uses. Only trusted proxies are believed."""
 
 from docker_registry.v2.access.addresses import address, is_host
 
 
 class Proxies:
-    """The trusted ones.
+    """The trusted proxies.
 
     https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/X-Forwarded-For
 
-    :param networks: of `ipaddress`, in which they are
+    :param networks: `ipaddress` networks that contain them
     """
 
     def __init__(self, networks):
         self._networks = networks
 
     def apply(self, environ):
-        """Put what a trusted proxy says where a server puts what it knows itself; from others it is ignored."""
+        """Overwrite address, scheme and host in a WSGI environment with those from a trusted proxy. Ignore what others send."""
         peer = address(environ.get('REMOTE_ADDR', ''))
         if not self._trusts(peer):
             return
@@ -28,7 +28,7 @@ class Proxies:
             environ['HTTP_HOST'] = host
 
     def _client(self, peer, forwarded):
-        """The last address that no proxy of ours has: what stands before it, the client may have made up."""
+        """Return the last address that is not a trusted proxy. The client may have made up all addresses before it."""
         for word in reversed(forwarded.split(',')):
             found = address(word.strip())
             if found is None or not self._trusts(peer):

@@ -1,4 +1,4 @@
-"""The registry behind gunicorn: worker processes with threads, one log."""
+"""Runs the registry in gunicorn: worker processes with threads, and one log."""
 
 import logging
 import os
@@ -14,15 +14,15 @@ from docker_registry.v2.http.listening import BACKLOG
 
 logger = logging.getLogger(__name__)
 
-KEEP_ALIVE = 75  # seconds for which an idle connection stays open
-WORKER_TIMEOUT = 120  # seconds without a sign of life after which a worker is replaced; running requests are no obstacle
-LOGIN_SECONDS = 3  # for which a worker waits for Swift before it serves
-LONGEST_REQUEST_LINE = 8190  # bytes, gunicorn's highest; the URL of an upload has up to 3,500
-MEMORY_FOLDER = '/dev/shm'  # where a worker's sign of life is kept: there also if the root file system is read-only
+KEEP_ALIVE = 75  # seconds for which a connection stays open between requests
+WORKER_TIMEOUT = 120  # seconds without a heartbeat after which gunicorn replaces a worker; long requests do not stop the heartbeat
+LOGIN_SECONDS = 3  # seconds that a worker waits for its login to Swift before it serves
+LONGEST_REQUEST_LINE = 8190  # bytes, the most that gunicorn allows; the URL of an upload has up to 3,500
+MEMORY_FOLDER = '/dev/shm'  # for the heartbeat files of workers; it is writable even if the root file system is read-only
 
 
 class Worker(ThreadWorker):
-    """gunicorn's worker process with threads. Its heartbeat is the main thread's: a request may take any time."""
+    """gunicorn's worker process with threads. The main thread sends the heartbeat, so a request may take any time."""
 
     def handle(self, conn):
         if not conn.initialized and not isinstance(conn.sock, Patient):
@@ -33,20 +33,20 @@ class Worker(ThreadWorker):
         return result
 
     def handle_request(self, req, conn):
-        """With the end of the connection announced where gunicorn would not: it keeps none of which much of a body is left."""
+        """Announce the end of the connection if much of the request's body may be unread: gunicorn closes it then, unannounced."""
         ends = req.should_close
         req.should_close = lambda: ends() or much_is_left(req.body.reader)
         return super().handle_request(req, conn)
 
     def set_accept_enabled(self, enabled):
-        """Once it is to end, who comes is refused, and so tries elsewhere: gunicorn's own would let them wait in line."""
+        """Refuse new connections once the worker is to end, so that clients try elsewhere. gunicorn would let them wait."""
         super().set_accept_enabled(enabled)
         if not self.alive:
             for listener in self.sockets:
                 listener.close()
 
     def handle_quit(self, sig, frame):
-        """At once: gunicorn's own would wait for the threads, and for ever if the signal comes while it starts one."""
+        """End at once. gunicorn would wait for the threads, and for ever if the signal arrives while it starts one."""
         os._exit(0)
 
 
@@ -54,7 +54,7 @@ class Worker(ThreadWorker):
 
 
 class Terse(logging.Filter):
-    """Has gunicorn say in a line, and as no warning, what clients do wrong: to be too slow, or to speak TLS to plain HTTP."""
+    """Makes gunicorn log clients' errors in one line, with level INFO: clients that are too slow, or speak TLS to a port without it."""
 
     def filter(self, record):
         if record.exc_info and isinstance(record.exc_info[1], TimeoutError):
@@ -66,7 +66,10 @@ class Terse(logging.Filter):
 
 
 def logging_config(level):
-    """All goes to standard output, a line each, for `logging.config.dictConfig`; requests are logged by the application."""
+    """Return a configuration for `logging.config.dictConfig`: everything goes to standard output.
+
+    The application logs requests itself, so gunicorn's access log is off.
+    """
     quieter = {'level': 'DEBUG' if level == 'DEBUG' else 'WARNING'}
     return {
         'version': 1,
@@ -87,10 +90,10 @@ def logging_config(level):
 
 
 class Server(BaseApplication):
-    """gunicorn around one application, which was made before the workers are forked.
+    """gunicorn for one application, which is made before gunicorn forks the workers.
 
-    :param sock: from `listening_socket`; becomes gunicorn's
-    :param storage: the driver, which has not logged in: each worker does before it serves
+    :param sock: a socket from `listening_socket`; gunicorn takes it over
+    :param storage: the driver, not logged in; each worker logs in before it serves
     """
 
     def __init__(self, app, storage, settings, sock, certificates, log_config):
@@ -122,7 +125,7 @@ class Server(BaseApplication):
             'limit_request_line': LONGEST_REQUEST_LINE,
             'worker_tmp_dir': MEMORY_FOLDER if os.access(MEMORY_FOLDER, os.W_OK) else None,
             'control_socket_disable': True,
-            # Whose word is taken for who or where the client is, the application decides: see `proxies`.
+            # gunicorn believes no forwarded headers: the application decides which proxies to trust, see `proxies`.
             'forwarded_allow_ips': '',
             'secure_scheme_headers': {},
             'forwarder_headers': '',
@@ -142,7 +145,7 @@ class Server(BaseApplication):
     def _when_ready(self, server):
         address = server.LISTENERS[0].getsockname()
         logger.info(
-            'registry-swift %s is listening on %s port %d (%s), with %d processes of %d threads',
+            'registry-swift %s is listening on %s port %d (%s), with %d worker processes of %d threads each',
             __version__,
             address[0],
             address[1],
@@ -152,7 +155,7 @@ class Server(BaseApplication):
         )
 
     def _begin_worker(self, worker):
-        """Log in, so that the first client need not wait for it; but serve also while Swift is down."""
+        """Log in, so that the first client need not wait for that. If Swift is down, serve anyway."""
         login = threading.Thread(target=self._log_in, daemon=True)
         login.start()
         login.join(LOGIN_SECONDS)

@@ -31,7 +31,7 @@ def test_a_registry_that_answers_is_healthy_wherever_it_listens(fake, tmp_path, 
     with Serving(tmp_path, environment(fake), *(['--host', host] if host else [])) as server:
         status, said = health(REGISTRY_PORT=str(server.port), **({'REGISTRY_HOST': host} if host else {}))
 
-    assert (status, said.split()[-2:]) == (0, ['answers', '200'])
+    assert (status, said.split()[-2:]) == (0, ['returns', '200'])
 
 
 def test_a_registry_with_tls_is_healthy_whoever_signed_its_certificate(fake, tmp_path):
@@ -46,7 +46,7 @@ def test_nobody_there_is_not_healthy(fake, tmp_path):
         port = server.port
     status, said = health(REGISTRY_PORT=str(port))
 
-    assert status == 1 and 'no answer' in said and said.count('\n') == 1
+    assert status == 1 and 'no response from the registry' in said and said.count('\n') == 1
 
 
 def test_a_setting_that_is_wrong_is_said():
