@@ -27,32 +27,33 @@ A registry of container images (Docker Registry API v2, OCI distribution-spec 1.
 
     export OS_AUTH_URL=https://swift.example.com/auth/v1.0 OS_AUTH_VERSION=1 \\
            OS_USERNAME=account:user OS_PASSWORD=... OS_CONTAINER=docker-registry
-    registry-swift check         does this Swift have all that a registry needs?
-    registry-swift serve         then: docker push 127.0.0.1:5000/name
-    registry-swift htpasswd      users and their passwords, for serve --htpasswd
+    registry-swift check         test whether this Swift has everything that the registry needs
+    registry-swift serve         run the registry; then try: docker push 127.0.0.1:5000/name
+    registry-swift htpasswd      make a line with a user and a password, for serve --htpasswd
 """
 
 SERVE = """\
-Serve the registry until SIGTERM (running requests may finish) or SIGINT (they may not).
+Run the registry until SIGTERM or SIGINT. After SIGTERM, running requests may finish; after SIGINT, they may not.
 
-A missing or wrong setting, or a Swift that cannot be reached, ends the start with one line that says which, and status 1.
+If a setting is missing or wrong, or Swift cannot be reached, the registry does not start. It prints one line that says what is wrong,
+and exits with status 1.
 """
 
 CHECK = """\
-Log in, and try on a small object below _check/ in the registry's container all that a registry asks of Swift. One line for
-each step; status 0 if all is well, else 1. The object is removed again.
+Log in to Swift and try everything that the registry needs from it, on small objects below _check/ in the registry's container.
+Print one line for each step, and remove the objects. The exit status is 0 if all steps succeed, else 1.
 """
 
 HTPASSWD = """\
-Ask for a password, or read it from standard input, and print the line of a user for the file that --htpasswd (REGISTRY_HTPASSWD)
-names. Apache's `htpasswd -B` makes the same.
+Print a line with a user and a password hash, for the file that --htpasswd (REGISTRY_HTPASSWD) names. The command asks for the
+password, or reads it from standard input. Apache's `htpasswd -B` makes the same kind of line.
 
     registry-swift htpasswd alice >> /etc/registry/htpasswd
 """
 
 
 def main(arguments=None):
-    """The exit status."""
+    """Run the command and return its exit status."""
     options = parser().parse_args(arguments)
     try:
         return options.run(options, os.environ)
@@ -62,7 +63,7 @@ def main(arguments=None):
 
 
 def serve(options, environ):
-    # Until gunicorn takes it over: the first process of a container ignores the signals that it has no handler for.
+    # gunicorn sets its own handler later. Until then, the first process of a container would ignore SIGTERM without a handler.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     level = log_level(environ)
     server_settings, access = settings(config.ServerSettings, options, environ), settings(config.Access, options, environ)
@@ -88,14 +89,17 @@ def serve(options, environ):
 def warn_of_small_pool(storage, threads):
     if storage.settings.pool_size < threads:
         logging.warning(
-            'swift_pool_size (SWIFT_POOL_SIZE) %d is less than the %d threads of a process: some will wait',
+            'swift_pool_size (SWIFT_POOL_SIZE) is %d, less than the %d threads of a process: some threads may wait for a connection',
             storage.settings.pool_size,
             threads,
         )
 
 
 def settings(kind, options, environ):
-    """The settings of a class of `config`; :raises ConfigError: naming the one that is wrong"""
+    """Return the settings of a class of `config`.
+
+    :raises ConfigError: a setting is wrong; the text names it
+    """
     try:
         return config.read(kind, environ, vars(options))
     except ValueError as error:
@@ -103,24 +107,32 @@ def settings(kind, options, environ):
 
 
 def require_sense(server_settings, access, options, environ):
-    """:raises ConfigError: a setting has no meaning, by itself or without another one, or is that of another registry"""
+    """Check settings that must not be empty or depend on each other.
+
+    :raises ConfigError: a file's name is empty, a setting needs another one, or a variable is meant for CNCF distribution
+    """
     for option, name in (('htpasswd', 'REGISTRY_HTPASSWD'), ('tls_certificate', 'REGISTRY_TLS_CERTIFICATE')):
-        if '' in (getattr(options, option), environ.get(name)):  # of a variable that is not set, mostly
-            raise config_error(f'--{option.replace("_", "-")} ({name}) is empty: name the file, or leave it out')
+        if '' in (getattr(options, option), environ.get(name)):  # mostly because a shell variable in the command is not set
+            raise config_error(f'--{option.replace("_", "-")} ({name}) is empty. Set it to the name of the file, or remove it')
     if server_settings.tls_key and not server_settings.tls_certificate:
-        raise config_error('--tls-key (REGISTRY_TLS_KEY) is set, and --tls-certificate (REGISTRY_TLS_CERTIFICATE) is not')
+        raise config_error('--tls-key (REGISTRY_TLS_KEY) is set, but --tls-certificate (REGISTRY_TLS_CERTIFICATE) is not. Set both')
     if access.anonymous_pull and not access.htpasswd:
         raise config_error(
-            '--anonymous-pull (REGISTRY_ANONYMOUS_PULL) is set, and --htpasswd (REGISTRY_HTPASSWD) is not: '
-            'without users, everybody may push as well'
+            '--anonymous-pull (REGISTRY_ANONYMOUS_PULL) is set, but --htpasswd (REGISTRY_HTPASSWD) is not. '
+            'Without a file of users, everybody may push as well. Set both'
         )
     foreign = sorted(name for name in environ if re.fullmatch('REGISTRY_AUTH(_(HTPASSWD|TOKEN|SILLY).*)?', name))
     if foreign:
-        raise config_error(f'{foreign[0]} is a setting of CNCF distribution: here, REGISTRY_HTPASSWD names the file of users')
+        raise config_error(
+            f'{foreign[0]} is a setting of CNCF distribution. Remove it, and set REGISTRY_HTPASSWD to the name of the file of users'
+        )
 
 
 def read_users(access):
-    """`htpasswd.Users`, or None: everybody may do everything; :raises ConfigError: the file cannot be used"""
+    """Return `htpasswd.Users`, or None if everybody may do everything.
+
+    :raises ConfigError: the file of users cannot be used
+    """
     try:
         return htpasswd.Users(access.htpasswd) if access.htpasswd else None
     except htpasswd.Broken as error:
@@ -142,20 +154,23 @@ def add_user(options, environ):
     """Print the line of a user for the file that REGISTRY_HTPASSWD names."""
     try:
         print(htpasswd.line(options.name, read_password(), options.cost))
-    except UnicodeError:  # whose text would quote it
-        raise config_error('the name and the password should be UTF-8')
+    except UnicodeError:  # do not show its text: it would quote the password
+        raise config_error('the user name and the password must be UTF-8')
     except ValueError as error:
         raise config_error(str(error))
     return 0
 
 
 def read_password():
-    """Asked for twice at a terminal, else a line of standard input; :raises ValueError:"""
+    """Return a password. At a terminal the command asks for it twice; otherwise it is the first line of standard input.
+
+    :raises ValueError: the two passwords differ
+    """
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip('\r\n')
     password = getpass.getpass('Password: ')
     if password != getpass.getpass('Again: '):
-        raise ValueError('the passwords are not the same')
+        raise ValueError('the two passwords differ')
     return password
 
 
@@ -166,27 +181,27 @@ def parser():
     program = new_parser(argparse.ArgumentParser, prog='registry-swift', description=DESCRIPTION, epilog=environment())
     program.add_argument('--version', action='version', version=f'registry-swift {__version__}')
     commands = program.add_subparsers(metavar='COMMAND', required=True)
-    command = new_parser(commands.add_parser, 'serve', help='serve the registry', description=SERVE, epilog=environment())
+    command = new_parser(commands.add_parser, 'serve', help='run the registry', description=SERVE, epilog=environment())
     for setting in [setting for kind in config.OPTIONS for setting in dataclasses.fields(kind)]:
         add_option(command, setting)
     command.set_defaults(run=serve)
     command = new_parser(
         commands.add_parser,
         'check',
-        help='find out what is wrong with Swift, or the settings for it',
+        help='test whether Swift, and the settings for it, work for the registry',
         description=CHECK,
         epilog=environment(),
     )
-    command.add_argument('--json', action='store_true', help='say it in JSON, a line for each step')
+    command.add_argument('--json', action='store_true', help='print each step as a line of JSON')
     command.set_defaults(run=run_check)
-    command = new_parser(commands.add_parser, 'htpasswd', help='make the line of a user for the file of passwords', description=HTPASSWD)
-    command.add_argument('name', metavar='NAME', help='of the user')
+    command = new_parser(commands.add_parser, 'htpasswd', help='make a line for the file of users and passwords', description=HTPASSWD)
+    command.add_argument('name', metavar='NAME', help='name of the user')
     command.add_argument(
         '--cost',
         type=int,
         default=htpasswd.COST,
-        help='the work that a guess takes is doubled by each step (default '
-        f'{htpasswd.COST}); 5 for a file that nginx reads, which hashes the password at each request',
+        help='cost of the bcrypt hash: each step doubles the work of a guess (default '
+        f'{htpasswd.COST}). Use 5 for a file that nginx reads, because nginx hashes the password for each request',
     )
     command.set_defaults(run=add_user)
     return program
@@ -200,7 +215,7 @@ def add_option(command, setting):
         else {'metavar': setting.name.split('_')[-1].upper()}
     )
     command.add_argument(
-        config.option_name(setting), **kind, help=f'{setting.metadata["meaning"]}; or {config.environment_name(setting)}{default}'
+        config.option_name(setting), **kind, help=f'{setting.metadata["meaning"]}{default}. Variable: {config.environment_name(setting)}'
     )
 
 
@@ -209,17 +224,20 @@ def new_parser(kind, *arguments, **more):
 
 
 def environment():
-    """What the environment may hold, out of the tables in which the settings are."""
+    """Return the part of --help that lists all environment variables. It is made from the tables of settings."""
     groups = [
         ('Where images are stored', [_swift_line(setting) for setting in SETTINGS]),
-        ('How to serve them', _lines(config.ServerSettings) + [('LOGLEVEL', f'one of {", ".join(LOG_LEVELS)}', 'INFO')]),
+        (
+            'How to serve them',
+            _lines(config.ServerSettings) + [('LOGLEVEL', f'lowest level of messages to log, one of {", ".join(LOG_LEVELS)}', 'INFO')],
+        ),
         ('Who may do what', _lines(config.Access)),
         ('What the registry accepts', _lines(config.Config)),
         (
             'A configuration file of the v1 registry, instead of the first group',
             [
-                ('DOCKER_REGISTRY_CONFIG', 'its path; in it, _env:NAME:default stands for a variable', ''),
-                ('SETTINGS_FLAVOR', "its section to use, one with 'storage: swift'; without a file: ignored", 'swift'),
+                ('DOCKER_REGISTRY_CONFIG', 'path of the file; in it, _env:NAME:default stands for the variable NAME', ''),
+                ('SETTINGS_FLAVOR', "section of the file to use; it must have 'storage: swift'. Ignored without a file", 'swift'),
             ],
         ),
     ]
