@@ -1,4 +1,4 @@
-"""The registry v2 API, as an application without a server, on the fake Swift and on the real one."""
+"""Fixtures for tests of the registry v2 API. Most tests call the WSGI application without a server, on the fake and the real Swift."""
 
 import os
 import subprocess
@@ -16,9 +16,9 @@ SWIFTS = [name for name in os.environ.get('TEST_SWIFTS', 'fake,real').split(',')
 
 
 def running(*needs, **options):
-    """A real Swift for the length of a session."""
+    """Run a real Swift for a test session. Skip the tests if it is not installed, or fail them if it is required."""
     if 'real' not in SWIFTS:
-        pytest.skip('TEST_SWIFTS leaves out the real one')
+        pytest.skip('TEST_SWIFTS leaves out the real Swift')
     import swift_process
 
     python = os.environ.get('SWIFT_PYTHON', '')
@@ -38,7 +38,7 @@ def real_swift():
 
 @pytest.fixture(scope='session')
 def keystone_swift():
-    """One that clients log in to with Keystone, as on an OpenStack cloud."""
+    """A real Swift with logins through Keystone, as on an OpenStack cloud."""
     yield from running('swift', 'keystone', 'keystonemiddleware', keystone=True)
 
 

@@ -1,4 +1,4 @@
-"""What tests of the registry v2 API do: places in Swift, registries on them, and requests to those."""
+"""Support for tests of the registry v2 API: containers in Swift, registries on them, and a client that pushes images."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from docker_registry.v2.settings import config as config_module
 
 
 class Place:
-    """A container of one test, with as many registries on it as the test wants."""
+    """The container of one test, on which the test may start any number of registries."""
 
     def __init__(self, server, **settings):
         self.server = server
@@ -41,17 +41,17 @@ class Place:
         return storage
 
     def registry(self, access=config_module.Access(), **settings):
-        """A further registry, as another instance would be."""
+        """Return a new registry on this container. It acts like one more instance."""
         return Registry(self.storage(), config_module.Config(**settings), access)
 
     @property
     def objects(self):
-        """Of the fake Swift: {path: Object}."""
+        """{path: Object} of the container. Only the fake Swift has it."""
         return {name[len('files/') :]: found for name, found in self.server.container(self.container).items()}
 
 
 class Registry:
-    """A client of one registry. Each answer is a werkzeug `TestResponse`, whose WSGI conduct was validated."""
+    """A client of one registry. Its calls return werkzeug's `TestResponse`, and check that the application obeys WSGI."""
 
     def __init__(self, storage, config, access=config_module.Access()):
         self.storage = storage
@@ -68,7 +68,10 @@ class Registry:
         storage.on_request = on_request
 
     def __call__(self, method, path, body=b'', chunked=False, **more):
-        """`chunked`: without a length, as a server hands over a chunked body."""
+        """Send a request and return the response.
+
+        :param chunked: send no Content-Length, as a server passes a chunked body to the application
+        """
         more.setdefault('headers', {})
         if chunked:
             more['environ_overrides'] = dict(
@@ -91,7 +94,7 @@ class Registry:
         return answer.headers['Docker-Content-Digest']
 
     def push_image(self, repository, tag, *layers, **more):
-        """An image of layers, and its manifest's digest."""
+        """Push an image with these layers and return the digest of its manifest."""
         config = b'{}'
         for content in (config,) + layers:
             self.push_blob(repository, content)
@@ -128,7 +131,7 @@ def image(config, *layers, **more):
 
 
 def code_of(answer):
-    """The code of an error, whose body is as the spec wants it."""
+    """Return the code of an error response. Its body must have the form that the spec requires."""
     assert answer.content_type == 'application/json', answer
     (error,) = answer.json['errors']
     assert set(error) == {'code', 'message', 'detail'}

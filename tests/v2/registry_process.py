@@ -1,4 +1,4 @@
-"""`registry-swift` as a process of its own, with real sockets."""
+"""Runs `registry-swift` as a separate process, with real sockets."""
 
 import http.client
 import os
@@ -11,11 +11,14 @@ import time
 import uuid
 
 COMMAND = [sys.executable, '-m', 'docker_registry.v2']
-DEADLINE = 60  # seconds for what takes a second or two on an idle machine
+DEADLINE = 60  # seconds; on an idle machine, everything takes a second or two
 
 
 def environment(server, **more):
-    """Variables with which a registry finds a Swift with v1 auth, in a container of its own; None leaves one out."""
+    """Return environment variables for a registry on a Swift with v1 auth, in a new container.
+
+    :param more: further variables; None removes one
+    """
     variables = {name: value for name, value in os.environ.items() if not name.startswith(('OS_', 'REGISTRY_', 'GUNICORN_'))}
     variables.update(
         OS_AUTH_URL=server.auth_url,
@@ -31,19 +34,19 @@ def environment(server, **more):
 
 
 def run(*arguments, environ):
-    """A `registry-swift` that ends by itself: (status, standard output, standard error)."""
+    """Run a command that ends by itself. Return (exit status, standard output, standard error)."""
     done = subprocess.run([*COMMAND, *arguments], env=environ, capture_output=True, text=True, timeout=DEADLINE)
     return done.returncode, done.stdout, done.stderr
 
 
 def until(condition, seconds=DEADLINE):
-    """What `condition()` returns, once that is true."""
+    """Call `condition` until it returns something true, and return that."""
     deadline = time.monotonic() + seconds
     while True:
         found = condition()
         if found:
             return found
-        assert time.monotonic() < deadline, 'it did not come about'
+        assert time.monotonic() < deadline, 'timed out: the condition did not become true'
         time.sleep(0.02)
 
 
@@ -77,30 +80,30 @@ class Serving:
 
     @property
     def workers(self):
-        """Process ids."""
+        """Process ids of the workers."""
         with open('/proc/%d/task/%d/children' % (self.process.pid, self.process.pid)) as children:
             return [int(word) for word in children.read().split()]
 
     def end(self, number=signal.SIGTERM):
-        """The exit status."""
+        """Send a signal, wait for the end, and return the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(DEADLINE)
 
     def connection(self):
-        """An `http.client` connection, closed with the server at the latest."""
+        """Return an `http.client` connection. It is closed when the server ends, if not before."""
         self._opened.append(http.client.HTTPConnection('127.0.0.1', self.port, timeout=DEADLINE))
         return self._opened[-1]
 
     def raw(self, *pieces):
-        """A socket on which these bytes were sent, closed with the server at the latest."""
+        """Return a socket after sending these bytes. It is closed when the server ends, if not before."""
         self._opened.append(socket.create_connection(('127.0.0.1', self.port), DEADLINE))
         for piece in pieces:
             self._opened[-1].sendall(piece.encode() if isinstance(piece, str) else piece)
         return self._opened[-1]
 
     def request(self, method, path, body=None, connection=None, **headers):
-        """(status, headers, body); `body` is sent in chunks if it is an iterator."""
+        """Send a request and return (status, headers, body). If `body` is an iterator, it is sent in chunks."""
         used = connection or self.connection()
         try:
             used.request(
@@ -117,5 +120,5 @@ class Serving:
                 used.close()
 
     def begin_upload(self, repository='a'):
-        """The path of a new upload."""
+        """Start an upload and return its path."""
         return self.request('POST', f'/v2/{repository}/blobs/uploads/')[1]['Location']

@@ -1,4 +1,4 @@
-"""How many requests to Swift an image of one layer costs, as skopeo pushes and pulls it."""
+"""The number of requests to Swift that skopeo's push and pull of an image with one layer cost."""
 
 import pytest
 
@@ -9,7 +9,7 @@ CONFIG = b'{"architecture": "amd64", "config": {"Env": ["PATH=/bin"]}}' + b' ' *
 
 
 class Skopeo:
-    """The requests that skopeo 1.9 sends, each to the next of the instances: the worst that a balancer can do."""
+    """Sends the same requests as skopeo 1.9, each to the next instance. A load balancer cannot do worse."""
 
     def __init__(self, *instances):
         self._instances = list(instances)
@@ -53,7 +53,7 @@ class Skopeo:
 
 @pytest.fixture(params=[1, 2])
 def instances(request, place):
-    """One registry, or two that take turns."""
+    """One registry, or two that get the requests in turn."""
     place = type(place)(place.server, swift_segment_size='32MiB')
     return [place.registry() for _ in range(request.param)]
 

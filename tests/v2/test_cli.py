@@ -1,4 +1,4 @@
-"""The command line: what stops a start, where settings come from, what the help says."""
+"""The command line: errors that prevent a start, where settings come from, and the help texts."""
 
 import dataclasses
 import io
@@ -30,7 +30,7 @@ def no_environment(monkeypatch):
 
 
 def failed_start(environ, *arguments):
-    """The one line with which a start fails, after a few seconds at most."""
+    """Start a registry that must fail within 15 seconds, and return the one line that it prints."""
     started = time.monotonic()
     status, output, errors = run('serve', '--port', '0', *arguments, environ=environ)
     assert (status, output) == (1, ''), errors

@@ -1,6 +1,6 @@
-"""Swift in trouble at each step of a push, a pull and a delete.
+"""Faults of Swift at each step of a push, a pull and a delete.
 
-An acknowledged push can always be pulled, one that was not is never half to be seen, and to try again helps.
+An acknowledged push can always be pulled. A failed push is never partly visible, and can be retried.
 """
 
 import itertools
@@ -15,7 +15,7 @@ from fake_swift import cut_request, cut_response, lost_answer, on, short_body, s
 from registry_client import Place, Registry, as_json, digest_of, image
 
 CONFIG = b'{"a": "config"}'
-STEPS = 30  # more than there are requests to Swift in a push, a pull or a delete
+STEPS = 30  # a push, a pull or a delete sends fewer requests to Swift than this
 TROUBLES = {
     '503': status(503),
     'unsent': cut_request(10),
@@ -31,14 +31,14 @@ def instance(place, **settings):
 
 
 class Push:
-    """What a client sends to push an image of two layers, one step after the other until one fails."""
+    """A client's push of an image with two layers. It sends one request after the other until one fails."""
 
     def __init__(self, version):
         self.layers = [random.Random(version).randbytes(20000), version * 10]
         self.manifest = as_json(image(CONFIG, *self.layers))
 
     def __call__(self, registry):
-        """Whether the registry has acknowledged all of it."""
+        """Push, and return whether the registry has acknowledged the whole push."""
         return (
             self._push_in_chunks(registry, self.layers[0])
             and self._push_whole(registry, self.layers[1])
@@ -60,7 +60,7 @@ class Push:
         return registry('POST', f'/v2/a/blobs/uploads/?digest={digest_of(content)}', content).status_code == 201
 
     def is_whole(self, registry, manifest):
-        """Whether a client that was given the manifest can pull the rest of it."""
+        """Return whether a client that has the manifest can pull all blobs of the image."""
         assert manifest == self.manifest
         return all(registry('GET', f'/v2/a/blobs/{digest_of(content)}').data == content for content in [CONFIG] + self.layers)
 
@@ -69,7 +69,7 @@ OLD, NEW = Push(b'old'), Push(b'new')
 
 
 def seen(place):
-    """Which push a client of another instance finds, whole; None for none."""
+    """Return the push whose image another instance serves, or None if there is no image. The image must be whole."""
     registry = place.registry()
     answer = registry('GET', '/v2/a/manifests/v1')
     if answer.status_code == 404:
@@ -96,12 +96,12 @@ def test_a_push(fake, trouble, before):
         fault.cancel()
         outcomes.append((bool(fault.hits), acknowledged))
         assert seen(place) is NEW if acknowledged else seen(place) in (before, NEW)
-        assert NEW(place.registry()), 'trying again'
+        assert NEW(place.registry()), 'the retry failed'
         assert seen(place) is NEW
         if not fault.hits:
             break
-    assert outcomes[0][0], 'the trouble has come'
-    assert outcomes[-1] == (False, True), 'and to all the steps'
+    assert outcomes[0][0], 'the fault did not occur'
+    assert outcomes[-1] == (False, True), 'the fault did not reach all steps'
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_pull(fake, trouble):
         ]:
             try:
                 answer = Client(registry.app).get(path, buffered=True)
-            except exceptions.UnspecifiedError:  # a server then ends the connection before the announced length
+            except exceptions.UnspecifiedError:  # a server would then close the connection before the end of the body
                 continue
             assert answer.status_code in (200, 503, 403)
             if answer.status_code == 200 and len(answer.data) == int(answer.headers['Content-Length']):
@@ -128,7 +128,7 @@ def test_a_pull(fake, trouble):
         fault.cancel()
         if not fault.hits:
             return
-    pytest.fail('there are more steps')
+    pytest.fail('the requests to Swift are more than STEPS')
 
 
 @pytest.mark.parametrize('trouble', TROUBLES)
@@ -152,7 +152,7 @@ def test_a_delete(fake, trouble):
         assert registry('GET', '/v2/a/manifests/v1').status_code == 404
         if not fault.hits:
             return
-    pytest.fail('there are more steps')
+    pytest.fail('the requests to Swift are more than STEPS')
 
 
 def test_a_push_while_listings_lag(fake):

@@ -1,4 +1,4 @@
-"""Several instances on one container, with no secret configured and no client bound to any of them."""
+"""Several instances on one container. They have no configured secret in common, and clients may use any of them."""
 
 import threading
 
@@ -22,7 +22,7 @@ def test_each_request_of_a_push_may_land_on_another_instance(place):
 
 
 def test_concurrent_pushes_of_one_tag(place):
-    """The last writer wins, and every pull meanwhile is of one of them, whole."""
+    """The last writer wins. Each pull in the meantime gets one of the images, whole."""
     contents = {as_json(image(b'{}', layer)): layer for layer in LAYERS}
     place.registry().push_image('a', 'v1', LAYERS[0])
     stop, wrong = threading.Event(), []

@@ -1,4 +1,4 @@
-"""`registry-swift` on a Swift as an OpenStack cloud has it: logins by OpenStack's own Keystone, v3."""
+"""`registry-swift` on a Swift as in an OpenStack cloud, with logins through OpenStack's own Keystone, v3."""
 
 import contextlib
 import os
@@ -12,11 +12,11 @@ from registry_client import digest_of
 from registry_process import Serving, environment, run, until
 
 SECRET = 'no-one-may-see-this'
-BLOB = os.urandom(3 * 2**20)  # in three segments
+BLOB = os.urandom(3 * 2**20)  # three segments
 
 
 def openrc(swift, **changes):
-    """Variables as the file of that name has them, which a cloud's dashboard hands out."""
+    """Return the variables of an openrc file, which the dashboard of a cloud offers for download."""
     return environment(
         swift,
         **dict(
@@ -33,7 +33,7 @@ def openrc(swift, **changes):
 
 
 def credential(swift, **changes):
-    """Variables of an application credential: no user, and neither project nor domain."""
+    """Return the variables for an application credential, without a user, a project or a domain."""
     return environment(
         swift,
         **dict(
@@ -51,7 +51,7 @@ def credential(swift, **changes):
 
 
 class Person:
-    """Who is logged in to Keystone."""
+    """A user who is logged in to Keystone and can send requests to it."""
 
     def __init__(self, swift, user, key, user_domain, project, project_domain):
         self._url = swift.auth_url
@@ -84,7 +84,7 @@ def admin(swift):
 
 @contextlib.contextmanager
 def application_credential(swift):
-    """Variables of a new one, and what revokes it."""
+    """Make an application credential. Yields its variables and a function that revokes it."""
     person = owner(swift)
     path = person.path + '/application_credentials'
     made = person('POST', path, json={'application_credential': {'name': uuid.uuid4().hex}}).json()['application_credential']
@@ -95,7 +95,7 @@ def application_credential(swift):
 
 
 def revoke_tokens(swift):
-    """Every token that the user has.  Keystone counts in seconds: those of the rest of this one are refused, too."""
+    """Revoke all tokens of the user. Keystone counts in seconds, so it also refuses new tokens until this second has passed."""
     administrator, path = admin(swift), owner(swift).path
     for enabled in (False, True):
         administrator('PATCH', path, json={'user': {'enabled': enabled}})
@@ -103,7 +103,7 @@ def revoke_tokens(swift):
 
 
 def accepted(swift):
-    """Whether a token given now is good."""
+    """Return whether Swift accepts a token that is issued now."""
     try:
         return owner(swift).session.get(swift.storage_url, raise_exc=False).status_code < 300
     except exceptions.Unauthorized:
@@ -118,7 +118,7 @@ def push_and_pull(server, blob):
 
 
 def failed_start(environ):
-    """The one line with which a start fails."""
+    """Start a registry that must fail, and return the one line that it prints."""
     status, output, errors = run('serve', '--port', '0', environ=environ)
     assert (status, output) == (1, ''), errors
     (line,) = errors.splitlines()

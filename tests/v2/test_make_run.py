@@ -1,4 +1,4 @@
-"""`make run`: Swift and the registry with one command, and nothing of either left behind."""
+"""`make run`: one command starts Swift and the registry, and leaves no process of either behind."""
 
 import hashlib
 import http.client
@@ -19,12 +19,12 @@ from registry_process import DEADLINE, environment, until
 CHECKOUT = pathlib.Path(__file__).resolve().parent.parent.parent
 BLOB = b'a layer that outlives its registry'
 DIGEST = 'sha256:' + hashlib.sha256(BLOB).hexdigest()
-INSTALLING = 600  # seconds
+INSTALLING = 600  # seconds that the installation may take
 
 
 @pytest.fixture
 def programs(tmp_path, real_swift):
-    """A folder as an installation has it, whose python is that of Swift or ours: one less thing to wait for."""
+    """A folder in place of an installation. Its python runs the Swift or the registry that is installed here, to save time."""
     folder = tmp_path / 'bin'
     folder.mkdir()
     (folder / 'python').write_text(
@@ -40,7 +40,7 @@ def port():
 
 
 class Run:
-    """A run in a session of its own, as in a terminal."""
+    """A command in a process session of its own, as in a terminal."""
 
     def __init__(self, folder, command, **variables):
         self.log_path, self._environ = folder / 'run-log', clean_environment(**variables)
@@ -63,7 +63,7 @@ class Run:
         assert self.process.poll() is None, self.log
 
     def stop(self, number=signal.SIGINT):
-        """As Ctrl-C does, to all that the terminal knows of; the exit status."""
+        """Send a signal to all processes of the session, as Ctrl-C does, and return the exit status of the command."""
         os.killpg(self.process.pid, number)
         return self.process.wait(DEADLINE)
 

@@ -1,4 +1,4 @@
-"""The house: which room may use which, and what stays inside a room (docs/architecture.rst)."""
+"""The architecture of docker_registry.v2: which room may import which, and which names stay private (docs/architecture.rst)."""
 
 import ast
 import pathlib
@@ -9,7 +9,7 @@ import docker_registry.v2
 
 HOUSE = pathlib.Path(docker_registry.v2.__file__).parent
 MODULES = sorted(HOUSE.rglob('*.py'))
-#: Each room with those that it may use besides itself.
+#: Each room, with the other rooms that it may import.
 USES = {
     'settings': [],
     'registry': ['settings'],
@@ -21,7 +21,7 @@ USES = {
     '__init__': [],
 }
 WEB = ('flask', 'gunicorn', 'http', 'urllib', 'werkzeug', 'wsgiref')
-#: Whole modules that a room does not know.
+#: Modules that a room must not import.
 UNKNOWN = {
     'settings': WEB,
     'registry': (*WEB, 'docker_registry.drivers'),
@@ -42,7 +42,7 @@ def tree_of(module):
 
 
 def imported(tree):
-    """Full names of all that a module imports, wherever in it."""
+    """Yield the full names of everything that a module imports, also inside functions."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -76,7 +76,7 @@ def test_a_module_uses_no_underscore_name_that_it_does_not_define(module):
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             defined.add(node.id)
     used.update(name.rpartition('.')[2] for name in imported(tree))
-    used.discard('_exit')  # of os, and public
+    used.discard('_exit')  # `os._exit` is public
     assert not [name for name in used - defined if name.startswith('_') and not name.startswith('__')]
 
 

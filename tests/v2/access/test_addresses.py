@@ -1,4 +1,4 @@
-"""Addresses of clients, as they are counted."""
+"""How addresses of clients are parsed and counted."""
 
 import pytest
 

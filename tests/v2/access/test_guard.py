@@ -1,4 +1,4 @@
-"""Passwords, everybody who may pull, and those that guess."""
+"""Who is admitted: users with passwords, anonymous pulls, and clients that guess passwords."""
 
 import base64
 import concurrent.futures
@@ -30,7 +30,7 @@ def users(tmp_path):
 
 @pytest.fixture
 def closed(fake_place, users):
-    """A registry with users, and nobody else."""
+    """A registry that only users may use."""
     return fake_place.registry(Access(htpasswd=users))
 
 
@@ -81,7 +81,7 @@ PULLS = [
 ]
 
 
-# Users alone
+# Only users
 
 
 @pytest.mark.parametrize('method, path', EVERYTHING)
@@ -150,7 +150,7 @@ def test_a_user_and_an_address_are_logged_and_a_wrong_name_is_not(closed, caplog
     assert 'my-pass-word' not in caplog.text
 
 
-# Guesses
+# Guessed passwords
 
 
 def guess(registry, password, name='alice', address='192.0.2.7'):
@@ -164,12 +164,12 @@ def test_who_guesses_has_to_wait_whether_the_user_is_there_or_not(fake_place, us
     answer = guess(registry, 'wrong', name)
 
     assert (answer.status_code, code_of(answer)) == (429, 'TOOMANYREQUESTS')
-    assert 60 < int(answer.headers['Retry-After']) <= 100  # a third of five minutes
+    assert 60 < int(answer.headers['Retry-After']) <= 100  # three failures drain in 300 seconds, one in 100
 
 
 def test_not_even_the_right_password_is_told_from_a_wrong_one_then(fake_place, users):
     registry = fake_place.registry(Access(htpasswd=users, login_failures=3))
-    assert guess(registry, 'correct horse').status_code == 200  # and is remembered
+    assert guess(registry, 'correct horse').status_code == 200  # now the registry remembers the password
     for _ in range(3):
         guess(registry, 'wrong')
 
@@ -241,7 +241,7 @@ def test_no_failure_is_lost_of_those_that_come_together():
 
 
 def test_logins_that_wait_leave_places_for_other_requests(closed, monkeypatch):
-    """More than `guard_module.LOGINS` at a time are sent away, and the rest of the threads serves."""
+    """While `guard_module.LOGINS` logins are in progress, further ones get 429, and other requests are served."""
     users, hashing, go_on = closed.app.guard._users, threading.Event(), threading.Event()
 
     def check(name, password):
@@ -285,14 +285,14 @@ def test_a_file_that_cannot_be_used_is_503_and_nobody_is_called_wrong(closed, pu
 
 
 def replace(path, content):
-    """As whoever replaces the file with one that was finished a while ago."""
+    """Replace the file with one that was written long ago, so that it counts at once."""
     with open(path + '.new', 'wb') as file:
         file.write(content)
     os.utime(path + '.new', (1000, 1000))
     os.rename(path + '.new', path)
 
 
-# Everybody may pull
+# Anonymous pulls
 
 
 @pytest.mark.parametrize('method, path', PULLS)
@@ -347,7 +347,7 @@ def test_an_anonymous_token_that_does_not_do_is_said(public):
 
 
 def test_a_client_that_came_by_tls_is_not_sent_to_a_url_without(public, caplog):
-    """By a proxy that is not trusted: the password would go over the wire in clear text."""
+    """An untrusted proxy says that the client uses TLS. A token URL without TLS would make it send the password in clear text."""
     for _ in range(2):
         answer = public('GET', '/v2/', headers={'X-Forwarded-Proto': 'https'})
 

@@ -1,4 +1,4 @@
-"""The file of users: what is read, when it is read again, and how long a wrong password takes."""
+"""The file of users: which lines are accepted, when the file is read again, and how much work a wrong password costs."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ def path(tmp_path):
 
 
 def rewrite(path, content):
-    """As whoever replaces the file with one that was finished a while ago."""
+    """Replace the file with one that was written long ago, so that it counts at once."""
     new = path.with_name('new')
     new.write_bytes(content)
     os.utime(new, (1000, 1000))
@@ -121,7 +121,7 @@ def test_a_change_counts_at_once(path):
 
 def test_a_file_written_in_place_counts_once_it_has_settled(path):
     users = Users(str(path))
-    path.write_bytes(b'')  # as Apache's htpasswd does, before it writes the new lines
+    path.write_bytes(b'')  # Apache's htpasswd empties the file before it writes the new lines
     assert users.check(b'alice', b'correct horse')
     path.write_bytes(line('carol', 'new'))
 
@@ -179,7 +179,7 @@ def test_a_right_password_is_hashed_once(path, monkeypatch):
     'name, password', [(b'alice', b'wrong'), (b'alice', b'correct horse'), (b'bob', b'wrong'), (b'nobody', b'wrong'), (b'', b'')]
 )
 def test_every_login_costs_the_same_work(path, monkeypatch, name, password):
-    """Counted in rounds of bcrypt, whether the user is there or not, has a cheap hash or a dear one, and is right or wrong."""
+    """A login takes the same number of bcrypt rounds for a known or unknown user, a low or high cost, a right or wrong password."""
     users, rounds = Users(str(path)), []
 
     def counted(call):
@@ -198,7 +198,7 @@ def test_every_login_costs_the_same_work(path, monkeypatch, name, password):
 
 @pytest.fixture
 def switching_often():
-    """Between threads."""
+    """Make Python switch between threads very often, to provoke races."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield

@@ -1,4 +1,4 @@
-"""Users of a registry that runs, in processes that share what they know of guesses."""
+"""Passwords in a running registry, whose worker processes share the counts of failed logins."""
 
 import base64
 import os
@@ -64,7 +64,7 @@ def test_the_start_says_who_may_do_what(fake, tmp_path, users, options, who):
 
 
 def test_a_process_that_is_replaced_knows_no_more_than_the_others(fake, tmp_path, users):
-    """Whoever was taken out of the file does not come back with what it was at the start."""
+    """A new worker does not bring back the users that were in the file when the registry started."""
     with Serving(tmp_path, environment(fake, REGISTRY_HTPASSWD=users)) as server:
         assert server.request('GET', '/v2/', **RIGHT)[0] == 200
         users.unlink()

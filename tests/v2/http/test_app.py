@@ -1,4 +1,4 @@
-"""What holds for every request: routes, errors, the log, health."""
+"""What is common to all requests: routes, errors, the log, health checks."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""Blobs over HTTP: end-2, end-10."""
+"""Blobs over HTTP: the endpoints end-2 and end-10 of the spec."""
 
 import pytest
 
@@ -152,7 +152,7 @@ def test_a_blob_that_has_lost_its_segments_is_absent_until_it_is_pushed_again(fa
 
 
 def as_dynamic(place, name, segments):
-    """Make of an object what CNCF distribution's driver makes of each blob: a manifest that points to a listing."""
+    """Turn an object into a dynamic large object, as the driver of CNCF distribution stores blobs."""
     del place.server.container(place.container)[name]
     place.server.put(place.container, name, b'')
     place.server.container(place.container)[name].headers['X-Object-Manifest'] = f'{place.container}/{segments}'

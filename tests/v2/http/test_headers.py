@@ -1,4 +1,4 @@
-"""Header fields: what is taken for a range."""
+"""Header fields: which texts are accepted as a range."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The health check of images, in a process of its own as docker runs it."""
+"""The health check of the image, run as a separate process, as docker runs it."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from registry_process import DEADLINE, Serving, environment
 
 
 def health(**environ):
-    """(status, what it says)"""
+    """Run the health check and return (exit status, output)."""
     done = subprocess.run(
         [sys.executable, '-m', 'docker_registry.v2.http.health'],
         env={**environment_of_the_shell(), **environ},

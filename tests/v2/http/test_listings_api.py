@@ -1,4 +1,4 @@
-"""Tags, referrers and the catalog over HTTP: end-8, end-12, and Docker's `_catalog`."""
+"""Tags, referrers and the catalog over HTTP: end-8 and end-12 of the spec, and Docker's `_catalog`."""
 
 import re
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies
 from docker_registry.v2.registry import catalog, formats, referrers, tags
 from registry_client import as_json, code_of, descriptor, digest_of, image
 
-# In Swift's listing, `v1` comes after all that begins with `v1-` or `v1.`.
+# Swift lists `v1` after all names that begin with `v1-` or `v1.`.
 TAGS = ['0', 'V1', 'a', 'latest', 'v', 'v1', 'v1-rc', 'v1-rc.2', 'v1.0', 'v1.0-rc', 'v10', 'v1_0', 'v2']
 
 
@@ -31,7 +31,7 @@ def push_tags(registry, repository, names):
 
 
 def pages(registry, path, key):
-    """All that a client finds which follows the links."""
+    """Return the pages that a client gets if it follows the Link headers."""
     found = []
     while path:
         answer = registry('GET', path)
@@ -70,7 +70,7 @@ def test_tags_after_another(registry, small_pages, last):
 
 
 class Listing:
-    """A storage that has nothing but tags, and lists them as Swift does."""
+    """A storage with nothing but tags, which it lists in Swift's order."""
 
     def __init__(self, names):
         self._paths = sorted(f'docker/registry/v2/repositories/a/_manifests/tags/{name}/' for name in names)
@@ -130,7 +130,7 @@ def test_a_repository_without_tags(registry):
     assert registry('GET', '/v2/a/tags/list').json == {'name': 'a', 'tags': []}
 
 
-# In the order of the listing: what is nested below a digit comes before the repository itself.
+# In the order of the listing: nested repositories whose name begins with a digit come before the repository itself.
 REPOSITORIES = ['a/0', 'a', 'a-b', 'a/b', 'a/b/c/d', 'b/tags/list']
 
 
@@ -269,7 +269,7 @@ def test_a_deleted_referrer_that_the_listing_still_shows(fake_place, fake_regist
 
 
 def test_those_of_the_fallback_tag_are_among_them(place, registry, subject):
-    """As clients keep them for registries without the API; and as CNCF distribution leaves them to us."""
+    """Clients keep referrers in an index under a tag for registries without the API, such as CNCF distribution."""
     manifest, stranger = referring(subject, artifactType=SBOM), image(b'{}', b'layer', annotations={'no': 'subject'})
     for other in (manifest, stranger):
         registry.push_manifest('a', digest_of(as_json(other)), other)

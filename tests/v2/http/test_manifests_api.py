@@ -1,4 +1,4 @@
-"""Manifests over HTTP: end-3, end-7, end-9."""
+"""Manifests over HTTP: the endpoints end-3, end-7 and end-9 of the spec."""
 
 import json
 
@@ -13,7 +13,7 @@ UNKNOWN = 'application/vnd.example.thing.v7+json'
 
 @pytest.fixture
 def pushed(registry):
-    """A repository `a` that has the blobs of `image(CONFIG, LAYER)`."""
+    """A registry whose repository `a` has the blobs of `image(CONFIG, LAYER)`."""
     for content in (CONFIG, LAYER):
         registry.push_blob('a', content)
     return registry
@@ -290,7 +290,7 @@ def test_a_deleted_manifest_can_be_pushed_again(registry):
 
 
 def test_a_tag_of_a_manifest_that_is_gone_is_gone(fake_place, fake_registry):
-    """As it is after a tag was pushed while its manifest was deleted, and not yet listed."""
+    """A tag is pushed while its manifest is being deleted. The delete does not find the tag, because the listing lags behind."""
     digest = fake_registry.push_image('a', 'v1', LAYER)
     fake_place.server.lag_listing(fake_place.container)
     fake_registry.push_manifest('a', 'unlisted', fake_registry('GET', '/v2/a/manifests/v1').data)

@@ -1,4 +1,4 @@
-"""Whom a proxy is believed, and what."""
+"""Which proxies are believed, and which of their headers."""
 
 import ipaddress
 

@@ -32,7 +32,7 @@ def head(method, path, *fields):
 
 
 def status_of(client):
-    """Of the next answer, of which no more is read than its head."""
+    """Return the status of the next response. Reads only the head of the response."""
     with client.makefile('rb', 0) as file:
         line = file.readline()
         assert line, 'the connection was closed without an answer'
@@ -80,7 +80,7 @@ def test_a_body_cut_in_the_middle_adds_nothing(serving, framing):
     until(lambda: 'PATCH /v2/a/blobs/uploads/... 400' in serving.log)
 
     assert serving.request('GET', upload)[1]['Range'] == '0-0'
-    status, headers, _ = serving.request('PATCH', upload, BLOB)  # the upload goes on as if nothing had been
+    status, headers, _ = serving.request('PATCH', upload, BLOB)  # the upload goes on as if nothing had happened
     assert serving.request('PUT', f'{headers["Location"]}?digest={digest_of(BLOB)}')[0] == 201
 
 
@@ -97,7 +97,7 @@ def test_the_longest_url_of_an_upload_is_accepted(serving):
 
 
 def test_answers_of_a_kept_connection_do_not_wait_for_acknowledgements(serving):
-    """Nagle's algorithm would hold the body back until the client has acknowledged the head, which takes it 40 ms."""
+    """Nagle's algorithm would delay the body until the client acknowledges the head, which takes 40 ms."""
     digest = digest_of(b'small')
     serving.request('POST', f'/v2/a/blobs/uploads/?digest={digest}', b'small')
     connection, seconds = serving.connection(), []
@@ -113,7 +113,7 @@ def test_connections_are_kept(serving):
     connection = serving.connection()
     serving.request('GET', '/v2/', connection=connection)
     before = connection.sock.getsockname()
-    time.sleep(2.5)  # longer than gunicorn keeps them by itself
+    time.sleep(2.5)  # longer than gunicorn keeps connections by default
     serving.request('GET', '/v2/', connection=connection)
 
     assert connection.sock.getsockname() == before
@@ -183,7 +183,7 @@ def test_idle_connections_take_no_threads(real_swift, tmp_path):
 
 
 def begun(server, method, path, length):
-    """A connection with a request that a thread is at: it waits for the body."""
+    """Return a connection with a request in progress: a thread of the registry waits for its body."""
     client = server.raw(head(method, path, f'Content-Length: {length}', 'Expect: 100-continue'))
     assert status_of(client) == 100
     return client
@@ -218,7 +218,7 @@ def refused(server):
     except ConnectionRefusedError:
         return True
     except ConnectionResetError:
-        return False  # it came while the socket was being closed
+        return False  # the connection arrived while the socket was being closed
 
 
 def test_sigterm_cuts_what_takes_too_long(real_swift, tmp_path):
@@ -265,7 +265,7 @@ def answer_of(server, path):
     try:
         return server.request('GET', path)[0]
     except OSError:
-        return None  # of the worker that is being killed
+        return None  # the connection was to the worker that is being killed
 
 
 def test_it_runs_without_any_folder_to_write_to(real_swift, tmp_path):
@@ -293,7 +293,7 @@ def test_a_silent_client_loses_its_connection(real_swift, tmp_path):
 
 
 def is_ended(client):
-    """Whether a connection was closed; if not, another byte of a head is sent."""
+    """Send one more byte of a request's head, and return whether the server has closed the connection."""
     client.settimeout(0.2)
     try:
         client.sendall(b'x')
@@ -315,7 +315,7 @@ def test_a_client_that_is_slow_to_ask_loses_its_connection_before_one_that_is_sl
     with Serving(tmp_path, environment(real_swift), command=IMPATIENT) as server:
         uploading = server.raw(head('PATCH', server.begin_upload(), 'Content-Length: 100') + 'a few bytes')
         asking = server.raw('GET /v2/ HTTP/1.1\r\nX-Slow: ')
-        until(lambda: is_ended(asking))  # though a byte comes now and then
+        until(lambda: is_ended(asking))  # even though it keeps sending bytes
         uploading.sendall(b'x' * 89)
 
         assert status_of(uploading) == 202
@@ -332,7 +332,7 @@ def test_connections_that_say_nothing_after_their_tls_greeting_do_not_keep_other
         for connection in silent:
             connection.close()
 
-    assert time.monotonic() - started < 30  # a quarter of what a client may be silent for
+    assert time.monotonic() - started < 30  # much less than CLIENT_TIMEOUT, 120 seconds
 
 
 # TLS
@@ -381,14 +381,14 @@ def tls_connection(server, folder, **limits):
     context = ssl.create_default_context(cafile=folder / 'certificate.pem')
     for name, version in limits.items():
         setattr(context, name, version)
-    context.set_ciphers('DEFAULT:@SECLEVEL=0')  # else OpenSSL refuses by itself to speak old versions
+    context.set_ciphers('DEFAULT:@SECLEVEL=0')  # otherwise OpenSSL itself refuses old TLS versions
     return context.wrap_socket(server.raw(), server_hostname='127.0.0.1')
 
 
 def test_tls(real_swift, tmp_path, certificate):
     with Serving(tmp_path, environment(real_swift), *tls_options(certificate)) as server:
         with tls_connection(server, certificate) as client:
-            for _ in range(2):  # on one connection
+            for _ in range(2):  # two requests on one connection
                 client.sendall(head('POST', f'/v2/a/blobs/uploads/?digest={digest_of(BLOB)}', f'Content-Length: {len(BLOB)}').encode())
                 client.sendall(BLOB)
                 assert status_of(client) == 201
@@ -437,7 +437,7 @@ def test_a_renewed_certificate_that_is_broken_is_not_used(real_swift, tmp_path):
 
 
 def test_memory_does_not_grow_with_the_upload(real_swift, tmp_path):
-    """A worker stays far below 150 MB, whatever comes in."""
+    """A worker needs less than 130 MiB of memory during an upload of 200 MiB."""
     with Serving(tmp_path, environment(real_swift, SWIFT_SEGMENT_SIZE='32MiB')) as server:
         block, hasher = os.urandom(1024**2), hashlib.sha256()
         for _ in range(200):

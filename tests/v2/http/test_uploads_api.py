@@ -1,4 +1,4 @@
-"""Uploads over HTTP: end-4, end-5, end-6, end-11, end-13, end-14."""
+"""Uploads over HTTP: the endpoints end-4, end-5, end-6, end-11, end-13 and end-14 of the spec."""
 
 import io
 import random
@@ -19,7 +19,7 @@ def digest_query(location, digest):
 @pytest.mark.parametrize('content', [b'', SMALL, CONTENT], ids=['empty', 'small', 'large'])
 @pytest.mark.parametrize('algorithm', ['sha256', 'sha512'])
 class TestEachWay:
-    """Every way to push a blob, with digests of either algorithm that only the last request tells."""
+    """Every way to push a blob, with both digest algorithms. In most of them, only the last request names the digest."""
 
     @pytest.fixture(autouse=True)
     def _pushed(self, registry, content, algorithm):
@@ -138,7 +138,7 @@ def test_a_new_upload_has_an_identity_and_takes_chunks_of_a_size(registry):
 @pytest.mark.parametrize('content', [SMALL, CONTENT], ids=['small', 'large'])
 @pytest.mark.parametrize('method', ['PATCH', 'PUT', 'POST'])
 def test_a_body_cut_short_adds_nothing(registry, place, content, method):
-    """The server says that there is more to come, and then nothing comes."""
+    """The Content-Length is larger than the body."""
     location = registry('PATCH', registry.upload('a'), b'12345').headers['Location']
     digest = digest_of(content)
     target = {'PATCH': location, 'PUT': digest_query(registry.upload('a'), digest), 'POST': f'/v2/a/blobs/uploads/?digest={digest}'}[method]
@@ -193,7 +193,7 @@ def test_a_commit_may_be_repeated(registry):
 
 
 def test_a_cancelled_upload_does_not_take_a_committed_blob_with_it(registry):
-    """As a client does that has lost the answer to its PUT."""
+    """A client that has not received the response to its PUT may cancel the upload."""
     location = registry('PATCH', registry.upload('a'), CONTENT).headers['Location']
     registry('PUT', digest_query(location, digest_of(CONTENT)))
 
@@ -252,7 +252,7 @@ class TestMount:
 
 
 def test_many_small_chunks(registry, place):
-    """The location stays short, and the blob is one that Swift reads without a pause."""
+    """The Location stays short, however many chunks the upload has, and the blob can be read."""
     content, location = random.Random(2).randbytes(120 * 9000), registry.upload('a')
     for start in range(0, len(content), 9000):
         location = registry('PATCH', location, content[start : start + 9000]).headers['Location']

@@ -1,4 +1,4 @@
-"""`registry-swift check`: what it says of a good Swift and of each that is not."""
+"""`registry-swift check`: what it reports for a Swift that works, and for those that lack something."""
 
 import json
 
@@ -11,7 +11,7 @@ from registry_process import environment, run
 
 @pytest.fixture
 def steps(capsys):
-    """Runs a check: {step: (outcome, remark)}, in the order of the steps."""
+    """A function that runs a check and returns {step: (outcome, remark)}, in the order of the steps."""
 
     def run_check(server, **changes):
         config = dict(
@@ -35,7 +35,7 @@ def steps(capsys):
 
 
 def failure(found, step):
-    """What is said of the step that failed: those before it went well, those after it were left out."""
+    """Return the remark of the failed step. The steps before it must be ok, and those after it skipped."""
     outcomes = [outcome for outcome, _ in found.values()]
     at = list(found).index(step)
     assert outcomes == ['ok'] * at + ['failed'] + ['skipped'] * (len(outcomes) - at - 1), found
@@ -92,7 +92,7 @@ def test_a_missing_setting(fake):
     ],
 )
 def test_what_the_user_may_not_do(fake, steps, step, match, names):
-    # a 403 to looking at the container is all right: who may use the objects need not have that right
+    # The check accepts a 403 for HEAD of the container: a user may have rights for objects only.
     fake.fault(match, status(500 if step == 'container' else 403), times=None)
     said = failure(steps(fake), step)
 

@@ -1,4 +1,4 @@
-"""Strings from outside: what is taken for a name, a digest, a tag."""
+"""Strings from outside: which are accepted as a name, a digest or a tag."""
 
 import pytest
 

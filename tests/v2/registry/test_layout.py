@@ -1,4 +1,4 @@
-"""Every path, as CNCF distribution 2.8 writes it."""
+"""Every path of the layout. CNCF distribution 2.8 writes the same paths."""
 
 import pytest
 

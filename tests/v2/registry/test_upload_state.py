@@ -1,4 +1,4 @@
-"""The state of an upload in its URL."""
+"""The state of an upload, and its token in the URL."""
 
 import base64
 import random

@@ -1,4 +1,4 @@
-"""Settings of the registry, from the environment."""
+"""The registry's own settings, read from the environment."""
 
 import pytest
 
