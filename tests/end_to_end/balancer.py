@@ -1,18 +1,18 @@
-"""A plain TCP balancer: each connection goes to the next server, whoever it comes from."""
+"""A plain TCP load balancer. It sends each connection to the next server, without stickiness."""
 
 import itertools
 import socket
 import threading
 
 BLOCK = 64 * 1024
-TLS_HANDSHAKE = b'\x16'  # what the first byte of a TLS connection says it is
+TLS_HANDSHAKE = b'\x16'  # the first byte of a TLS connection
 
 
 class Balancer:
     """Listens on `port` of 127.0.0.1 until it is closed.
 
-    :param ports: of the servers on 127.0.0.1
-    :param per_request: whether every single request goes to the next server, not only every connection
+    :param ports: ports of the servers on 127.0.0.1
+    :param per_request: True to send each request to the next server, not only each connection
     """
 
     def __init__(self, ports, per_request=False):
@@ -35,7 +35,7 @@ class Balancer:
         self._listener.close()
 
     def hold_after(self, count):
-        """Let clients send `count` more bytes, set `held` then, and let no more pass until `release`."""
+        """Let clients send `count` more bytes. Then set `held`, and pass no more bytes until `release`."""
         self.held.clear()
         self._open.clear()
         self._left = count
@@ -48,7 +48,7 @@ class Balancer:
         while True:
             try:
                 client, _ = self._listener.accept()
-            except OSError:  # closed
+            except OSError:  # the listener was closed
                 return
             start(self._serve, client, next(self._ports))
 
@@ -66,12 +66,12 @@ class Balancer:
                 back.join()
 
     def _last_of_its_connection(self, client):
-        """The first bytes that a client sends, with a header that makes both sides use another connection for the next."""
+        """Return the first bytes that a client sends, with `Connection: close` added. So the next request gets a new connection."""
         received = b''
-        while b'\r\n' not in received and received[:1] != TLS_HANDSHAKE:  # which clients try first
+        while b'\r\n' not in received and received[:1] != TLS_HANDSHAKE:  # clients try TLS first
             block = client.recv(BLOCK)
             if not block:
-                raise OSError('nothing was asked for')
+                raise OSError('the client closed its connection without a request')
             received += block
         if received[:1] == TLS_HANDSHAKE:
             return received
@@ -93,7 +93,7 @@ def start(call, *arguments):
 
 
 def pump(source, target, seen):
-    """Hand on all that comes, until either side has enough; `seen` may make it wait."""
+    """Pass on data from `source` to `target` until one of them closes. `seen` is called with each block first, and may wait."""
     try:
         while True:
             block = source.recv(BLOCK)

@@ -1,7 +1,6 @@
-"""Stand-ins for the base images, for want of a hub to pull them from: Debian as a slim image has it, with its own Python.
+"""Makes stand-ins for the base images, because tests have no hub to pull them from. They are a slim Debian with its own Python.
 
-They know what this machine knows of package indexes, proxies and certificates: what is built on them installs from where
-this machine does.
+The images have this machine's settings for package indexes, proxies and certificates, so that builds can install packages.
 """
 
 import glob
@@ -15,13 +14,13 @@ import subprocess
 from servers import program
 
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-#: The v1 registry with its requirements, in a virtualenv that tests/registry/release.py makes.
+#: The virtualenv with the v1 registry and its requirements. tests/registry/release.py makes it.
 V1_RELEASE = os.path.join(os.environ.get('REGISTRY_ENVS') or os.path.join(CHECKOUT, '.tox'), 'registry-0.9.1')
 CACHE = os.path.join(CHECKOUT, '.tox', 'bases')
 SUITE = 'bookworm'
 PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-# mmdebstrap and not debootstrap, for it is four times as fast.
+# mmdebstrap is four times as fast as debootstrap.
 RECIPE = [
     '--variant=minbase',
     '--include=python3,ca-certificates',
@@ -29,15 +28,15 @@ RECIPE = [
     SUITE,
 ]
 
-#: Folders and files of this machine that are the same in a base.
+#: Folders and files of this machine that are copied into a base.
 SETTINGS = ['/etc/pip.conf', '/etc/xdg/pip', '~/.config/pip', '~/.pip', '~/.config/uv', '/etc/uv', '/etc/ssl/certs/ca-certificates.crt']
 VARIABLES = re.compile('(PIP|UV|SSL)_.*|REQUESTS_CA_BUNDLE|(https?|no|all)_proxy', re.IGNORECASE)
 
 
 def make_python(docker, folder):
-    """The name of an image with Python 3 as `python3`, and nothing to install packages with.
+    """Make an image with Python 3 as `python3` and without tools to install packages. Return its name.
 
-    :param folder: to build it in, which is not there yet
+    :param folder: a new folder to build it in
     """
     os.makedirs(os.path.join(folder, 'settings'))
     shutil.copy(debian(), os.path.join(folder, 'debian.tar'))
@@ -53,7 +52,7 @@ def make_python(docker, folder):
 
 
 def make_v1(docker, base, sdist, folder):
-    """The name of an image such as registry:0.9.1 is, whose pip finds an sdist of this checkout beside what else there is."""
+    """Make an image like registry:0.9.1, and return its name. Its pip also finds an sdist of this checkout."""
     os.makedirs(os.path.join(folder, 'sdist'))
     shutil.copy(sdist, os.path.join(folder, 'sdist'))
     with open(os.path.join(V1_RELEASE, 'pyvenv.cfg')) as file:
@@ -77,7 +76,7 @@ def make_v1(docker, base, sdist, folder):
                     'DOCKER_REGISTRY_CONFIG': os.path.join(V1_RELEASE, 'lib/python2.7/site-packages/config/config_sample.yml'),
                 }
             ),
-            # The tests of the v1 registry have left theirs.
+            # The tests of the v1 registry have installed these.
             'RUN pip uninstall --yes docker-registry-driver-swift python-swiftclient',
             'EXPOSE 5000',
             'CMD ["docker-registry"]',
@@ -86,7 +85,7 @@ def make_v1(docker, base, sdist, folder):
 
 
 def build(docker, folder, name, lines):
-    """The name of the image that a Dockerfile of these lines makes of a folder."""
+    """Build an image from a folder, with these lines as its Dockerfile. Return its name."""
     with open(os.path.join(folder, 'Dockerfile'), 'w') as file:
         file.write('\n'.join(lines) + '\n')
     docker('build', '--network', 'host', '--tag', name, folder)
@@ -94,12 +93,12 @@ def build(docker, folder, name, lines):
 
 
 def environment(variables):
-    """Lines of a Dockerfile."""
+    """Return the lines of a Dockerfile that set these variables."""
     return ['ENV %s=%s' % (name, json.dumps(value).replace('$', '\\$')) for name, value in sorted(variables.items())]
 
 
 def copy_to(root, path):
-    """Have in a folder what is at a path here, if anything is; `~` is root's there."""
+    """Copy a path of this machine into a folder, if the path exists. `~` becomes the home of root."""
     source, target = os.path.expanduser(path), os.path.join(root, path.replace('~', '/root').lstrip('/'))
     if os.path.exists(source):
         os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -107,7 +106,7 @@ def copy_to(root, path):
 
 
 def debian():
-    """The path of a tar of a minimal Debian, made once for this checkout."""
+    """Return the path of a tar file with a minimal Debian. It is made once for this checkout."""
     recipe = RECIPE + [mirror()]
     path = os.path.join(CACHE, '%s-%s.tar' % (SUITE, hashlib.sha256(repr(recipe).encode()).hexdigest()[:8]))
     if not os.path.exists(path):
@@ -119,7 +118,7 @@ def debian():
 
 
 def mirror():
-    """Where this machine has Debian from."""
+    """Return the address of the Debian mirror that this machine uses."""
     for path in sorted(glob.glob('/etc/apt/sources.list.d/*') + ['/etc/apt/sources.list']):
         if os.path.exists(path):
             with open(path) as file:

@@ -1,15 +1,15 @@
-"""Certificates of a CA of our own."""
+"""Certificates for tests, signed by a CA that is made for them."""
 
 import collections
 import os
 import subprocess
 
-#: Paths; `folder` has the CA as `ca.crt`, as docker and skopeo want it.
+#: Paths. `folder` contains the CA as `ca.crt`, as docker and skopeo expect it.
 Files = collections.namedtuple('Files', 'folder ca certificate key')
 
 
 def make(folder, name):
-    """`Files` in a new folder, for a name and the addresses of this machine."""
+    """Make a certificate for a name and the addresses of this machine, in a new folder. Return its `Files`."""
     os.makedirs(os.path.join(folder, 'ca'))
     files = Files(os.path.join(folder, 'ca'), *[os.path.join(folder, path) for path in ('ca/ca.crt', 'certificate.pem', 'key.pem')])
     ca_key = os.path.join(folder, 'ca.key')

@@ -1,4 +1,4 @@
-"""The clients of a registry: skopeo, podman and plain HTTP. The docker engine is a server, too: see `servers`."""
+"""The clients of a registry: skopeo, podman and plain HTTP. The docker engine is in `servers`, because it is also a server."""
 
 import base64
 import os
@@ -8,8 +8,8 @@ import requests
 
 from servers import PATIENCE, program
 
-ALICE = 'alice:correct horse'  # a user of registries that have users
-BASIC = {'Authorization': 'Basic ' + base64.b64encode(ALICE.encode()).decode()}  # what she sends
+ALICE = 'alice:correct horse'  # the user of registries with passwords
+BASIC = {'Authorization': 'Basic ' + base64.b64encode(ALICE.encode()).decode()}  # her login
 
 
 class CommandFailed(AssertionError):
@@ -17,7 +17,7 @@ class CommandFailed(AssertionError):
 
 
 class Skopeo:
-    """skopeo with a memory of its own: where it has seen a blob before changes what it asks a registry for."""
+    """skopeo with a cache of its own. What skopeo remembers about blobs changes its requests to a registry."""
 
     def __init__(self, folder):
         self._environment = {
@@ -26,14 +26,18 @@ class Skopeo:
             'TMPDIR': folder,
             'XDG_DATA_HOME': folder,
             '_CONTAINERS_ROOTLESS_UID': '1000',
-        }  # root's memory is one for all, in /var/lib
+        }  # as root, skopeo would otherwise use one cache for all, in /var/lib
 
     def push(self, image, server, name, *options):
-        """:param server: has an `address`; :param name: repository:tag"""
+        """Push an image.
+
+        :param server: an object with an `address`
+        :param name: repository:tag
+        """
         self.copy('dir:' + image.folder, 'docker://%s/%s' % (server.address, name), '--dest-tls-verify=false', *options)
 
     def pull(self, server, name, folder, *options):
-        """The folder, with what came."""
+        """Pull an image into a folder and return the folder."""
         self.copy('docker://%s/%s' % (server.address, name), 'dir:%s' % folder, '--src-tls-verify=false', *options)
         return str(folder)
 
@@ -42,13 +46,13 @@ class Skopeo:
 
 
 class Podman:
-    """podman with images of its own. On runc, as docker: crun, its other runtime, does without cgroups of both versions."""
+    """podman with storage of its own. It uses runc, as docker does, because crun does not support cgroups v1 and v2 together."""
 
     def __init__(self, folder):
         self._folder = folder
 
     def __call__(self, *words):
-        """What a podman command prints."""
+        """Run a podman command and return its output."""
         places = [word for option in ('root', 'runroot', 'tmpdir') for word in ('--' + option, os.path.join(self._folder, option))]
         return run(
             [
@@ -69,12 +73,12 @@ class Podman:
 
 
 def forget(docker, reference):
-    """Remove an image from a docker engine, under all its names."""
+    """Remove an image from a docker engine, with all its names."""
     docker('image', 'rm', '--force', docker('image', 'ls', '--quiet', '--no-trunc', reference).strip())
 
 
 def run(words, environment):
-    """What a command prints."""
+    """Run a command and return its output."""
     done = subprocess.run(
         [program(words[0])] + words[1:], env=environment, stdin=subprocess.DEVNULL, text=True, capture_output=True, timeout=15 * PATIENCE
     )

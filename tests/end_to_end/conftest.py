@@ -1,7 +1,7 @@
-"""Real clients and a real Swift, with `registry-swift serve` between them.
+"""Fixtures for end-to-end tests: real clients and a real Swift, with `registry-swift serve` between them.
 
-A `place` is a container of one test, and the servers that the test starts on it. Needs Debian's docker.io, skopeo, podman,
-docker-registry, busybox-static and mmdebstrap, `registry-swift` in this virtualenv, and a SWIFT_PYTHON; runs as root.
+A `place` is the container of one test, and the servers that the test starts on it. The tests run as root. They need Debian's
+docker.io, skopeo, podman, docker-registry, busybox-static and mmdebstrap, `registry-swift` in this virtualenv, and a SWIFT_PYTHON.
 """
 
 import os
@@ -25,7 +25,7 @@ import swift_process
 sys.path.append(os.path.join(bases.CHECKOUT, 'tests', 'registry'))
 from release import source_distribution
 
-LOG_LINES = 40  # of each server, shown when a test fails
+LOG_LINES = 40  # the last lines of each server's log, shown when a test fails
 
 
 def pytest_configure(config):
@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items):
 
 
 def need(*programs):
-    """Skip a test for want of a program, unless that must be there."""
+    """Skip a test if a program is missing, or fail it if end-to-end tests are required."""
     for name in programs:
         if not servers.program(name):
             missing('%s is not installed' % name)
@@ -54,7 +54,7 @@ def missing(why):
 
 
 class Place:
-    """A container, in which there is nothing yet, and servers on it."""
+    """A new container, and the servers that a test starts on it."""
 
     def __init__(self, folder, swift):
         self.folder, self.swift = folder, swift
@@ -62,11 +62,11 @@ class Place:
         self.servers = []
 
     def registry(self, swift=None, **options):
-        """A further `servers.Registry` that is ready; it may be on another Swift."""
+        """Start one more `servers.Registry`, on this Swift or on another one, and return it when it is ready."""
         return self._started(servers.Registry(self.folder, swift or self.swift, self.container, **options))
 
     def nginx(self, registries, tls, users, **options):
-        """A `proxies.Nginx` in front of registries that is ready."""
+        """Start a `proxies.Nginx` in front of registries, and return it when it is ready."""
         need('nginx', 'unshare')
         return self._started(proxies.Nginx(self.folder, registries, tls, users, **options))
 
@@ -82,7 +82,7 @@ class Place:
 def _running(**options):
     python = os.environ.get('SWIFT_PYTHON', '')
     if not os.path.exists(python):
-        missing('SWIFT_PYTHON names no Python with OpenStack Swift (tox -e swift makes one)')
+        missing('SWIFT_PYTHON is not the path of a Python with OpenStack Swift. Make one with tox -e swift')
     with swift_process.start(python, **options) as node:
         yield node
 
@@ -94,7 +94,7 @@ def swift():
 
 @pytest.fixture(scope='session')
 def cloud():
-    """A Swift that clients log in to with a Keystone, as on an OpenStack cloud."""
+    """A Swift with logins through Keystone, as on an OpenStack cloud."""
     yield from _running(keystone=True)
 
 
@@ -115,14 +115,14 @@ def registry(place):
 
 @pytest.fixture
 def folder(tmp_path):
-    """As text; emptied at once, for images are large."""
+    """The path of a folder as text. The folder is removed right after the test, because images are large."""
     yield str(tmp_path)
     shutil.rmtree(str(tmp_path), ignore_errors=True)
 
 
 @pytest.fixture
 def new_image(folder):
-    """Makes an `images.Image` of one platform in a folder of its own."""
+    """A function that makes an `images.Image` for one platform, in a folder of its own."""
     return lambda *sizes, **more: images.make_image(_new(folder), sizes or (images.MiB,), **more)
 
 
@@ -133,7 +133,7 @@ def new_multi_arch(folder):
 
 @pytest.fixture
 def new_folder(folder):
-    """Makes a path for a folder that is not there yet."""
+    """A function that returns a path for a new folder."""
     return lambda: _new(folder)
 
 
@@ -150,7 +150,7 @@ def skopeo(folder):
 @pytest.fixture
 def podman():
     need('podman', 'runc')
-    folder = tempfile.mkdtemp(prefix='podman-')  # podman takes no path of more than 50 characters
+    folder = tempfile.mkdtemp(prefix='podman-')  # podman refuses paths of more than 50 characters
     podman = clients.Podman(folder)
     yield podman
     podman('rm', '--all', '--force')
@@ -159,13 +159,13 @@ def podman():
 
 @pytest.fixture(scope='session')
 def docker():
-    """A docker engine, called with the words of a docker command."""
+    """A docker engine. Call it with the words of a docker command."""
     yield from _docker_engine()
 
 
 @pytest.fixture
 def other_docker():
-    """That of another machine, which has no image yet."""
+    """A docker engine without any images, as on another machine."""
     yield from _docker_engine()
 
 
@@ -180,14 +180,14 @@ def _docker_engine():
 
 @pytest.fixture(scope='session')
 def base(docker, tmp_path_factory):
-    """The name of an image with a Python."""
+    """The name of a base image with Python."""
     need('mmdebstrap')
     return bases.make_python(docker, str(tmp_path_factory.mktemp('base') / 'context'))
 
 
 @pytest.fixture(scope='session')
 def image(docker, base):
-    """The name of the image that this checkout makes."""
+    """The name of the image that `make image` builds from this checkout."""
     need('make')
     clients.run(['make', '-C', bases.CHECKOUT, 'image', 'BASE=' + base, 'ARGS=--network host'], docker.environment)
     return 'registry-swift'
@@ -195,7 +195,7 @@ def image(docker, base):
 
 @pytest.fixture(scope='session')
 def sdist(tmp_path_factory):
-    """The path of a release of this checkout."""
+    """The path of an sdist of this checkout."""
     return source_distribution(str(tmp_path_factory.mktemp('sdist')))
 
 
@@ -203,15 +203,15 @@ def sdist(tmp_path_factory):
 def v1_base(docker, base, sdist, tmp_path_factory):
     """The name of an image with a v1 registry."""
     if not os.path.exists(os.path.join(bases.V1_RELEASE, 'made-from.txt')):
-        missing('there is no v1 registry in %s (tox -e registry makes it)' % bases.V1_RELEASE)
+        missing('there is no v1 registry in %s. Make it with tox -e registry' % bases.V1_RELEASE)
     return bases.make_v1(docker, base, sdist, str(tmp_path_factory.mktemp('v1') / 'context'))
 
 
 @pytest.fixture
 def run(docker, image, place):
-    """`docker run`: makes a `containers.RegistryContainer` with the walk-through's variables, on the place's container.
+    """A function that starts a `containers.RegistryContainer` with the walk-through's variables, on the place's container.
 
-    Takes options of docker, and variables of other values; None leaves one out.
+    It takes options of `docker run`, and variables to change; None removes one.
     """
     started = []
 
@@ -228,13 +228,13 @@ def run(docker, image, place):
 
 @pytest.fixture
 def tls(folder):
-    """A `certificates.Files` for localhost and the name by which the docker engine knows a server with TLS."""
+    """`certificates.Files` for this machine, and for the name under which the docker engine reaches a server with TLS."""
     return certificates.make(_new(folder), servers.DockerEngine.NAME)
 
 
 @pytest.fixture
 def trust(docker, tls):
-    """Has the docker engine know the CA of a server with TLS, until the test ends; the address by which it knows the server."""
+    """A function that makes the docker engine trust a server with TLS until the test ends. It returns the server's address for docker."""
     folders = []
 
     def trust(server):
@@ -249,7 +249,7 @@ def trust(docker, tls):
 
 @pytest.fixture
 def users(folder):
-    """A file of one user, ALICE, made by Apache's htpasswd."""
+    """The path of a file of users with one user, ALICE, made by Apache's htpasswd."""
     need('htpasswd')
     path = os.path.join(folder, 'htpasswd')
     name, _, password = clients.ALICE.partition(':')
@@ -259,7 +259,7 @@ def users(folder):
 
 @pytest.fixture
 def login(docker):
-    """Logs docker in to addresses, until the test ends; the finished command."""
+    """A function that logs docker in to an address, until the test ends. It returns the finished command."""
     addresses = []
 
     def login(address, credentials=clients.ALICE):
@@ -274,7 +274,7 @@ def login(docker):
 
 @pytest.fixture
 def tagged(docker, hello):
-    """Gives the image of the test a name at an address."""
+    """A function that tags the image of the test for a registry's address. It returns the image's new name."""
 
     def tag(address, name='team/hello'):
         docker('tag', hello[0], '%s/%s' % (address, name))
@@ -285,7 +285,7 @@ def tagged(docker, hello):
 
 @pytest.fixture
 def hello(docker, folder):
-    """The name of an image of its own, built from nothing, that prints a line of its own; and that line."""
+    """(name of a new image, the line that it prints). The image is built from scratch and is different in each test."""
     busybox = servers.program('busybox')
     if not busybox:
         missing('busybox (of busybox-static) is not installed')

@@ -1,4 +1,4 @@
-"""Registries in containers of a docker engine, as `docker run` starts them; the other servers are in `servers`."""
+"""Registries in containers of a docker engine, started by `docker run`. The other servers are in `servers`."""
 
 import urllib.request
 import uuid
@@ -9,7 +9,7 @@ STOP_SECONDS = 60
 
 
 def walkthrough(swift, container):
-    """The variables that the walk-through gives to `docker run`."""
+    """Return the variables that the walk-through passes to `docker run`."""
     return {
         'SETTINGS_FLAVOR': 'swift',
         'OS_AUTH_URL': swift.auth_url,
@@ -22,17 +22,17 @@ def walkthrough(swift, container):
 
 
 def arguments(environment):
-    """Of `docker run`; a variable that is None is left out."""
+    """Return the arguments for `docker run` that set variables. A variable that is None is left out."""
     return [word for name, value in environment.items() if value is not None for word in ('--env', '%s=%s' % (name, value))]
 
 
 class RegistryContainer:
-    """A container on this machine's own network that was told to start; `wait` until it is ready.
+    """A container on the host's network. It is started at once; `wait` returns when it is ready.
 
     :param docker: the engine that runs it
-    :param environment: variables, beside those that make it listen on `port` of 127.0.0.1
-    :param options: further ones of `docker run`
-    :param ready_path: what answers 200 when it is
+    :param environment: variables, in addition to those that make it listen on `port` of 127.0.0.1
+    :param options: further options of `docker run`
+    :param ready_path: the path that returns 200 when the registry is ready
     """
 
     def __init__(self, docker, image, environment, options=('--read-only',), port=None, ready_path='/readyz'):
@@ -44,12 +44,12 @@ class RegistryContainer:
         docker('run', '--detach', '--name', self.name, '--network', 'host', *options, *arguments(environment), image)
 
     def inspect(self, what):
-        """A field of what docker says of it, as `State.Pid`."""
+        """Return a field of `docker inspect`, such as `State.Pid`."""
         return self._docker('inspect', '--format', '{{.%s}}' % what, self.name).strip()
 
     @property
     def workers(self):
-        """Their process ids, on this machine."""
+        """Process ids of the workers, as this machine sees them."""
         return children(int(self.inspect('State.Pid')))
 
     @property
@@ -69,18 +69,18 @@ class RegistryContainer:
             return False
 
     def status(self):
-        """The exit status, once it has ended."""
+        """Wait for the container to end, and return its exit status."""
         return int(self._docker('wait', self.name))
 
     def stop(self):
-        """The exit status, once it has ended as an operator wants it; may be called again."""
+        """Stop the container as an operator does, and return its exit status. May be called again."""
         self._docker('stop', '--time', str(STOP_SECONDS), self.name)
         return self.status()
 
     def kill(self):
-        """As a machine that loses its power."""
+        """Kill the container, as a power failure would."""
         self._docker('kill', self.name)
 
     def remove(self):
-        """Whatever it does; may be called again."""
+        """Remove the container, even if it is running. May be called again."""
         self._docker.run('rm', '--force', self.name)

@@ -1,4 +1,4 @@
-"""Images with random layers, as folders that skopeo calls `dir:`: the very bytes of each manifest and blob in a file.
+"""Images with random layers, in the format that skopeo calls `dir:`. A folder holds each manifest and blob as a file, byte for byte.
 
 https://github.com/containers/image/blob/main/docs/containers-transports.5.md
 """
@@ -28,8 +28,8 @@ DOCKER = MediaTypes(
     'application/vnd.docker.image.rootfs.diff.tar.gzip',
 )
 
-#: folder: of the files; digest: of the manifest or index; blobs: digests, those of an image's layers before its config's;
-#: platforms: {architecture: digest of its manifest}
+#: folder: path of the folder; digest: digest of the manifest or index; blobs: digests of the blobs, an image's layers before its
+#: config; platforms: {architecture: digest of its manifest}
 Image = collections.namedtuple('Image', 'folder digest blobs platforms')
 
 
@@ -38,13 +38,13 @@ def digest_of(content):
 
 
 def digest_in(folder):
-    """The digest of the manifest or index that a `dir:` folder is of."""
+    """Return the digest of the manifest or index in a `dir:` folder."""
     with open(os.path.join(folder, 'manifest.json'), 'rb') as file:
         return digest_of(file.read())
 
 
 def make_image(folder, layer_sizes=(MiB,), types=OCI, architecture='amd64'):
-    """An `Image` with a layer of each size (and a little more: they are archives), in a new folder."""
+    """Make an `Image` in a new folder, with one layer for each size. Layers are archives, so they are a little larger than that."""
     os.makedirs(folder)
     layers, diffs = zip(*[_layer(folder, size, types) for size in layer_sizes])
     config = _config(folder, architecture, diffs, types)
@@ -54,7 +54,7 @@ def make_image(folder, layer_sizes=(MiB,), types=OCI, architecture='amd64'):
 
 
 def make_index(folder, images, types=OCI):
-    """An `Image` of several platforms, in a new folder."""
+    """Make an `Image` for several platforms, in a new folder."""
     os.makedirs(folder)
     platforms, manifests = {}, []
     for image in images:
@@ -81,14 +81,14 @@ def make_index(folder, images, types=OCI):
 
 
 def make_multi_arch(folder, layer_sizes=(MiB,), types=OCI):
-    """An index of an image for each of three platforms."""
+    """Make an index with images for three platforms."""
     os.makedirs(folder)
     images = [make_image(os.path.join(folder, name), layer_sizes, types, name) for name in ('amd64', 'arm64', 's390x')]
     return make_index(os.path.join(folder, 'index'), images, types)
 
 
 def differences(one, other):
-    """Names of the files that two `dir:` folders do not have in common, byte for byte."""
+    """Return the names of files that are not the same in two `dir:` folders, byte for byte."""
     names = set(os.listdir(one)) | set(os.listdir(other))
     same, _, _ = filecmp.cmpfiles(one, other, names, shallow=False)
     return sorted(names - set(same) - {'version'})
@@ -114,7 +114,7 @@ def _write(folder, name, content):
 
 
 def _layer(folder, size, types):
-    """The descriptor of a new layer, and its diff id: a compressed archive, or a client would compress it."""
+    """Make a layer and return (its descriptor, its diff id). It is compressed, because clients would otherwise compress it."""
     path = os.path.join(folder, 'layer')
     with open(path, 'wb') as file:
         packed = Hashing(file)
@@ -129,7 +129,7 @@ def _layer(folder, size, types):
 
 
 class Hashing:
-    """A file that is written to; has the `digest` and the `count` of bytes of what was."""
+    """A file to write to. It keeps the `digest` and the `count` of the bytes that were written."""
 
     def __init__(self, file):
         self._file, self._hasher, self.count = file, hashlib.sha256(), 0
@@ -148,7 +148,7 @@ class Hashing:
 
 
 class Random(io.RawIOBase):
-    """A file of random bytes without an end."""
+    """A file with endless random bytes."""
 
     def read(self, size=-1):
         return os.urandom(size)

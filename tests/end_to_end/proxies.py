@@ -1,4 +1,4 @@
-"""nginx in front of registries, with the configuration that we give to operators."""
+"""nginx in front of registries, with the configuration in deploy/ that operators use."""
 
 import os
 import shutil
@@ -6,9 +6,9 @@ import shutil
 from servers import Server, free_port, program, written_to_disk
 
 CONFIGURATION = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'deploy', 'nginx.conf')
-NOBODY = 65534  # the user, and the group, that it runs as
+NOBODY = 65534  # the user and the group that nginx runs as
 
-# As in a container: files of an operator in /etc and none else, a /tmp to write to, all the rest read-only.
+# As in a container: /etc has only the operator's files, /tmp is writable, everything else is read-only.
 NAMESPACE = f"""
 mount --bind "$0/etc" /etc && mount --bind "$0/tmp" /tmp && mount -o remount,bind,ro /etc && mount -o remount,bind,ro /
 chown {NOBODY} /dev/stdout
@@ -17,12 +17,12 @@ exec setpriv --pdeathsig TERM --reuid {NOBODY} --regid {NOBODY} --clear-groups "
 
 
 class Nginx(Server):
-    """deploy/nginx.conf, in which nothing is changed but where it listens and where the registries are.
+    """nginx with deploy/nginx.conf. Only its own address and those of the registries are changed.
 
-    :param registries: ports, or `servers.Registry`, of two registries; it may be the same twice
+    :param registries: two ports or `servers.Registry`; both may be the same
     :param tls: `certificates.Files`
     :param users: path of the file of users
-    :param without: lines of the configuration that are left out, up to their semicolons
+    :param without: lines to remove from the configuration, without their semicolons
     """
 
     ready_path = '/healthz'
@@ -50,12 +50,12 @@ class Nginx(Server):
         )
 
     def written(self):
-        """Bytes that its workers wrote to disk since they started, the log above all; those in files that are gone included."""
+        """Return the bytes that its workers have written to disk, mostly the log. Bytes in deleted files count, too."""
         return sum(written_to_disk(pid) for pid in self.workers)
 
 
 def furnish(root, configuration, files):
-    """Folders for `NAMESPACE`: the configuration, files for /etc/registry, and an empty /tmp."""
+    """Make the folders for `NAMESPACE`: etc with the configuration and the files for /etc/registry, and an empty tmp."""
     os.makedirs(os.path.join(root, 'etc/registry'))
     os.mkdir(os.path.join(root, 'tmp'))
     os.chown(os.path.join(root, 'tmp'), NOBODY, NOBODY)
@@ -67,8 +67,8 @@ def furnish(root, configuration, files):
 
 
 def rendered(text, changes):
-    """The text with other words in it; each has to be there, once."""
+    """Return the text with changes ({old: new}). Each old text must occur exactly once."""
     for old, new in changes.items():
-        assert text.count(old) == 1, '%r is not in the configuration, or not only once' % old
+        assert text.count(old) == 1, '%r must occur exactly once in the configuration' % old
         text = text.replace(old, new)
     return text

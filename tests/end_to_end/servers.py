@@ -1,4 +1,4 @@
-"""The servers that end-to-end tests start, each a process on a port of 127.0.0.1 that ends with the test."""
+"""The servers that end-to-end tests start. Each is a process on a port of 127.0.0.1 and ends with the test."""
 
 import os
 import shutil
@@ -12,29 +12,29 @@ import urllib.request
 
 from ports import free_port
 
-CLEAN = ('PATH', 'LANG', 'LC_ALL')  # all that a server sees of the environment of the tests
-UNVERIFIED = ssl._create_unverified_context()  # to ask whether a server is ready
-PATIENCE = 60  # seconds for anything to start or stop, on a machine that is busy
+CLEAN = ('PATH', 'LANG', 'LC_ALL')  # the only variables that servers inherit from the environment of the tests
+UNVERIFIED = ssl._create_unverified_context()  # only for asking whether a server is ready
+PATIENCE = 60  # seconds for anything to start or stop, on a busy machine
 
 
 def program(name):
-    """The path of a program that tests run, one of this virtualenv first; None: it is not installed."""
+    """Return the path of a program, from this virtualenv if it has it, or None if it is not installed."""
     return shutil.which(name, path=os.pathsep.join([os.path.dirname(sys.executable), '/usr/sbin', '/usr/bin', '/bin']))
 
 
 def wait_until(condition, what, patience=PATIENCE):
-    """What `condition()` returns once that is true."""
+    """Call `condition` until it returns something true, and return that. `what` describes the condition in the error."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
         found = condition()
         if found:
             return found
         time.sleep(0.02)
-    raise AssertionError('in vain, %d seconds long: %s' % (patience, what))
+    raise AssertionError('timed out after %d seconds, waiting until: %s' % (patience, what))
 
 
 def children(pid):
-    """Of a process, the ids of all below it that have none below themselves: a server's workers."""
+    """Return the ids of a process's descendants that have no children themselves. For a server, these are its workers."""
     found = []
     for task in os.listdir('/proc/%d/task' % pid):
         with open('/proc/%d/task/%s/children' % (pid, task)) as ids:
@@ -44,19 +44,19 @@ def children(pid):
 
 
 def has_unread(port):
-    """Whether bytes have come to a port of 127.0.0.1 that no process has taken."""
-    with open('/proc/net/tcp') as sockets:  # local address, peer, state, bytes to send:bytes to read, in hex
+    """Return whether a port of 127.0.0.1 has received bytes that no process has read."""
+    with open('/proc/net/tcp') as sockets:  # fields in hex: local address, peer, state, bytes to send:bytes to read
         fields = [line.split()[1:5] for line in sockets][1:]
     return any(local == '0100007F:%04X' % port and state == '01' and int(queues.split(':')[1], 16) for local, _, state, queues in fields)
 
 
 def peak_memory(pid):
-    """Bytes, of the process's whole life."""
+    """Return the most memory that a process has ever used, in bytes."""
     return number_in('/proc/%d/status' % pid, 'VmHWM') * 1024
 
 
 def written_to_disk(pid):
-    """Bytes, those in files that are gone included."""
+    """Return the bytes that a process has written to disk. Bytes in deleted files count, too."""
     return number_in('/proc/%d/io' % pid, 'write_bytes')
 
 
@@ -66,12 +66,13 @@ def number_in(path, name):
 
 
 class Server:
-    """A process that was told to start; `wait` until it is ready.
+    """A server process. It is started at once; `wait` returns when it is ready.
 
-    :param command: of a server that listens on `port`
-    :param folder: of its log
-    :param environment: of the server, beside `CLEAN`
-    :param host: where it listens; with `tls`, it has a certificate
+    :param command: command of a server that listens on `port`
+    :param folder: folder for its log
+    :param environment: variables for the server, in addition to `CLEAN`
+    :param host: address that it listens on
+    :param tls: True if it serves HTTPS
     """
 
     ready_path = '/v2/'
@@ -82,7 +83,7 @@ class Server:
         self.log_path = os.path.join(folder, '%s-%d.log' % (type(self).__name__.lower(), port))
         environment = dict({name: os.environ[name] for name in CLEAN if name in os.environ}, **environment)
         with open(self.log_path, 'ab') as log:
-            # setpriv: not even tests that are killed leave a server behind.
+            # With setpriv, the server ends even if the tests are killed.
             self.process = subprocess.Popen(
                 ['setpriv', '--pdeathsig', 'TERM'] + command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
@@ -98,7 +99,7 @@ class Server:
 
     def wait(self):
         try:
-            wait_until(self._is_ready, '%s starts' % self.url)
+            wait_until(self._is_ready, '%s is ready' % self.url)
         except AssertionError:
             self.stop()
             raise
@@ -106,14 +107,14 @@ class Server:
 
     def _is_ready(self):
         if self.process.poll() is not None:
-            raise AssertionError('it ended with status %d:\n%s' % (self.process.returncode, self.log))
+            raise AssertionError('the server ended with status %d:\n%s' % (self.process.returncode, self.log))
         try:
             return urllib.request.urlopen(self.url + self.ready_path, timeout=5, context=UNVERIFIED).status == 200
         except OSError:
             return False
 
     def stop(self):
-        """Stop it as an operator does; may be called again."""
+        """Stop the server as an operator does. May be called again."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -123,14 +124,14 @@ class Server:
                 raise
 
     def kill(self):
-        """As a machine that loses its power."""
+        """Kill the server and its workers, as a power failure would."""
         for pid in [self.process.pid] + self.workers:
             os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
 
 class Registry(Server):
-    """`registry-swift serve`, set up by the environment variables of the walk-through, and further `variables`."""
+    """`registry-swift serve` with the environment variables of the walk-through and further `variables`."""
 
     ready_path = '/readyz'
 
@@ -158,7 +159,7 @@ class Registry(Server):
         return super()._is_ready() and len(self.workers) == self._worker_count
 
     def kill_workers(self):
-        """`kill -9` for every worker; the server starts others."""
+        """Kill all workers with SIGKILL. The server starts new ones."""
         for pid in self.workers:
             os.kill(pid, signal.SIGKILL)
 
@@ -189,7 +190,7 @@ storage:
         super().__init__([program('docker-registry'), 'serve', self._configuration], folder, self._environment, port)
 
     def collect(self):
-        """What a dry run of its garbage collector says."""
+        """Run its garbage collector without deleting anything, and return its output."""
         return subprocess.run(
             [program('docker-registry'), 'garbage-collect', '--dry-run', self._configuration],
             check=True,
@@ -201,12 +202,13 @@ storage:
 
 
 class DockerEngine:
-    """A docker engine of our own, without network or firewall rules, in a folder whose path is short enough for sockets.
+    """A docker engine for tests, without network or firewall rules. The path of its folder is short enough for sockets.
 
-    Docker takes every server on 127.0.0.0/8 for one that needs no TLS. So the engine knows one by a name and an address of IPv6: in a mount
-    namespace of its own it has another /etc/hosts, and another /etc/docker, in which `certificates` is certs.d.
+    Docker assumes that servers on 127.0.0.0/8 need no TLS. So the engine reaches servers with TLS under the name NAME, which stands for
+    an IPv6 address. The engine runs in its own mount namespace, with its own /etc/hosts and /etc/docker. `certificates` is the folder
+    certs.d in that /etc/docker.
 
-    It takes overlayfs where that can be had: with its driver vfs, which works everywhere, building takes more than three times as long.
+    The engine uses overlayfs if possible. The driver vfs works everywhere, but takes more than three times as long to build.
     """
 
     NAME, ADDRESS = 'registry.example.com', '::1'
@@ -267,18 +269,18 @@ class DockerEngine:
 
     @property
     def environment(self):
-        """Of a program that is to use this engine."""
-        # The classic builder is in every version, and needs nothing else.
+        """Environment variables for a program that uses this engine."""
+        # The classic builder is part of every version of docker.
         return {'PATH': '/usr/bin:/bin', 'HOME': self._folder, 'DOCKER_HOST': self.host, 'DOCKER_BUILDKIT': '0'}
 
     def __call__(self, *words):
-        """What a docker command prints."""
+        """Run a docker command, which must succeed, and return its output."""
         done = self.run(*words)
         assert done.returncode == 0, 'docker %s: %s' % (' '.join(words), done.stderr)
         return done.stdout
 
     def run(self, *words, stdin=''):
-        """The `subprocess.CompletedProcess` of a docker command, also if it failed."""
+        """Run a docker command and return its `subprocess.CompletedProcess`, even if it fails."""
         return subprocess.run(
             [program('docker')] + list(words), input=stdin, capture_output=True, text=True, timeout=5 * PATIENCE, env=self.environment
         )

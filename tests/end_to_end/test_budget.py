@@ -1,4 +1,4 @@
-"""How many requests Swift is asked by what clients do most, with two workers: in a cloud each takes 10 to 50 ms."""
+"""The number of requests to Swift for what clients do most, with two workers. In a cloud, each request takes 10 to 50 ms."""
 
 import pytest
 
@@ -7,7 +7,7 @@ FIRST_PUSH, PULL, SAME_PUSH = 14, 7, 10
 
 @pytest.fixture
 def spent(place):
-    """The requests that a call leads to, those left out with which each worker begins, once in its life."""
+    """A function that makes a call and returns the requests to Swift that it causes, except those that each worker sends once."""
 
     def count(call, *arguments):
         place.swift.mark()

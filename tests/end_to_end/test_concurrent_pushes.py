@@ -1,4 +1,4 @@
-"""Many clients push one tag at the same time: the last writer wins, and whoever pulls gets one of the images, whole."""
+"""Many clients push one tag at the same time. The last writer wins, and each pull gets one of the images, whole."""
 
 import collections
 import concurrent.futures
@@ -10,12 +10,12 @@ import images
 CLIENTS, ROUNDS = 8, 2
 LAYERS = (100, 20000)
 
-#: What came when, by time.monotonic()
+#: When a push or a pull began and ended (by time.monotonic()), and the digest of its image.
 Span = collections.namedtuple('Span', 'began ended digest')
 
 
 def overwritten_before(moment, push, pushes):
-    """Whether another push had begun and ended after `push`, and before the moment."""
+    """Return whether another push began after `push` had ended, and ended before the moment."""
     return any(other.began > push.ended and other.ended < moment for other in pushes)
 
 
@@ -54,5 +54,5 @@ def test_the_last_writer_wins_and_every_pull_gets_a_whole_image(place, skopeo, n
     assert len(pushes) == CLIENTS * ROUNDS and len(pulls) > 2
     written = {push.digest: push for push in pushes}
     assert [read for read in pulls if overwritten_before(read.began, written[read.digest], pushes)] == []
-    for digest, image in pushed.items():  # who came too early for the tag is not lost
+    for digest, image in pushed.items():  # images that lost the tag can still be pulled by digest
         assert images.differences(skopeo.pull(instances[0], 'team/image@' + digest, new_folder()), image.folder) == []

@@ -1,4 +1,4 @@
-"""One container, CNCF distribution 2.8 and us: each serves, byte for byte, what the other has written."""
+"""CNCF distribution 2.8 and this registry on one container. Each serves, byte for byte, what the other has written."""
 
 import pytest
 
@@ -6,7 +6,7 @@ import clients
 import images
 from images import MiB
 
-SMALL, SEGMENTED = (10, MiB), (70 * MiB,)  # the layer of the latter is several segments of ours
+SMALL, SEGMENTED = (10, MiB), (70 * MiB,)  # this registry stores the layer of the second in several segments
 BIG = (300 * MiB,)
 
 
@@ -22,7 +22,7 @@ def ours(place):
 
 @pytest.fixture
 def same(skopeo, new_folder):
-    """Whether a server gives an image as it was pushed."""
+    """Return whether a server returns an image exactly as it was pushed."""
 
     def same(image, server, name):
         return images.differences(image.folder, skopeo.pull(server, name, new_folder(), '--all')) == []
@@ -43,7 +43,7 @@ class TestWhatTheyWrote:
         assert same(index, ours, 'team/index:v1')
 
     def test_ranges_of_a_blob_are_served(self, theirs, ours, skopeo, new_image):
-        image = new_image(45 * MiB)  # three segments of theirs, 20 MiB each
+        image = new_image(45 * MiB)  # distribution stores this in three segments of up to 20 MiB
         skopeo.push(image, theirs, 'a:v1')
         with open('%s/%s' % (image.folder, image.blobs[0][7:]), 'rb') as file:
             content = file.read()

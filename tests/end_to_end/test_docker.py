@@ -1,13 +1,13 @@
-"""A docker engine and podman."""
+"""Pushes and pulls with a docker engine and with podman."""
 
 import pytest
 
-ULIMITS = ('--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=4096:4096')  # those podman wants take more than root may have
+ULIMITS = ('--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=4096:4096')  # podman's own limits may be higher than root's
 
 
 @pytest.fixture
 def pushed(docker, hello):
-    """Pushes the image to a server and forgets it; the reference there."""
+    """A function that pushes the image to a server, removes it from docker, and returns its reference."""
 
     def push(server, tag='latest'):
         reference = '%s/team/hello:%s' % (server.address, tag)
@@ -22,7 +22,7 @@ def pushed(docker, hello):
 
 @pytest.fixture
 def pulled(docker):
-    """Pulls an image, runs it and removes it; what it prints."""
+    """A function that pulls an image, runs it, removes it, and returns what it printed."""
 
     def pull(reference):
         docker('pull', reference)

@@ -1,4 +1,4 @@
-"""The image that `make image` makes, run by a real docker engine as the walk-through runs it."""
+"""The image from `make image`, run by a real docker engine with the options of the walk-through."""
 
 import json
 import os
@@ -17,7 +17,7 @@ import images
 import servers
 from docker_registry.drivers.swift import __version__
 
-ADDED = 13 * images.MiB  # bytes, at most, that the image adds to its base
+ADDED = 13 * images.MiB  # bytes that the image may add to its base
 
 
 def inspect(docker, image):
@@ -25,7 +25,7 @@ def inspect(docker, image):
 
 
 def push_blob(server, repository='team/image'):
-    """(digest, bytes) of a new one."""
+    """Push a new blob and return (its digest, its bytes)."""
     blob = os.urandom(1000)
     answer = requests.post(
         '%s/v2/%s/blobs/uploads/' % (server.url, repository),
@@ -44,7 +44,7 @@ def has_blob(server, digest, repository='team/image'):
     return status == 200
 
 
-# What is in it
+# The content of the image
 
 
 def test_only_what_the_image_is_made_of_goes_to_the_builder(docker, folder):
@@ -167,11 +167,11 @@ prod:
     digest, _ = push_blob(registry)
 
     assert has_blob(run(STORAGE_PATH='registry', GUNICORN_WORKERS='1').wait(), digest)
-    assert not has_blob(place.registry(), digest)  # below another path
+    assert not has_blob(place.registry(), digest)  # this registry has another storage path
 
 
 def write(folder, name, content):
-    """The path of a file that anybody may read."""
+    """Write a file that anybody may read, and return its path."""
     path = os.path.join(folder, name)
     with open(path, 'w') as file:
         file.write(content)
@@ -242,7 +242,7 @@ def test_a_port_that_is_taken_ends_it_with_one_line(docker, image, swift):
 
 
 def fails(docker, image, variables):
-    """(exit status, all that it says, seconds) of a container that does not start."""
+    """Run a container that must not start. Return (exit status, its whole output, seconds)."""
     begun = time.monotonic()
     variables = dict({'REGISTRY_HOST': '127.0.0.1', 'REGISTRY_PORT': str(servers.free_port())}, **variables)
     done = docker.run('run', '--rm', '--read-only', '--network', 'host', *containers.arguments(variables), image)
@@ -282,13 +282,13 @@ def test_docker_stop_ends_it_at_once_while_it_waits_for_swift(run):
         with login:
             begun = time.monotonic()
             assert registry.stop() == 0
-    assert time.monotonic() - begun < 10  # its patience is 17
+    assert time.monotonic() - begun < 10  # the login itself would time out after 17 seconds
 
 
 def refuses(registry):
     try:
         socket.create_connection(('127.0.0.1', registry.port), 5).close()
-    except ConnectionResetError:  # it came in time to wait in line, and no further
+    except ConnectionResetError:  # the connection was waiting to be accepted when the socket was closed
         return False
     except ConnectionRefusedError:
         return True

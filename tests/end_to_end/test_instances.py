@@ -1,4 +1,4 @@
-"""Several instances that share nothing but the container, not even a secret, behind a balancer that knows no stickiness."""
+"""Several instances behind a load balancer without stickiness. They share only the container, not even a secret."""
 
 import pytest
 import requests
@@ -9,12 +9,12 @@ from balancer import Balancer
 from images import MiB
 
 INSTANCES = 3
-LAYERS = (10, MiB, 40 * MiB)  # in the upload's URL, in one part, and in several
+LAYERS = (10, MiB, 40 * MiB)  # stored in the upload's URL, in one part, and in several parts
 
 
 @pytest.fixture
 def balanced(place):
-    """Makes a `Balancer` before three instances."""
+    """A function that makes a `Balancer` in front of three instances."""
 
     def make(**options):
         return Balancer([place.registry(workers=1).port for _ in range(INSTANCES)], **options)

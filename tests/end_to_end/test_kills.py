@@ -1,4 +1,4 @@
-"""`kill -9` in the middle of a push: the client's next try succeeds, and nothing half-written is ever served."""
+"""`kill -9` in the middle of a push. The client's retry succeeds, and nothing half-written is ever served."""
 
 import contextlib
 import threading
@@ -12,12 +12,12 @@ from balancer import Balancer
 from images import MiB
 from servers import wait_until
 
-SENT = 70 * MiB  # by the client when its server dies: some parts are stored by then
+SENT = 70 * MiB  # bytes that the client has sent when its server dies; some parts are stored by then
 
 
 @contextlib.contextmanager
 def in_background(call, *arguments):
-    """Lets the call run meanwhile; waits for its end, and raises the error that it ended with."""
+    """Run a call in a thread during the block. At the end, wait for it, and raise its error if it failed."""
     errors = []
 
     def run():
@@ -30,13 +30,16 @@ def in_background(call, *arguments):
     thread.start()
     yield
     thread.join(120)
-    assert not thread.is_alive(), 'it goes on and on'
+    assert not thread.is_alive(), 'the call has not ended after 120 seconds'
     if errors:
         raise errors[0]
 
 
 class Watcher:
-    """Asks a server for blobs and a manifest again and again; `seen` is all that it got: `whole`, or a status."""
+    """Asks a server for blobs and a manifest in a loop.
+
+    `seen` has the outcomes for each digest: 'whole' or a status.
+    """
 
     def __init__(self, server, repository, image):
         self._server, self._repository, self._image = server, repository, image
@@ -58,7 +61,7 @@ class Watcher:
                 get = clients.get_manifest if digest == self._image.digest else clients.get_blob
                 try:
                     answer = get(self._server, self._repository, digest)
-                except OSError:  # its worker was killed
+                except OSError:  # the worker was killed
                     continue
                 whole = answer.status_code == 200 and images.digest_of(answer.content) == digest
                 self.seen[digest].add('whole' if whole else answer.status_code)
@@ -66,7 +69,7 @@ class Watcher:
 
 @pytest.fixture
 def segments(place):
-    """How many parts of uploads Swift has been given since the beginning of the test."""
+    """A function that returns how many parts of uploads Swift has stored since the test began."""
     place.swift.mark()
     return lambda: len(
         [
@@ -78,7 +81,7 @@ def segments(place):
 
 
 def push_through_a_kill(push, registry, balancer, segments):
-    """Push, with the workers killed when much of the image has come, and let the client try again."""
+    """Push, kill the workers when they have most of the image, and let the client retry."""
     balancer.hold_after(SENT)
     with in_background(push):
         assert balancer.held.wait(60)
@@ -89,7 +92,7 @@ def push_through_a_kill(push, registry, balancer, segments):
 
 
 def answer_to(ask, *arguments):
-    """(200, what is answered), or None from a worker that was killed."""
+    """Return (200, the answer), or None if the worker was killed."""
     try:
         return 200, ask(*arguments)
     except requests.ConnectionError:

@@ -1,4 +1,4 @@
-"""A layer of any size passes through: neither in memory nor on disk is there ever much of it."""
+"""Layers of any size are streamed: the registry never holds much of them in memory or on disk."""
 
 import pytest
 
@@ -6,8 +6,8 @@ import images
 from images import MiB
 from servers import peak_memory, written_to_disk
 
-MEMORY = 150 * MiB  # bytes that a worker may ever have
-DISK = 16 * MiB  # bytes that a worker may write to disk, its log above all
+MEMORY = 150 * MiB  # the most memory that a worker may use
+DISK = 16 * MiB  # bytes that a worker may write to disk, mostly its log
 
 
 @pytest.mark.parametrize('size', [600 * MiB, pytest.param(6 * 1024 * MiB, marks=pytest.mark.large)], ids=['600MiB', '6GiB'])

@@ -1,4 +1,4 @@
-"""nginx, which does TLS and asks for passwords, in front of two registries that do neither."""
+"""nginx in front of two registries. nginx does TLS and asks for passwords, the registries do neither."""
 
 import concurrent.futures
 import hashlib
@@ -22,7 +22,7 @@ from images import MiB
 from servers import DockerEngine
 from test_kills import in_background
 
-#: What docs/operations.rst says to leave out if the registries ask for passwords themselves.
+#: The lines to remove if the registries ask for passwords themselves (docs/operations.rst).
 REGISTRIES_ASK = ('auth_basic "registry"', 'auth_basic_user_file /etc/registry/htpasswd', 'proxy_set_header Authorization ""')
 
 
@@ -46,7 +46,7 @@ def trusted(docker, nginx, tls):
 
 @pytest.fixture
 def loaded(docker, skopeo, new_image, folder):
-    """Gives docker an image of one layer; its name at an address."""
+    """A function that loads an image with one layer into docker, and returns its name at an address."""
 
     def load(size, address):
         skopeo.copy('dir:' + new_image(size).folder, 'docker-archive:%s/archive:%s/team/large:latest' % (folder, address))
@@ -59,7 +59,7 @@ def loaded(docker, skopeo, new_image, folder):
 @pytest.fixture
 def session(tls):
     session = requests.Session()
-    session.trust_env = False  # a bundle of CAs that the environment names
+    session.trust_env = False  # ignore a CA bundle that the environment names
     session.verify, session.auth = tls.ca, tuple(ALICE.split(':'))
     yield session
     session.close()
@@ -143,7 +143,7 @@ def test_the_location_of_an_upload_leads_back_through_nginx(nginx, session):
 
 
 def test_a_large_upload_reaches_swift_while_the_client_still_sends(place, nginx, tls, session):
-    """200 MiB, of which the client holds the last byte back until Swift has most of it, and nginx has stored nothing."""
+    """The client sends 200 MiB and holds back the last byte. By then Swift has most of them, and nginx has stored nothing."""
     size, block = 200 * MiB, os.urandom(MiB)
     digest = hashlib.sha256(block * 200).hexdigest()
     location = session.post(nginx.url + '/v2/team/image/blobs/uploads/').headers['Location']
@@ -176,7 +176,7 @@ def test_a_download_is_not_stored_on_its_way_to_a_slow_client(nginx, session):
     assert session.post(path + 'uploads/', params={'digest': images.digest_of(content)}, data=content).status_code == 201
     with session.get(path + images.digest_of(content), stream=True) as answer:
         received = answer.raw.read(MiB)
-        assert session.get(path + images.digest_of(content)).content == content  # somebody else, who is fast
+        assert session.get(path + images.digest_of(content)).content == content  # a second, fast client
         received += answer.raw.read()
 
     assert received == content
@@ -202,7 +202,7 @@ def test_the_next_chunk_of_an_upload_goes_to_the_registry_that_is_left(nginx, re
     answer = session.patch(nginx.url + location, data=content[:MiB])
     assert answer.status_code == 202
     registries[1].kill()
-    for _ in range(2):  # whichever is next
+    for _ in range(2):  # nginx takes turns, so one of these would go to the dead registry
         assert session.get(nginx.url + answer.headers['Location']).headers['Range'] == '0-%d' % (MiB - 1)
     answer = session.put(nginx.url + answer.headers['Location'], params={'digest': images.digest_of(content)}, data=content[MiB:])
 
@@ -210,7 +210,7 @@ def test_the_next_chunk_of_an_upload_goes_to_the_registry_that_is_left(nginx, re
 
 
 def test_a_request_is_repeated_at_the_other_registry_if_the_first_dies_over_it(nginx, registries, tls):
-    """Also one that nginx takes for not repeatable: a POST that begins an upload leaves nothing behind."""
+    """This includes POST, which nginx does not repeat by default. A POST that begins an upload stores nothing, so it is safe."""
     dying = registries[0]
     for pid in dying.workers:
         os.kill(pid, signal.SIGSTOP)
@@ -232,7 +232,7 @@ def test_docker_sends_a_layer_again_whose_registry_died_in_the_middle(docker, ng
         balancer.hold_after(70 * MiB)
         with in_background(docker, 'push', '--quiet', reference):
             assert balancer.held.wait(servers.PATIENCE)
-            max(registries, key=lambda registry: servers.peak_memory(registry.workers[0])).kill()  # that which has the bytes
+            max(registries, key=lambda registry: servers.peak_memory(registry.workers[0])).kill()  # the one that has the bytes
             balancer.release()
         clients.forget(docker, reference)
         docker('pull', '--quiet', reference)
@@ -243,13 +243,13 @@ def test_docker_sends_a_layer_again_whose_registry_died_in_the_middle(docker, ng
 @pytest.mark.parametrize('in_chunks', [False, True])
 def test_a_large_body_that_the_registry_refuses_is_no_failure_of_its(nginx, session, in_chunks):
     block = bytes(MiB)
-    for _ in range(4):  # as many as would take both registries for dead
+    for _ in range(4):  # if nginx counted these as failures, it would now consider both registries dead
         answer = session.patch(nginx.url + '/v2/team/image/blobs/uploads/unknown', data=iter([block] * 8) if in_chunks else block * 8)
         assert answer.json()['errors'][0]['code'] == 'BLOB_UPLOAD_UNKNOWN'
 
 
 def test_the_longest_url_of_an_upload_comes_through(nginx, session):
-    content, repository = os.urandom(1300), '/'.join(['r' * 63] * 4)  # as much as fits into the URL
+    content, repository = os.urandom(1300), '/'.join(['r' * 63] * 4)  # as long as the URL of an upload can get
     answer = session.post('%s/v2/%s/blobs/uploads/' % (nginx.url, repository))
     location = session.patch(nginx.url + answer.headers['Location'], data=content).headers['Location']
     assert len(location) > 2000
@@ -268,7 +268,7 @@ def test_without_tls_nothing_is_served(nginx, registries, session):
 @pytest.mark.filterwarnings('ignore::DeprecationWarning')
 def test_tls_is_1_2_or_newer(nginx, tls):
     context = ssl.create_default_context(cafile=tls.ca)
-    context.set_ciphers('DEFAULT:@SECLEVEL=0')  # else OpenSSL refuses by itself to speak old versions
+    context.set_ciphers('DEFAULT:@SECLEVEL=0')  # otherwise OpenSSL itself refuses old TLS versions
 
     def spoken(version):
         context.minimum_version = context.maximum_version = version
@@ -281,7 +281,7 @@ def test_tls_is_1_2_or_newer(nginx, tls):
     assert [spoken(ssl.TLSVersion.TLSv1_2), spoken(ssl.TLSVersion.TLSv1_3)] == ['TLSv1.2', 'TLSv1.3']
 
 
-# What the registries believe
+# What the registries believe of nginx's headers
 
 
 def test_passwords_are_not_passed_on(place, tls, users, session):
@@ -293,7 +293,7 @@ def test_passwords_are_not_passed_on(place, tls, users, session):
 
 
 def test_registries_may_ask_for_passwords_themselves(place, skopeo, tls, users, session, new_image, new_folder):
-    """And they know by which name clients reach them: where they send them for a token is an address of nginx."""
+    """They also know the address that clients use: the token URL in their challenge is an address of nginx."""
     registry = place.registry(workers=1, REGISTRY_HTPASSWD=users, REGISTRY_ANONYMOUS_PULL='yes', REGISTRY_TRUSTED_PROXIES='127.0.0.1')
     nginx = place.nginx([registry] * 2, tls, users, without=REGISTRIES_ASK)
     session.auth = None
@@ -305,17 +305,17 @@ def test_registries_may_ask_for_passwords_themselves(place, skopeo, tls, users, 
     assert images.differences(image.folder, pulled) == []
 
 
-@pytest.mark.parametrize('client', ['::1', '127.0.0.1'])  # the latter is that of a proxy, too
+@pytest.mark.parametrize('client', ['::1', '127.0.0.1'])  # 127.0.0.1 is also the address of a trusted proxy
 def test_a_registry_knows_the_client_behind_nginx(nginx, registries, session, client):
     host = '[%s]' % client if ':' in client else client
     session.get('https://%s:%d/v2/' % (host, nginx.port), headers={'X-Forwarded-For': '192.0.2.1'})
     log = servers.wait_until(lambda: ''.join(each.log for each in registries if 'GET /v2/ ' in each.log), 'it is logged')
 
-    assert 'from=%s' % client in log and 'from=192.0.2.1' not in log  # what a client says of itself is no more than that
+    assert 'from=%s' % client in log and 'from=192.0.2.1' not in log  # the registry does not believe the client's own header
 
 
 def test_nginx_sends_nobody_to_its_own_port(nginx, session):
-    """It may be published as another one."""
+    """The port may be published under another number."""
     answer = session.get(nginx.url + '/v2', allow_redirects=False)
 
     assert (answer.status_code, answer.headers['Location']) == (301, '/v2/')
@@ -328,7 +328,7 @@ def test_nginx_sends_nobody_to_its_own_port(nginx, session):
         ('127.0.0.2', '', 'Bearer realm="{url}/', '127.0.0.2'),
         ('127.0.0.2', 'https', 'Basic ', '127.0.0.2'),
     ],
-)  # nobody is sent to a URL without TLS who may have come with it
+)  # a client that may use TLS is not sent to a token URL without TLS
 def test_a_registry_believes_nobody_but_whom_it_trusts(place, users, source, scheme, challenge, address):
     registry = place.registry(workers=1, REGISTRY_HTPASSWD=users, REGISTRY_ANONYMOUS_PULL='yes', REGISTRY_TRUSTED_PROXIES='127.0.0.1')
     client = http.client.HTTPConnection('127.0.0.1', registry.port, timeout=servers.PATIENCE, source_address=(source, 0))

@@ -1,4 +1,4 @@
-"""Users of the registry itself, as docker and skopeo know them."""
+"""Passwords in the registry itself, with docker and skopeo as clients."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What comes out is what went in, byte for byte."""
+"""Images that skopeo pulls are byte for byte those that it pushed."""
 
 import pytest
 

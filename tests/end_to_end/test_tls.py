@@ -1,4 +1,4 @@
-"""TLS in the registry itself, with clients that want to know whom they talk to."""
+"""TLS in the registry itself, with clients that verify its certificate."""
 
 import http.client
 import os
@@ -14,7 +14,7 @@ from servers import DockerEngine
 
 @pytest.fixture
 def registry(place, tls):
-    """At an address that docker does not take for one without TLS."""
+    """A registry on an address for which docker requires TLS."""
     return place.registry(host=DockerEngine.ADDRESS, REGISTRY_TLS_CERTIFICATE=tls.certificate, REGISTRY_TLS_KEY=tls.key)
 
 
@@ -71,7 +71,7 @@ def test_skopeo_does_not_push_to_somebody_it_does_not_know(skopeo, place, tls, n
 
 
 def test_a_connection_is_kept_for_the_next_requests_whatever_the_answer(place, tls, users):
-    """Also if the registry has not read the body, since it answers without: 401 and 404. (Of a large body it lets the client know.)"""
+    """It is kept even if the registry responds without reading the body: 401 and 404. (With a large body, it announces the close.)"""
     registry = place.registry(REGISTRY_TLS_CERTIFICATE=tls.certificate, REGISTRY_TLS_KEY=tls.key, REGISTRY_HTPASSWD=users)
     connection = http.client.HTTPSConnection('127.0.0.1', registry.port, timeout=30, context=ssl.create_default_context(cafile=tls.ca))
     blob, statuses = os.urandom(50000), []

@@ -1,11 +1,11 @@
-"""Clients try TLS first, unless told otherwise: they go on without as soon as they are refused, or after 10 seconds."""
+"""Clients try TLS first, unless told otherwise. They go on without TLS as soon as the server refuses it, or after 10 seconds."""
 
 import socket
 import ssl
 
 import pytest
 
-PROMPTLY = 5  # seconds, on a machine that is busy
+PROMPTLY = 5  # seconds, on a busy machine
 
 
 def test_a_client_that_begins_with_tls_is_refused_promptly(registry):

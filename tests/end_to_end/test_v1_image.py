@@ -1,4 +1,4 @@
-"""deploy/Dockerfile.v1: the v1 registry's image with the driver added, run as the walk-through runs it."""
+"""deploy/Dockerfile.v1: the v1 registry's image with the driver added, run with the options of the walk-through."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from docker_registry.drivers.swift import __version__
 
 TESTS = os.path.join(bases.CHECKOUT, 'tests', 'registry')
 
-# Of the v1 API there is a client for Python 2.7 only, as the registry is.
+# The client for the v1 API runs on Python 2.7 only, as the v1 registry does.
 CLIENT = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -30,7 +30,7 @@ print('pulled')
 
 @pytest.fixture(scope='module')
 def v1_image(docker, v1_base):
-    """The name of the image that deploy/Dockerfile.v1 makes."""
+    """The name of the image that is built from deploy/Dockerfile.v1."""
     with open(os.path.join(bases.CHECKOUT, 'deploy', 'Dockerfile.v1')) as dockerfile:
         done = docker.run(
             'build', '--network', 'host', '--build-arg', 'BASE=' + v1_base, '--tag', 'registry-swift-v1', '-', stdin=dockerfile.read()
@@ -41,7 +41,7 @@ def v1_image(docker, v1_base):
 
 @pytest.fixture
 def run_v1(docker, v1_image, place):
-    """`docker run` with the walk-through's variables."""
+    """A function that starts the image by `docker run` with the walk-through's variables."""
     started = []
 
     def run():

@@ -1,6 +1,6 @@
-"""docs/walkthrough.rst: all of its commands, in its order, in the folder of an unpacked release, by a shell.
+"""docs/walkthrough.rst: a shell runs all of its commands, in the page's order, in the folder of an unpacked release.
 
-What a reader has and this place has not is put in place of it: see `Reader.changes`. Everything else is run as it stands there.
+`Reader.changes` replaces what a reader has and the tests do not have. Everything else runs exactly as the page has it.
 """
 
 import os
@@ -26,7 +26,7 @@ def page():
 
 
 def commands(text):
-    """[(line, command)]: in console blocks, what stands after a `$`, with the lines that belong to it."""
+    """Return [(line, command)] of all commands. A command is the text after a `$` in a console block, with its continuation lines."""
     found, inside = [], False
     for number, line in enumerate(text.splitlines(), 1):
         if line.startswith('.. code-block:: console'):
@@ -41,7 +41,7 @@ def commands(text):
 
 
 class Reader:
-    """Somebody with an account on a Swift with v1 auth, and one on a cloud, who reads the page."""
+    """A reader of the page, who has an account on a Swift with v1 auth and another on an OpenStack cloud."""
 
     def __init__(self, folder, docker, place, cloud, images):
         self.folder, self.docker, self.images = folder, docker, images
@@ -49,15 +49,15 @@ class Reader:
         self.port, self.tls_port, self.nginx_port = free_port(), free_port(), free_port()
         self.home, self.said = os.path.join(folder, 'home'), ''
         os.mkdir(self.home)
-        with open(os.path.join(self.home, '.curlrc'), 'w') as file:  # curl is no docker engine: it has this machine's /etc/hosts
+        with open(os.path.join(self.home, '.curlrc'), 'w') as file:  # curl uses this machine's /etc/hosts, not that of the docker engine
             for port in (self.tls_port, self.nginx_port):
                 file.write('resolve = "%s:%d:[%s]"\n' % (DockerEngine.NAME, port, DockerEngine.ADDRESS))
 
     def changes(self):
-        """[(what a command has, what it has here)], as regular expressions."""
+        """Return [(regular expression for text in a command, its replacement here)]."""
         name, cloud = DockerEngine.NAME.replace('.', r'\.'), self.cloud
         return [
-            # The accounts.
+            # The accounts
             (r"'?https://dal05\.objectstorage\.service\.networklayer\.com/auth/v1\.0'?", self.v1.auth_url),
             ('my_master_account:my_account', self.v1.user),
             ('my_api_key', self.v1.key),
@@ -71,14 +71,14 @@ class Reader:
             ('21dced0fd20347869b93710d2b98aae0', cloud.application_credential_id),
             ('credential-secret', cloud.application_credential_secret),
             ("(OS_CONTAINER='?)docker-registry", r'\g<1>' + self.container),
-            # A hub, and networks of docker's own.
+            # A hub, and docker's own networks
             ('docker build (.*) - <', r'docker build --network host --build-arg BASE=%s \1 - <' % self.images['v1']),
             (r'docker build (.*) \.$', r'docker build --network host --build-arg BASE=%s \1 .' % self.images['base']),
             ('docker run ', 'docker run --network host '),
             ('-p 127.0.0.1:5000:5000', '-e REGISTRY_HOST=127.0.0.1 -e REGISTRY_PORT=%d' % self.port),
             ('-p 5000:5000', '-e REGISTRY_HOST=%s -e REGISTRY_PORT=%d' % (DockerEngine.ADDRESS, self.tls_port)),
             ('docker-compose --file deploy/docker-compose.yml', 'docker-compose --file deploy/on-this-host.yml'),
-            # Ports, and where this engine looks for certificates.
+            # Ports, and the folder where this engine looks for certificates
             ('127.0.0.1:5000', '127.0.0.1:%d' % self.port),
             (name + ':5000', '%s:%d' % (DockerEngine.NAME, self.tls_port)),
             (r'(?<!CN=)(?<!DNS:)%s(?!:\d)' % name, '%s:%d' % (DockerEngine.NAME, self.nginx_port)),
@@ -86,7 +86,7 @@ class Reader:
         ]
 
     def script(self):
-        """All commands as they are here; each change has to be one."""
+        """Return all commands as one script, with the changes. Each change must apply to at least one command."""
         lines, changes = ['set -eu'], dict.fromkeys(self.changes(), 0)
         for number, command in commands(page()):
             for change in changes:
@@ -94,7 +94,7 @@ class Reader:
                 changes[change] += count
             lines += ['echo "=== line %d"' % number, command]
         unused = [change for change, count in changes.items() if not count]
-        assert not unused, 'the page has it no more: %s' % unused
+        assert not unused, 'the page no longer contains: %s' % unused
         return '\n'.join(lines)
 
     def unpack(self, sdist):
@@ -103,7 +103,7 @@ class Reader:
         self.release = os.path.join(self.folder, os.path.basename(sdist)[: -len('.tar.gz')])
 
     def write_compose_file(self):
-        """deploy/docker-compose.yml on the network of this machine: this engine has no names and no published ports."""
+        """Write a copy of deploy/docker-compose.yml that uses the host's network. This engine has no names and publishes no ports."""
         deploy, ports = os.path.join(self.release, 'deploy'), {'registry-1': free_port(), 'registry-2': free_port()}
         with open(os.path.join(deploy, 'docker-compose.yml')) as file:
             document = yaml.safe_load(file)
@@ -128,7 +128,7 @@ class Reader:
             file.truncate()
 
     def type_all(self):
-        """Whether all commands were well; `said` is what they said."""
+        """Run all commands and return whether they succeeded. Their output is in `said`."""
         environment = dict(
             self.docker.environment,
             HOME=self.home,
@@ -163,13 +163,13 @@ def reader(folder, docker, place, cloud, stand_ins):
 
 @pytest.fixture
 def stand_ins(docker, base, v1_base, tmp_path_factory):
-    """Names of images for those that a hub has."""
+    """Names of local images that replace those of a hub."""
     folder = str(tmp_path_factory.mktemp('nginx'))
     return {'base': base, 'v1': v1_base, 'nginx': bases.build(docker, folder, 'nginx', ['FROM ' + base, *NGINX])}
 
 
 def test_who_types_all_of_it_has_a_registry(reader, place, cloud, sdist, other_docker):
-    """And from another machine what was pushed can be pulled, with its layers, and run."""
+    """Another machine can then pull the pushed images, with their layers, and run them."""
     reader.unpack(sdist)
     reader.write_compose_file()
 
@@ -192,7 +192,7 @@ def test_who_types_all_of_it_has_a_registry(reader, place, cloud, sdist, other_d
 
 
 def test_no_command_is_overlooked():
-    """All lines of the page that look like one are, and blocks have nothing else."""
+    """Every line of the page that looks like a command is one, and all code blocks are console blocks."""
     text = page()
 
     assert len(commands(text)) == len(re.findall(r'^ +\$ ', text, re.MULTILINE)) > 40
