@@ -77,7 +77,7 @@ class Blobs:
         if not _is_whole(digest, stream.size):
             stream.close()
             return None
-        if bytes_range and stream.size == 0:  # Swift returns 200 for an empty object, whatever the range
+        if bytes_range and stream.size == 0:  # Swift returns the whole of an empty object, whatever the range
             stream.close()
             raise errors.RangeInvalid(detail=str(digest))
         return stream

@@ -1,4 +1,4 @@
-"""Turns strings from outside into checked values: repository names, tags, digests, media types. No other module does."""
+"""Turns strings from outside into checked values: repository names, tags, digests, media types. No other module checks these."""
 
 import hashlib
 import re
