@@ -88,7 +88,12 @@ class Serving:
         """Send a signal, wait for the end, and return the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(DEADLINE)
+        try:
+            return self.process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            for pid in [*self.workers, self.process.pid]:
+                os.kill(pid, signal.SIGKILL)
+            raise
 
     def connection(self):
         """Return an `http.client` connection. It is closed when the server ends, if not before."""

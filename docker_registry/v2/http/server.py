@@ -2,9 +2,11 @@
 
 import logging
 import os
+import signal
 import threading
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.workers.gthread import ThreadWorker
 
 from docker_registry.core.exceptions import UnspecifiedError
@@ -18,11 +20,31 @@ KEEP_ALIVE = 75  # seconds for which a connection stays open between requests
 WORKER_TIMEOUT = 120  # seconds without a heartbeat after which gunicorn replaces a worker; long requests do not stop the heartbeat
 LOGIN_SECONDS = 3  # seconds that a worker waits for its login to Swift before it serves
 LONGEST_REQUEST_LINE = 8190  # bytes, the most that gunicorn allows; the URL of an upload has up to 3,500
+END_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)  # they end a worker
 MEMORY_FOLDER = '/dev/shm'  # for the heartbeat files of workers; it is writable even if the root file system is read-only
+
+
+class Master(Arbiter):
+    """gunicorn's first process, which starts the workers and ends them.
+
+    It holds back signals from a new worker until the worker handles them. gunicorn would lose a signal that arrives earlier, and then wait
+    for the worker until the graceful timeout.
+    """
+
+    def spawn_worker(self):
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
+        try:
+            return super().spawn_worker()  # does not return in the worker
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Worker(ThreadWorker):
     """gunicorn's worker process with threads. The main thread sends the heartbeat, so a request may take any time."""
+
+    def init_signals(self):
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS)
 
     def handle(self, conn):
         if not conn.initialized and not isinstance(conn.sock, Patient):
@@ -102,6 +124,10 @@ class Server(BaseApplication):
         self._bound = f'fd://{sock.fileno()}'
         sock.detach()
         super().__init__()
+
+    def run(self):
+        """Serve until a signal ends the process: like gunicorn's own, with `Master`."""
+        Master(self).run()
 
     def load(self):
         return self._serve

@@ -236,6 +236,23 @@ def test_sigint_ends_all_at_once(serving):
     assert not [pid for pid in workers if os.path.exists('/proc/%d' % pid)]
 
 
+#: Workers take a second from their fork to their first own signal handler, as on a busy machine.
+SLOW_WORKERS = [
+    '-c',
+    'import sys, time; from docker_registry.v2 import cli; from docker_registry.v2.http import server; begin = server.Worker.init_process; '
+    'server.Worker.init_process = lambda worker: (time.sleep(1), begin(worker)); sys.exit(cli.main(sys.argv[1:]))',
+]
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_reaches_a_worker_at_its_start_is_not_lost(fake, tmp_path, number):
+    """Otherwise the first process would wait for this worker until the graceful timeout, ten minutes by default."""
+    with Serving(tmp_path, environment(fake, GUNICORN_WORKERS=2), command=SLOW_WORKERS) as server:
+        until(lambda: server.workers)
+
+        assert server.end(number) == 0
+
+
 def test_another_worker_takes_the_place_of_a_killed_one(serving):
     upload = serving.begin_upload()
     status, headers, _ = serving.request('PATCH', upload, BLOB[:2000000])
