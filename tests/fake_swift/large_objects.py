@@ -1,0 +1,122 @@
+# -*- coding: utf-8 -*-
+"""Static and dynamic large objects."""
+
+import json
+
+from .messages import Refusal, quoted, status_line, unquoted, wire
+from .stored import Object
+
+MAX_MANIFEST_SIZE = 8 << 20
+
+
+class LargeObjects(object):
+    """Static and dynamic large objects: what their manifests promise, and which bytes that makes."""
+
+    def __init__(self, swift, max_segments=1000):
+        self.swift, self.max_segments = swift, max_segments
+
+    def manifest(self, request, account):
+        """The segment records of a valid `multipart-manifest=put`, or the refusal that Swift answers."""
+        if len(request.body) > MAX_MANIFEST_SIZE:
+            raise Refusal(413, 'Manifest File > %d bytes' % MAX_MANIFEST_SIZE)
+        entries = self.parsed(request)
+        if len(entries) > self.max_segments:
+            raise Refusal(413, 'Number of object-backed segments must be <= %d' % self.max_segments)
+        problems, records = [], []
+        for entry in entries:
+            record, reasons = self.checked(entry, account, entry is entries[-1])
+            records.append(record)
+            problems += [[quoted(entry['path']), reason] for reason in reasons]
+        if problems:
+            raise Refusal(400, *self.swift.bulk.report(request, {}, problems))
+        return records
+
+    @staticmethod
+    def parsed(request):
+        try:
+            entries = json.loads(request.body.decode('utf-8'))
+        except ValueError:
+            raise Refusal(400, 'Manifest must be valid JSON.\n')
+        if not isinstance(entries, list):
+            raise Refusal(400, 'Manifest must be a list.\n')
+        errors = [message for index, entry in enumerate(entries)
+                  for message in LargeObjects.faulty_entry(index, entry, request, index == len(entries) - 1)]
+        if errors:
+            raise Refusal(400, ''.join(errors), content_type='text/plain')
+        return entries
+
+    @staticmethod
+    def faulty_entry(index, entry, request, last):
+        unknown = sorted(set(entry) - {'path', 'etag', 'size_bytes'}) if isinstance(entry, dict) else []
+        if not isinstance(entry, dict):
+            yield 'Index %d: not a JSON object\n' % index
+        elif unknown:
+            yield 'Index %d: extraneous keys %s\n' % (index, ', '.join(json.dumps(key) for key in unknown))
+        elif not isinstance(entry.get('path'), type(u'')):
+            yield 'Index %d: "path" must be a string\n' % index
+        elif not isinstance(entry.get('etag') or u'', type(u'')):
+            yield 'Index %d: "etag" must be a string or null (if provided)\n' % index
+        elif '/' not in entry['path'].strip('/'):
+            yield 'Index %d: path does not refer to an object. Path must be of the form /container/object.\n' % index
+        elif not str(entry.get('size_bytes') or 0).isdigit():
+            yield 'Index %d: invalid size_bytes\n' % index
+        elif entry.get('size_bytes') in (0, '0') and not last:
+            yield 'Index %d: too small; each segment must be at least 1 byte.\n' % index
+        elif entry['path'].lstrip('/') == '%s/%s' % (request.container, request.name):
+            yield 'Index %d: manifest must not include itself as a segment\n' % index
+
+    @staticmethod
+    def checked(entry, account, last):
+        """The record of one segment, and what is wrong with it."""
+        item = account.find(entry['path'])
+        if item is None:
+            return None, [status_line(404)]
+        reasons = []
+        if item.size == 0 and not last:
+            reasons.append('Too small; each segment must be at least 1 byte.')
+        if int(entry.get('size_bytes') or item.size) != item.size:
+            reasons.append('Size Mismatch')
+        if entry.get('etag') not in (None, item.read_etag):
+            reasons.append('Etag Mismatch')
+        record = dict(item.record(''), name='/' + entry['path'].lstrip('/'), hash=item.read_etag)
+        if record.pop('slo_etag', None):
+            record['sub_slo'] = True
+        return record, reasons
+
+    def pieces(self, account, item):
+        """(bytes or None, size) of each stored piece of an object; None where the segment is gone or another."""
+        for data, size in self.sources(account, item):
+            if isinstance(data, Object):
+                for piece in self.pieces(account, data):
+                    yield piece
+            else:
+                yield data, size
+
+    def sources(self, account, item):
+        if item.segments is not None:
+            for record in item.segments:
+                found = account.find(record['name'])
+                intact = found and (found.read_etag, found.size) == (record['hash'], record['bytes'])
+                yield (found if intact else None), record['bytes']
+        elif 'X-Object-Manifest' in item.headers:
+            container, _ = self.dynamic_place(item)
+            for record in self.listed(account, item):
+                yield account.find(container + '/' + record['name']), record['bytes']
+        else:
+            yield item.body, len(item.body)
+
+    @staticmethod
+    def dynamic_place(item):
+        container, _, prefix = unquoted(wire(item.headers['X-Object-Manifest'])).partition('/')
+        return container, prefix
+
+    def listed(self, account, item):
+        """A dynamic manifest's segments: whatever the container listing shows just now."""
+        container, prefix = self.dynamic_place(item)
+        if container not in account.containers:
+            raise Refusal(404)
+        return account.containers[container].page(None, prefix)
+
+    def raw_manifest(self, item):
+        entries = [{'etag': record['hash'], 'path': record['name'], 'size_bytes': record['bytes']} for record in item.segments]
+        return json.dumps(entries, sort_keys=True).encode('ascii')

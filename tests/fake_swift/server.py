@@ -1,0 +1,242 @@
+# -*- coding: utf-8 -*-
+"""The server: everything that it is made of, and what tests do with it."""
+
+import email.utils
+import itertools
+import socket
+import threading
+import time
+import traceback
+
+from .bulk import MAX_FAILED_DELETES, BulkDelete
+from .connections import Exchange
+from .faults import Fault, on, serve
+from .identity import Identity
+from .large_objects import MAX_MANIFEST_SIZE, LargeObjects
+from .messages import Refusal, Response, as_json, wire
+from .storage import MAX_CONTAINER_NAME, MAX_OBJECT_NAME, Storage
+from .stored import Account, Container, Object
+from .tempurl import TempUrls
+
+
+class FakeSwift(object):
+    """The server; a context manager. See the module's docstring for what it offers."""
+
+    regions = ('RegionOne', 'RegionTwo')
+    domain, domain_id, user_id, project_id, trust_id = 'Default', 'default', 'u5e1d', '0ca1f00d', '7rus7'
+    app_credential_id, app_credential_name, app_credential_secret = 'c4ed', 'registry', 'hush'
+
+    def __init__(self, listing_limit=10000, bulk=True, max_deletes=10000, slo=True, info=True, ceph=False,
+                 token_life=86400, allowed_digests=('sha1', 'sha256', 'sha512'), user='test:tester', key='testing',
+                 max_file_size=5368709122):
+        self.user, self.key, self.ceph = user, key, ceph
+        self.project, _, self.username = user.partition(':')
+        self.bulk_enabled, self.slo_enabled, self.info_enabled = bulk, slo, info
+        self.identity, self.temp_urls = Identity(self, token_life), TempUrls(self, tuple(allowed_digests))
+        self.storage, self.large = Storage(self, listing_limit, max_file_size), LargeObjects(self)
+        self.bulk = BulkDelete(self.storage, max_deletes)
+        self.accounts = {'AUTH_' + self.project: Account(), 'AUTH_%s_two' % self.project: Account()}
+        self.requests, self.connections_made, self.crashes = [], 0, []
+        self.stopping, self.released = False, threading.Event()
+        self._faults, self._exchanges, self._lock, self._transactions = [], [], threading.RLock(), itertools.count(1)
+        self._listener = self._bound(0)
+        self.port = self._listener.getsockname()[1]
+        self.url = 'http://127.0.0.1:%d' % self.port
+        self.auth_url = self.url + '/auth/v1.0'
+        self.auth_url_v2, self.auth_url_v3 = self.url + '/v2.0', self.url + '/v3'
+        self.storage_url = self.endpoint(self.regions[0])
+        self.accept_connections()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.stop()
+        if kind is None and self.crashes:
+            raise AssertionError('the fake Swift itself failed:\n' + '\n'.join(self.crashes))
+
+    def stop(self):
+        """End every connection and thread, stalled ones too."""
+        self.stopping = True
+        self.released.set()
+        self.refuse_connections()
+        self._listener.close()
+
+    # contents
+
+    @property
+    def containers(self):
+        return self.accounts['AUTH_' + self.project].containers
+
+    def container(self, name):
+        """The objects of a container by name: a live dict."""
+        return self.containers[name].objects
+
+    def create_container(self, name, **headers):
+        """Make a container; keywords are headers, with underscores for hyphens."""
+        given = dict((header.replace('_', '-'), value) for header, value in headers.items())
+        return self.containers.setdefault(name, Container(given))
+
+    def put(self, container, name, body, content_type='application/octet-stream', headers=()):
+        """Store an object without a request, its container too if need be."""
+        item = Object(body, content_type, headers)
+        self.create_container(container).write(name, item)
+        return item
+
+    def lag_listing(self, container):
+        """From now on listings of the container show what it holds now."""
+        self.containers[container].frozen = dict(self.containers[container].objects)
+
+    def catch_up(self, container=None):
+        for name in [container] if container else list(self.containers):
+            self.containers[name].frozen = None
+
+    def stale(self, container, name, times=1):
+        """The next so many reads without X-Newest see what was there before the last write."""
+        self.containers[container].stale[name] = times
+
+    # troubles
+
+    def fault(self, match, action, times=1, after=0):
+        fault = Fault(match if callable(match) else on(match), action, times, after)
+        with self._lock:
+            self._faults.append(fault)
+        return fault
+
+    def clear_faults(self):
+        with self._lock:
+            del self._faults[:]
+
+    def action_for(self, request):
+        with self._lock:
+            due = next((fault for fault in self._faults if fault.due(request)), None)
+        return due.action if due else serve
+
+    def expire_tokens(self):
+        self.identity.tokens.clear()
+
+    def release(self):
+        """Let every request that stalls now go on."""
+        self.released.set()
+        self.released = threading.Event()
+
+    # connections
+
+    @staticmethod
+    def _bound(port):
+        """A socket that holds the port; until it listens, connections are refused."""
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(('127.0.0.1', port))
+        return listener
+
+    def accept_connections(self):
+        self._accepting = True
+        self._listener.listen(128)
+        self._acceptor = threading.Thread(target=self._accept, name='fake-swift-acceptor')
+        self._acceptor.daemon = True
+        self._acceptor.start()
+
+    def refuse_connections(self, drop=True):
+        """Refuse new connections from now on; `drop` ends those that are open."""
+        if self._accepting:
+            self._accepting = False
+            socket.create_connection(('127.0.0.1', self.port)).close()  # wakes the acceptor up
+            self._acceptor.join()
+            self._listener.close()
+            self._listener = self._bound(self.port)
+        if drop:
+            self.drop_connections()
+
+    def _accept(self):
+        while True:
+            connection, _ = self._listener.accept()
+            if not self._accepting:
+                connection.close()
+                return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            exchange = Exchange(self, connection)
+            exchange.start()
+            with self._lock:
+                self.connections_made += 1
+                self._exchanges = [known for known in self._exchanges if known.is_alive()] + [exchange]
+
+    def open_connections(self):
+        with self._lock:
+            return sum(not exchange.closed for exchange in self._exchanges)
+
+    def drop_connections(self):
+        """Close every open connection, and wait until that is so."""
+        with self._lock:
+            exchanges = list(self._exchanges)
+        for exchange in exchanges:
+            exchange.abort()
+        for exchange in exchanges:
+            exchange.join()
+
+    def clear_requests(self):
+        del self.requests[:]
+
+    # answers
+
+    def endpoint(self, region, interface='public'):
+        """The storage URL of a region; two names of this machine stand for the two interfaces."""
+        host = {'public': '127.0.0.1', 'internal': 'localhost'}[interface]
+        account = sorted(self.accounts)[self.regions.index(region)]
+        return 'http://%s:%d%s' % (host, self.port, '/swift/v1' if self.ceph else '/v1/' + account)
+
+    def answer(self, request):
+        try:
+            with self._lock:
+                return self._answer(request)
+        except Refusal as refusal:
+            if request.method == 'HEAD':
+                refusal.response.body = b''
+            return refusal.response
+        except Exception:
+            self.crashes.append(traceback.format_exc())
+            return Response(500, {'Content-Type': 'text/plain'}, wire(self.crashes[-1]))
+
+    def _answer(self, request):
+        if u'\ufffd' in request.path or u'\0' in request.path:
+            raise Refusal(412, 'Invalid UTF8 or contains NULL')
+        if request.kind == 'auth':
+            return self.identity.answer(request)
+        if request.kind == 'info':
+            return self._info()
+        account = self.accounts.get(request.account or 'AUTH_' + self.project)
+        if TempUrls.used_by(request):
+            if account is None or not self.temp_urls.allows(request, account):
+                raise Refusal(401, '401 Unauthorized: Temp URL invalid\n', {'Www-Authenticate': 'Swift realm="unknown"'})
+            if request.method == 'PUT' and 'X-Object-Manifest' in request.headers:
+                raise Refusal(400, "The header 'X-Object-Manifest' is not allowed in this tempurl")
+            return self.temp_urls.dress(request, self.storage.answer(request, account))
+        if not self.identity.knows(request.headers.get('X-Auth-Token') or request.headers.get('X-Storage-Token')):
+            raise Refusal(401, headers={'Www-Authenticate': 'Swift realm="%s"' % (request.account or 'unknown')})
+        if account is None:
+            raise Refusal(403)
+        return self.storage.answer(request, account)
+
+    def _info(self):
+        if not self.info_enabled:
+            raise Refusal(404)
+        known = {
+            'swift': {'version': '2.38.3', 'max_file_size': self.storage.max_file_size,
+                      'container_listing_limit': self.storage.listing_limit,
+                      'max_object_name_length': MAX_OBJECT_NAME, 'max_container_name_length': MAX_CONTAINER_NAME},
+            'tempurl': {'methods': ['GET', 'HEAD', 'PUT', 'POST', 'DELETE']}}
+        if not self.ceph:
+            known['tempurl'].update(allowed_digests=list(self.temp_urls.allowed_digests))
+        if self.bulk_enabled:
+            known['bulk_delete'] = {'max_deletes_per_request': self.bulk.max_deletes,
+                                    'max_failed_deletes': MAX_FAILED_DELETES}
+        if self.slo_enabled:
+            known['slo'] = {'max_manifest_segments': self.large.max_segments,
+                            'max_manifest_size': MAX_MANIFEST_SIZE, 'min_segment_size': 1}
+        return Response(200, {'Content-Type': 'application/json; charset=UTF-8'}, as_json(known))
+
+    def stamp(self, headers):
+        """The headers that are on every answer of Swift's."""
+        transaction = 'tx%021x-%010x' % (next(self._transactions), int(time.time()))
+        headers.update({'X-Trans-Id': transaction, 'X-Openstack-Request-Id': transaction,
+                        'Date': email.utils.formatdate(usegmt=True)})

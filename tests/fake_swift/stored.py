@@ -1,0 +1,90 @@
+# -*- coding: utf-8 -*-
+"""What a Swift holds: accounts, their containers and the objects in them."""
+
+import time
+
+from .messages import Headers, iso_time, md5, wire
+
+
+class Object(object):
+    """One stored object, never changed once stored. An SLO has `segments` (Swift's records) and its manifest as body."""
+
+    def __init__(self, body, content_type='application/octet-stream', headers=(), segments=None):
+        self.body, self.content_type, self.headers, self.segments = body, content_type, Headers(headers), segments
+        self.timestamp = time.time()
+        self.etag = md5(body)
+        self.read_etag = self.etag
+        if segments is not None:
+            self.read_etag = md5(b''.join(wire(segment['hash']) for segment in segments))
+
+    @property
+    def size(self):
+        return len(self.body) if self.segments is None else sum(segment['bytes'] for segment in self.segments)
+
+    @property
+    def expired(self):
+        return 'X-Delete-At' in self.headers and int(self.headers['X-Delete-At']) <= time.time()
+
+    def with_headers(self, headers):
+        return Object(self.body, self.content_type, headers, self.segments)
+
+    def record(self, name):
+        """Its entry in a container listing."""
+        stamp = iso_time(self.timestamp, '%Y-%m-%dT%H:%M:%S') + '.%06d' % (self.timestamp % 1 * 1000000)
+        entry = {'name': name, 'hash': self.etag, 'bytes': self.size, 'content_type': self.content_type, 'last_modified': stamp}
+        if self.segments is not None:
+            entry['slo_etag'] = '"%s"' % self.read_etag
+        return entry
+
+
+class Container(object):
+    """Objects by name, the metadata, and what makes listings and reads old."""
+
+    def __init__(self, headers=()):
+        self.objects, self.headers, self.timestamp = {}, Headers(headers), time.time()
+        self.frozen, self.previous, self.stale = None, {}, {}
+
+    @property
+    def listed(self):
+        return self.objects if self.frozen is None else self.frozen
+
+    def write(self, name, item):
+        """Store `item` under `name`, or delete it with None."""
+        self.previous[name] = self.objects.pop(name, None)
+        if item is not None:
+            self.objects[name] = item
+
+    def read(self, name, newest=True):
+        item = self.objects.get(name)
+        if not newest and self.stale.get(name, 0) > 0:
+            self.stale[name] -= 1
+            item = self.previous.get(name)
+        return None if item is None or item.expired else item
+
+    def page(self, limit, prefix='', delimiter='', marker='', end_marker=''):
+        """The listing records that Swift gives, in the order of the names' UTF-8."""
+        records, subdir = [], None
+        order = dict((name, name.encode('utf-8')) for name in self.listed)
+        for name in sorted(order, key=order.get):
+            if len(records) == limit or (end_marker and order[name] >= end_marker.encode('utf-8')):
+                break
+            if not name.startswith(prefix) or (marker and order[name] <= marker.encode('utf-8')):
+                continue
+            end = name.find(delimiter, len(prefix)) if delimiter else -1
+            if end < 0:
+                records.append(self.listed[name].record(name))
+            elif name[:end + len(delimiter)] != subdir:
+                subdir = name[:end + len(delimiter)]
+                if subdir != marker:
+                    records.append({'subdir': subdir})
+        return records
+
+
+class Account(object):
+    def __init__(self):
+        self.containers, self.headers = {}, Headers()
+
+    def find(self, path):
+        """The object at `/container/object`, or None."""
+        container, _, name = path.lstrip('/').partition('/')
+        return self.containers[container].read(name) if container in self.containers else None

@@ -1,0 +1,93 @@
+# -*- coding: utf-8 -*-
+"""Temporary URLs."""
+
+import base64
+import binascii
+import calendar
+import email.utils
+import hashlib
+import hmac
+import time
+
+try:
+    from urllib.parse import quote
+except ImportError:  # Python 2
+    from urllib import quote
+
+from .messages import native, wire
+
+
+class TempUrls(object):
+    """Checks the signature of a temporary URL, and dresses the answer as Swift's tempurl filter does."""
+
+    DIGESTS = {40: 'sha1', 64: 'sha256', 128: 'sha512'}
+
+    def __init__(self, swift, allowed_digests):
+        self.swift, self.allowed_digests = swift, allowed_digests
+
+    @staticmethod
+    def used_by(request):
+        return 'temp_url_sig' in request.query or 'temp_url_expires' in request.query
+
+    def allows(self, request, account):
+        query = request.query
+        expires, (digest, signature) = self.expiry(request), self.signature(query.get('temp_url_sig', ''))
+        if expires < time.time() or digest not in self.allowed_digests or not request.name or 'temp_url_ip_range' in query:
+            return False
+        methods = ['HEAD', 'GET', 'POST', 'PUT'] if request.method == 'HEAD' else [request.method]
+        if 'temp_url_prefix' in query and not request.name.startswith(query['temp_url_prefix']):
+            return False
+        return any(signature == hmac.new(key, message, getattr(hashlib, digest)).hexdigest()
+                   for key in self.keys(account, request.container) for message in self.messages(request, methods, expires))
+
+    @staticmethod
+    def expiry(request):
+        given = request.query.get('temp_url_expires', '')
+        try:
+            return int(given)
+        except ValueError:
+            try:
+                return calendar.timegm(time.strptime(given, '%Y-%m-%dT%H:%M:%SZ'))
+            except ValueError:
+                return 0
+
+    def signature(self, given):
+        """The digest's name and the hexadecimal signature; it comes as hex, or as `name:base64`."""
+        name, colon, encoded = given.partition(':')
+        if not colon:
+            return self.DIGESTS.get(len(given)), given
+        try:
+            raw = base64.b64decode(encoded.replace('-', '+').replace('_', '/') + '==')
+        except (ValueError, TypeError, binascii.Error):
+            return None, ''
+        return name, native(binascii.hexlify(raw))
+
+    def keys(self, account, container):
+        names = ['X-Account-Meta-Temp-Url-Key', 'X-Account-Meta-Temp-Url-Key-2']
+        found = [account.headers.get(name) for name in names]
+        if container in account.containers and not self.swift.ceph:
+            found += [account.containers[container].headers.get(name.replace('Account', 'Container')) for name in names]
+        return [wire(key) for key in found if key]
+
+    def messages(self, request, methods, expires):
+        path, prefix = request.path, request.query.get('temp_url_prefix')
+        if prefix is not None:
+            path = 'prefix:' + path[:len(path) - len(request.name)] + prefix
+        paths = [path, path[len('/swift'):]] if self.swift.ceph else [path]
+        return [('%s\n%d\n%s' % item).encode('utf-8') for item in
+                ((method, expires, signed) for method in methods for signed in paths)]
+
+    def dress(self, request, response):
+        if request.method not in ('GET', 'HEAD') or response.status // 100 != 2:
+            return response
+        for name, _ in response.headers.having('X-Object-Meta-'):
+            response.headers.pop(name)
+        name = request.query.get('filename') or request.name.rstrip('/').split('/')[-1]
+        kind = 'inline' if 'inline' in request.query else 'attachment'
+        raw = name.encode('utf-8')
+        named = '%s; filename="%s"; filename*=UTF-8\'\'%s' % (kind, quote(raw, ' /'), quote(raw, ''))
+        if kind == 'inline' or 'filename' in request.query:
+            response.headers['Content-Disposition'] = named if 'filename' in request.query else kind
+        response.headers.setdefault('Content-Disposition', named)
+        response.headers['Expires'] = email.utils.formatdate(self.expiry(request), usegmt=True)
+        return response
