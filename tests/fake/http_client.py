@@ -1,0 +1,86 @@
+# -*- coding: utf-8 -*-
+"""A client that sends the fake Swift any request, well-formed or not, and shows the whole answer."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+
+try:
+    from http.client import BadStatusLine, HTTPConnection, IncompleteRead
+    from urllib.parse import quote
+except ImportError:  # Python 2
+    from urllib import quote
+
+    from httplib import BadStatusLine, HTTPConnection, IncompleteRead  # noqa: F401
+
+
+class Answer(object):
+    """What came back: status, headers (lower-case names) and the whole body."""
+
+    def __init__(self, response):
+        self.status = response.status
+        self.headers = dict((name.lower(), value) for name, value in response.getheaders())
+        self.body = response.read()
+
+    @property
+    def json(self):
+        return json.loads(self.body.decode('utf-8'))
+
+
+class Client(object):
+    """One keep-alive connection to the fake, logged in."""
+
+    def __init__(self, swift, timeout=10):
+        self.swift, self.connection = swift, HTTPConnection('127.0.0.1', swift.port, timeout=timeout)
+        self.token = None
+
+    def login(self, user=None, key=None):
+        return self.ask('GET', '/auth/v1.0', headers={'X-Auth-User': user or self.swift.user, 'X-Auth-Key': key or self.swift.key})
+
+    def ask(self, method, path, body=None, headers=()):
+        self.connection.request(method, path, body, dict(headers))
+        return Answer(self.connection.getresponse())
+
+    def storage(self, method, path='', body=None, headers=(), **more):
+        """A request below the storage URL, with the token; keywords are headers."""
+        if self.token is None:
+            self.token = self.login().headers['x-auth-token']
+        given = dict({'X-Auth-Token': self.token}, **dict(headers))
+        given.update((name.replace('_', '-'), value) for name, value in more.items())
+        return self.ask(method, '/' + self.swift.storage_url.split('/', 3)[3] + path, body, given)
+
+    def put_segments(self, *bodies):
+        """Store segments as /c/seg0 ... and give the manifest entries that name them."""
+        entries = []
+        for number, body in enumerate(bodies):
+            self.storage('PUT', '/c/seg%d' % number, body)
+            entries.append({'path': '/c/seg%d' % number, 'etag': hashlib.md5(body).hexdigest(), 'size_bytes': len(body)})
+        return entries
+
+    def put_manifest(self, entries, name='big', **headers):
+        return self.storage('PUT', '/c/%s?multipart-manifest=put' % name, json.dumps(entries), Accept='application/json', **headers)
+
+    def bulk_delete(self, *lines):
+        return self.storage('POST', '?bulk-delete', '\n'.join(lines), Content_Type='text/plain', Accept='application/json')
+
+    def names(self, query=''):
+        return [entry.get('name') or entry['subdir'] for entry in self.storage('GET', '/c?format=json' + query).json]
+
+    def close(self):
+        self.connection.close()
+
+
+def wait_until(condition, seconds=5):
+    deadline = time.time() + seconds
+    while not condition():
+        assert time.time() < deadline, 'waited in vain'
+        time.sleep(0.005)
+
+
+def signed(path, key=b'secret', digest='sha256', method='GET', expires=None, form='hex'):
+    expires = int(time.time()) + 60 if expires is None else expires
+    mac = hmac.new(key, ('%s\n%d\n%s' % (method, expires, path)).encode('utf-8'), getattr(hashlib, digest))
+    signature = mac.hexdigest() if form == 'hex' else digest + ':' + base64.urlsafe_b64encode(mac.digest()).decode('ascii')
+    return quote(path.encode('utf-8')) + '?temp_url_sig=%s&temp_url_expires=%d' % (signature, expires)
