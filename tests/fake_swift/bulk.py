@@ -8,24 +8,24 @@ from .messages import Refusal, Response, quoted, status_line, unquoted, wire
 MAX_FAILED_DELETES = 1000
 
 
+def report(request, outcome, errors):
+    """The text and headers of a report, JSON if that was asked for."""
+    if 'json' in request.headers.get('Accept', ''):
+        return json.dumps(dict(outcome, Errors=errors)), {'Content-Type': 'application/json'}
+    lines = ['%s: %s\n' % item for item in sorted(outcome.items())] + ['Errors:\n']
+    lines += ['%s, %s\n' % tuple(error) for error in errors]
+    return ''.join(lines), {'Content-Type': 'text/plain'}
+
+
 class BulkDelete(object):
     """`POST ?bulk-delete`: always 200, blanks first, and the truth in the body."""
 
-    def __init__(self, storage, max_deletes):
-        self.storage, self.max_deletes = storage, max_deletes
+    def __init__(self, max_deletes):
+        self.max_deletes = max_deletes
 
     @staticmethod
     def meant_by(request):
         return request.kind == 'account' and 'bulk-delete' in request.query and request.method in ('POST', 'DELETE')
-
-    @staticmethod
-    def report(request, outcome, errors):
-        """The text and headers of a report, JSON if that was asked for."""
-        if 'json' in request.headers.get('Accept', ''):
-            return json.dumps(dict(outcome, Errors=errors)), {'Content-Type': 'application/json'}
-        lines = ['%s: %s\n' % item for item in sorted(outcome.items())] + ['Errors:\n']
-        lines += ['%s, %s\n' % tuple(error) for error in errors]
-        return ''.join(lines), {'Content-Type': 'text/plain'}
 
     def answer(self, request, account, names=None):
         if names is None:
@@ -41,7 +41,7 @@ class BulkDelete(object):
             outcome['Response Status'] = request.bulk_failures
         else:
             self.delete_all(request, account, [name for name in names if name], outcome, errors)
-        text, headers = self.report(request, outcome, errors)
+        text, headers = report(request, outcome, errors)
         return Response(200, headers, wire(' \r\n\r\n' + text), chunked=True)
 
     def delete_all(self, request, account, names, outcome, errors):
@@ -65,10 +65,12 @@ class BulkDelete(object):
         container, _, name = path.lstrip('/').partition('/')
         try:
             if name:
-                return self.storage.delete_object(account, container, name)
-            return self.storage.delete_container(account, container)
+                account.delete_object(container, name)
+            else:
+                account.delete_container(container)
         except Refusal as refusal:
             return refusal.response.status
+        return 204
 
     def answer_manifest(self, request, account):
         """`DELETE ?multipart-manifest=delete`: segments and manifest; of anything else nothing, in a 200 all the same."""
@@ -81,5 +83,5 @@ class BulkDelete(object):
         if item is not None:
             outcome.update({'Response Status': status_line(400), 'Number Not Found': 0})
             errors = [[quoted(path), 'Not an SLO manifest']]
-        text, headers = self.report(request, outcome, errors)
+        text, headers = report(request, outcome, errors)
         return Response(200, headers, wire(text), chunked=True)

@@ -3,6 +3,7 @@
 
 import json
 
+from .bulk import report
 from .messages import Refusal, quoted, status_line, unquoted, wire
 from .stored import Object
 
@@ -12,8 +13,7 @@ MAX_MANIFEST_SIZE = 8 << 20
 class LargeObjects(object):
     """Static and dynamic large objects: what their manifests promise, and which bytes that makes."""
 
-    def __init__(self, swift, max_segments=1000):
-        self.swift, self.max_segments = swift, max_segments
+    max_segments = 1000
 
     def manifest(self, request, account):
         """The segment records of a valid `multipart-manifest=put`, or the refusal that Swift answers."""
@@ -28,7 +28,7 @@ class LargeObjects(object):
             records.append(record)
             problems += [[quoted(entry['path']), reason] for reason in reasons]
         if problems:
-            raise Refusal(400, *self.swift.bulk.report(request, {}, problems))
+            raise Refusal(400, *report(request, {}, problems))
         return records
 
     @staticmethod
@@ -113,9 +113,7 @@ class LargeObjects(object):
     def listed(self, account, item):
         """A dynamic manifest's segments: whatever the container listing shows just now."""
         container, prefix = self.dynamic_place(item)
-        if container not in account.containers:
-            raise Refusal(404)
-        return account.containers[container].page(None, prefix)
+        return account.container(container).page(None, prefix)
 
     def raw_manifest(self, item):
         entries = [{'etag': record['hash'], 'path': record['name'], 'size_bytes': record['bytes']} for record in item.segments]

@@ -8,15 +8,11 @@ import threading
 import time
 import traceback
 
-from .bulk import MAX_FAILED_DELETES, BulkDelete
 from .connections import Exchange
 from .faults import Fault, on, serve
-from .identity import Identity
-from .large_objects import MAX_MANIFEST_SIZE, LargeObjects
-from .messages import Refusal, Response, as_json, wire
-from .storage import MAX_CONTAINER_NAME, MAX_OBJECT_NAME, Storage
+from .messages import Refusal, Response, wire
+from .proxy import Proxy
 from .stored import Account, Container, Object
-from .tempurl import TempUrls
 
 
 class FakeSwift(object):
@@ -32,9 +28,9 @@ class FakeSwift(object):
         self.user, self.key, self.ceph = user, key, ceph
         self.project, _, self.username = user.partition(':')
         self.bulk_enabled, self.slo_enabled, self.info_enabled = bulk, slo, info
-        self.identity, self.temp_urls = Identity(self, token_life), TempUrls(self, tuple(allowed_digests))
-        self.storage, self.large = Storage(self, listing_limit, max_file_size), LargeObjects(self)
-        self.bulk = BulkDelete(self.storage, max_deletes)
+        self.listing_limit, self.max_deletes, self.max_file_size = listing_limit, max_deletes, max_file_size
+        self._proxy = Proxy(self, token_life, tuple(allowed_digests))
+        self.identity, self.large = self._proxy.identity, self._proxy.large
         self.accounts = {'AUTH_' + self.project: Account(), 'AUTH_%s_two' % self.project: Account()}
         self.requests, self.connections_made, self.crashes = [], 0, []
         self.stopping, self.released = False, threading.Event()
@@ -188,7 +184,7 @@ class FakeSwift(object):
     def answer(self, request):
         try:
             with self._lock:
-                return self._answer(request)
+                return self._proxy.answer(request)
         except Refusal as refusal:
             if request.method == 'HEAD':
                 refusal.response.body = b''
@@ -196,44 +192,6 @@ class FakeSwift(object):
         except Exception:
             self.crashes.append(traceback.format_exc())
             return Response(500, {'Content-Type': 'text/plain'}, wire(self.crashes[-1]))
-
-    def _answer(self, request):
-        if u'\ufffd' in request.path or u'\0' in request.path:
-            raise Refusal(412, 'Invalid UTF8 or contains NULL')
-        if request.kind == 'auth':
-            return self.identity.answer(request)
-        if request.kind == 'info':
-            return self._info()
-        account = self.accounts.get(request.account or 'AUTH_' + self.project)
-        if TempUrls.used_by(request):
-            if account is None or not self.temp_urls.allows(request, account):
-                raise Refusal(401, '401 Unauthorized: Temp URL invalid\n', {'Www-Authenticate': 'Swift realm="unknown"'})
-            if request.method == 'PUT' and 'X-Object-Manifest' in request.headers:
-                raise Refusal(400, "The header 'X-Object-Manifest' is not allowed in this tempurl")
-            return self.temp_urls.dress(request, self.storage.answer(request, account))
-        if not self.identity.knows(request.headers.get('X-Auth-Token') or request.headers.get('X-Storage-Token')):
-            raise Refusal(401, headers={'Www-Authenticate': 'Swift realm="%s"' % (request.account or 'unknown')})
-        if account is None:
-            raise Refusal(403)
-        return self.storage.answer(request, account)
-
-    def _info(self):
-        if not self.info_enabled:
-            raise Refusal(404)
-        known = {
-            'swift': {'version': '2.38.3', 'max_file_size': self.storage.max_file_size,
-                      'container_listing_limit': self.storage.listing_limit,
-                      'max_object_name_length': MAX_OBJECT_NAME, 'max_container_name_length': MAX_CONTAINER_NAME},
-            'tempurl': {'methods': ['GET', 'HEAD', 'PUT', 'POST', 'DELETE']}}
-        if not self.ceph:
-            known['tempurl'].update(allowed_digests=list(self.temp_urls.allowed_digests))
-        if self.bulk_enabled:
-            known['bulk_delete'] = {'max_deletes_per_request': self.bulk.max_deletes,
-                                    'max_failed_deletes': MAX_FAILED_DELETES}
-        if self.slo_enabled:
-            known['slo'] = {'max_manifest_segments': self.large.max_segments,
-                            'max_manifest_size': MAX_MANIFEST_SIZE, 'min_segment_size': 1}
-        return Response(200, {'Content-Type': 'application/json; charset=UTF-8'}, as_json(known))
 
     def stamp(self, headers):
         """The headers that are on every answer of Swift's."""

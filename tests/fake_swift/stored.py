@@ -3,7 +3,7 @@
 
 import time
 
-from .messages import Headers, iso_time, md5, wire
+from .messages import Headers, Refusal, iso_time, md5, wire
 
 
 class Object(object):
@@ -83,6 +83,21 @@ class Container(object):
 class Account(object):
     def __init__(self):
         self.containers, self.headers = {}, Headers()
+
+    def container(self, name):
+        if name not in self.containers:
+            raise Refusal(404)
+        return self.containers[name]
+
+    def delete_container(self, name):
+        if self.container(name).listed:
+            raise Refusal(409)
+        del self.containers[name]
+
+    def delete_object(self, container, name):
+        if self.container(container).read(name) is None:
+            raise Refusal(404)
+        self.containers[container].write(name, None)
 
     def find(self, path):
         """The object at `/container/object`, or None."""

@@ -1,0 +1,73 @@
+# -*- coding: utf-8 -*-
+"""What Swift's proxy server does: it lets requests in, and hands each of them to the part of Swift that answers it."""
+
+from .bulk import MAX_FAILED_DELETES, BulkDelete
+from .containers import MAX_CONTAINER_NAME, AccountRequests, ContainerRequests
+from .identity import Identity
+from .large_objects import MAX_MANIFEST_SIZE, LargeObjects
+from .messages import Refusal, Response, as_json
+from .objects import MAX_OBJECT_NAME, ObjectRequests
+from .tempurl import TempUrls
+
+
+class Proxy(object):
+    """Answers requests of all kinds. `Refusal` is raised for a request that gets an error answer."""
+
+    def __init__(self, swift, token_life, allowed_digests):
+        self.swift = swift
+        self.identity, self.temp_urls = Identity(swift, token_life), TempUrls(swift, allowed_digests)
+        self.large, self.bulk = LargeObjects(), BulkDelete(swift.max_deletes)
+        self.accounts, self.containers = AccountRequests(), ContainerRequests(swift.listing_limit)
+        self.objects = ObjectRequests(swift, self.large, self.bulk)
+
+    def answer(self, request):
+        if u'\ufffd' in request.path or u'\0' in request.path:
+            raise Refusal(412, 'Invalid UTF8 or contains NULL')
+        if request.kind == 'auth':
+            return self.identity.answer(request)
+        if request.kind == 'info':
+            return self.info()
+        account = self.swift.accounts.get(request.account or 'AUTH_' + self.swift.project)
+        if TempUrls.used_by(request):
+            return self.signed(request, account)
+        if not self.identity.knows(request.headers.get('X-Auth-Token') or request.headers.get('X-Storage-Token')):
+            raise Refusal(401, headers={'Www-Authenticate': 'Swift realm="%s"' % (request.account or 'unknown')})
+        if account is None:
+            raise Refusal(403)
+        return self.admitted(request, account)
+
+    def signed(self, request, account):
+        """Answer a request with a temporary URL."""
+        if account is None or not self.temp_urls.allows(request, account):
+            raise Refusal(401, '401 Unauthorized: Temp URL invalid\n', {'Www-Authenticate': 'Swift realm="unknown"'})
+        if request.method == 'PUT' and 'X-Object-Manifest' in request.headers:
+            raise Refusal(400, "The header 'X-Object-Manifest' is not allowed in this tempurl")
+        return self.temp_urls.dress(request, self.admitted(request, account))
+
+    def admitted(self, request, account):
+        """Answer a request for an account or for what is in it, once it was let in."""
+        if self.swift.bulk_enabled and self.bulk.meant_by(request):
+            return self.bulk.answer(request, account)
+        resource = {'account': self.accounts, 'container': self.containers, 'object': self.objects}[request.kind]
+        handler = getattr(resource, 'do_' + request.method.upper(), None)
+        if handler is None:
+            raise Refusal(405)
+        return handler(request, account)
+
+    def info(self):
+        if not self.swift.info_enabled:
+            raise Refusal(404)
+        known = {
+            'swift': {'version': '2.38.3', 'max_file_size': self.swift.max_file_size,
+                      'container_listing_limit': self.swift.listing_limit,
+                      'max_object_name_length': MAX_OBJECT_NAME, 'max_container_name_length': MAX_CONTAINER_NAME},
+            'tempurl': {'methods': ['GET', 'HEAD', 'PUT', 'POST', 'DELETE']}}
+        if not self.swift.ceph:
+            known['tempurl'].update(allowed_digests=list(self.temp_urls.allowed_digests))
+        if self.swift.bulk_enabled:
+            known['bulk_delete'] = {'max_deletes_per_request': self.swift.max_deletes,
+                                    'max_failed_deletes': MAX_FAILED_DELETES}
+        if self.swift.slo_enabled:
+            known['slo'] = {'max_manifest_segments': self.large.max_segments,
+                            'max_manifest_size': MAX_MANIFEST_SIZE, 'min_segment_size': 1}
+        return Response(200, {'Content-Type': 'application/json; charset=UTF-8'}, as_json(known))
