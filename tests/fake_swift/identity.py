@@ -11,6 +11,8 @@ from .messages import Refusal, Response, as_json, iso_time
 class Identity(object):
     """Logs users in: v1 as TempAuth does, Keystone v2 and v3. Tokens live `token_life` seconds."""
 
+    v1_status = 200
+
     def __init__(self, swift, token_life):
         self.swift, self.token_life, self.tokens, self.v1_token = swift, token_life, {}, None
 
@@ -43,7 +45,7 @@ class Identity(object):
         if not self.knows(self.v1_token):
             self.v1_token = self.token()
         life = int(self.tokens[self.v1_token] - time.time())
-        return Response(204 if swift.ceph else 200, {
+        return Response(self.v1_status, {
             'X-Storage-Url': swift.storage_url, 'X-Auth-Token': self.v1_token, 'X-Storage-Token': self.v1_token,
             'X-Auth-Token-Expires': life})
 

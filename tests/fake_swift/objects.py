@@ -103,7 +103,7 @@ class ObjectRequests(object):
         return self.content_read(request, account, item, headers)
 
     def manifest_read(self, request, item, headers):
-        """The manifest itself; Ceph gives an SLO's as an empty body."""
+        """The manifest itself."""
         body = item.body
         if item.segments is not None:
             headers.update({'Content-Type': 'application/json; charset=utf-8'})
@@ -111,7 +111,6 @@ class ObjectRequests(object):
             if request.query.get('format') == 'raw':
                 body = self.large.raw_manifest(item)
                 headers.update({'Content-Type': item.content_type, 'Etag': md5(body)})
-            body = b'' if self.swift.ceph else body
         return Response(200, headers, body, len(body))
 
     def content_read(self, request, account, item, headers):
@@ -119,8 +118,6 @@ class ObjectRequests(object):
         if 'X-Object-Manifest' in item.headers:
             records = self.large.listed(account, item)
             etag = md5(b''.join(wire(record['hash']) for record in records))
-            if self.swift.ceph:
-                headers.pop('Last-Modified')
         if item.segments is not None or 'X-Object-Manifest' in item.headers:
             headers['Etag'] = '"%s"' % etag
         pieces = list(self.large.pieces(account, item))

@@ -13,12 +13,22 @@ from .tempurl import TempUrls
 class Proxy(object):
     """Answers requests of all kinds. `Refusal` is raised for a request that gets an error answer."""
 
+    # A subclass puts in its own, for another Swift.
+    identity_class, temp_urls_class, objects_class = Identity, TempUrls, ObjectRequests
+    accounts_class, containers_class = AccountRequests, ContainerRequests
+    large_objects_class, bulk_class = LargeObjects, BulkDelete
+
     def __init__(self, swift, token_life, allowed_digests):
         self.swift = swift
-        self.identity, self.temp_urls = Identity(swift, token_life), TempUrls(swift, allowed_digests)
-        self.large, self.bulk = LargeObjects(), BulkDelete(swift.max_deletes)
-        self.accounts, self.containers = AccountRequests(), ContainerRequests(swift.listing_limit)
-        self.objects = ObjectRequests(swift, self.large, self.bulk)
+        self.identity = self.identity_class(swift, token_life)
+        self.temp_urls = self.temp_urls_class(allowed_digests)
+        self.large, self.bulk = self.large_objects_class(), self.bulk_class(swift.max_deletes)
+        self.accounts, self.containers = self.accounts_class(), self.containers_class(swift.listing_limit)
+        self.objects = self.objects_class(swift, self.large, self.bulk)
+
+    @staticmethod
+    def storage_path(account):
+        return '/v1/' + account
 
     def answer(self, request):
         if u'\ufffd' in request.path or u'\0' in request.path:
@@ -26,9 +36,9 @@ class Proxy(object):
         if request.kind == 'auth':
             return self.identity.answer(request)
         if request.kind == 'info':
-            return self.info()
+            return self.answer_info()
         account = self.swift.accounts.get(request.account or 'AUTH_' + self.swift.project)
-        if TempUrls.used_by(request):
+        if self.temp_urls.used_by(request):
             return self.signed(request, account)
         if not self.identity.knows(request.headers.get('X-Auth-Token') or request.headers.get('X-Storage-Token')):
             raise Refusal(401, headers={'Www-Authenticate': 'Swift realm="%s"' % (request.account or 'unknown')})
@@ -54,20 +64,22 @@ class Proxy(object):
             raise Refusal(405)
         return handler(request, account)
 
-    def info(self):
+    def answer_info(self):
         if not self.swift.info_enabled:
             raise Refusal(404)
+        return Response(200, {'Content-Type': 'application/json; charset=UTF-8'}, as_json(self.info()))
+
+    def info(self):
         known = {
             'swift': {'version': '2.38.3', 'max_file_size': self.swift.max_file_size,
                       'container_listing_limit': self.swift.listing_limit,
                       'max_object_name_length': MAX_OBJECT_NAME, 'max_container_name_length': MAX_CONTAINER_NAME},
-            'tempurl': {'methods': ['GET', 'HEAD', 'PUT', 'POST', 'DELETE']}}
-        if not self.swift.ceph:
-            known['tempurl'].update(allowed_digests=list(self.temp_urls.allowed_digests))
+            'tempurl': {'methods': ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'],
+                        'allowed_digests': list(self.temp_urls.allowed_digests)}}
         if self.swift.bulk_enabled:
             known['bulk_delete'] = {'max_deletes_per_request': self.swift.max_deletes,
                                     'max_failed_deletes': MAX_FAILED_DELETES}
         if self.swift.slo_enabled:
             known['slo'] = {'max_manifest_segments': self.large.max_segments,
                             'max_manifest_size': MAX_MANIFEST_SIZE, 'min_segment_size': 1}
-        return Response(200, {'Content-Type': 'application/json; charset=UTF-8'}, as_json(known))
+        return known

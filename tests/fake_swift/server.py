@@ -8,6 +8,7 @@ import threading
 import time
 import traceback
 
+from .ceph import CephProxy
 from .connections import Exchange
 from .faults import Fault, on, serve
 from .messages import Refusal, Response, wire
@@ -25,11 +26,11 @@ class FakeSwift(object):
     def __init__(self, listing_limit=10000, bulk=True, max_deletes=10000, slo=True, info=True, ceph=False,
                  token_life=86400, allowed_digests=('sha1', 'sha256', 'sha512'), user='test:tester', key='testing',
                  max_file_size=5368709122):
-        self.user, self.key, self.ceph = user, key, ceph
+        self.user, self.key = user, key
         self.project, _, self.username = user.partition(':')
         self.bulk_enabled, self.slo_enabled, self.info_enabled = bulk, slo, info
         self.listing_limit, self.max_deletes, self.max_file_size = listing_limit, max_deletes, max_file_size
-        self._proxy = Proxy(self, token_life, tuple(allowed_digests))
+        self._proxy = (CephProxy if ceph else Proxy)(self, token_life, tuple(allowed_digests))
         self.identity, self.large = self._proxy.identity, self._proxy.large
         self.accounts = {'AUTH_' + self.project: Account(), 'AUTH_%s_two' % self.project: Account()}
         self.requests, self.connections_made, self.crashes = [], 0, []
@@ -179,7 +180,7 @@ class FakeSwift(object):
         """The storage URL of a region; two names of this machine stand for the two interfaces."""
         host = {'public': '127.0.0.1', 'internal': 'localhost'}[interface]
         account = sorted(self.accounts)[self.regions.index(region)]
-        return 'http://%s:%d%s' % (host, self.port, '/swift/v1' if self.ceph else '/v1/' + account)
+        return 'http://%s:%d%s' % (host, self.port, self._proxy.storage_path(account))
 
     def answer(self, request):
         try:

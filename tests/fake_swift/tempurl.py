@@ -22,8 +22,8 @@ class TempUrls(object):
 
     DIGESTS = {40: 'sha1', 64: 'sha256', 128: 'sha512'}
 
-    def __init__(self, swift, allowed_digests):
-        self.swift, self.allowed_digests = swift, allowed_digests
+    def __init__(self, allowed_digests):
+        self.allowed_digests = allowed_digests
 
     @staticmethod
     def used_by(request):
@@ -63,19 +63,26 @@ class TempUrls(object):
         return name, native(binascii.hexlify(raw))
 
     def keys(self, account, container):
-        names = ['X-Account-Meta-Temp-Url-Key', 'X-Account-Meta-Temp-Url-Key-2']
-        found = [account.headers.get(name) for name in names]
-        if container in account.containers and not self.swift.ceph:
-            found += [account.containers[container].headers.get(name.replace('Account', 'Container')) for name in names]
-        return [wire(key) for key in found if key]
+        found = self.keys_in(account.headers, 'X-Account-Meta-Temp-Url-Key')
+        if container in account.containers:
+            found += self.keys_in(account.containers[container].headers, 'X-Container-Meta-Temp-Url-Key')
+        return found
+
+    @staticmethod
+    def keys_in(headers, name):
+        return [wire(headers[header]) for header in (name, name + '-2') if headers.get(header)]
+
+    @staticmethod
+    def signed_paths(path):
+        """The forms of a path that a signature may be made of."""
+        return [path]
 
     def messages(self, request, methods, expires):
         path, prefix = request.path, request.query.get('temp_url_prefix')
         if prefix is not None:
             path = 'prefix:' + path[:len(path) - len(request.name)] + prefix
-        paths = [path, path[len('/swift'):]] if self.swift.ceph else [path]
         return [('%s\n%d\n%s' % item).encode('utf-8') for item in
-                ((method, expires, signed) for method in methods for signed in paths)]
+                ((method, expires, signed) for method in methods for signed in self.signed_paths(path))]
 
     def dress(self, request, response):
         if request.method not in ('GET', 'HEAD') or response.status // 100 != 2:
