@@ -39,7 +39,7 @@ class CephObjects(ObjectRequests):
 
     def content_read(self, request, account, item, headers):
         """Leave Last-Modified out for a dynamic large object."""
-        if 'X-Object-Manifest' in item.headers:
+        if item.is_dynamic:
             headers.pop('Last-Modified')
         return super(CephObjects, self).content_read(request, account, item, headers)
 

@@ -98,7 +98,7 @@ class LargeObjects(object):
                 found = account.find(record['name'])
                 intact = found and (found.read_etag, found.size) == (record['hash'], record['bytes'])
                 yield (found if intact else None), record['bytes']
-        elif 'X-Object-Manifest' in item.headers:
+        elif item.is_dynamic:
             container, _ = self.dynamic_place(item)
             for record in self.listed(account, item):
                 yield account.find(container + '/' + record['name']), record['bytes']

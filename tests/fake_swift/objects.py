@@ -22,7 +22,7 @@ class ObjectRequests(object):
     def do_PUT(self, request, account):
         container = account.container(request.container)
         self.check_put(request, container)
-        headers = self.object_headers(request)
+        headers = self.kept_headers(request)
         guessed = mimetypes.guess_type(request.name)[0] or 'application/octet-stream'
         content_type = request.headers.get('Content-Type') or guessed
         if request.query.get('multipart-manifest') == 'put' and self.swift.slo_enabled:
@@ -52,7 +52,7 @@ class ObjectRequests(object):
             raise Refusal(412)
 
     @staticmethod
-    def object_headers(request):
+    def kept_headers(request):
         """What is kept of a request's headers, once they passed Swift's limits on metadata."""
         metadata = [(name, value) for name, value in request.headers.having('X-Object-Meta-') if value]
         sizes = [(len(name) - len('X-Object-Meta-'), len(value)) for name, value in metadata]
@@ -77,7 +77,7 @@ class ObjectRequests(object):
         item = container.read(request.name)
         if item is None:
             raise Refusal(404)
-        container.write(request.name, item.with_headers(self.object_headers(request)))
+        container.write(request.name, item.with_headers(self.kept_headers(request)))
         return Response(202)
 
     def do_DELETE(self, request, account):
@@ -115,10 +115,10 @@ class ObjectRequests(object):
 
     def content_read(self, request, account, item, headers):
         etag = item.read_etag
-        if 'X-Object-Manifest' in item.headers:
+        if item.is_dynamic:
             records = self.large.listed(account, item)
             etag = md5(b''.join(wire(record['hash']) for record in records))
-        if item.segments is not None or 'X-Object-Manifest' in item.headers:
+        if item.segments is not None or item.is_dynamic:
             headers['Etag'] = '"%s"' % etag
         pieces = list(self.large.pieces(account, item))
         size = sum(length for _, length in pieces)
@@ -130,7 +130,7 @@ class ObjectRequests(object):
         if asked:
             headers['Content-Range'] = 'bytes %d-%d/%d' % (first, end - 1, size)
         body = self.cut_out(pieces, first, end) if request.method == 'GET' else b''
-        listed_whole = 'X-Object-Manifest' not in item.headers or len(records) < self.swift.listing_limit
+        listed_whole = not item.is_dynamic or len(records) < self.swift.listing_limit
         return Response(206 if asked else 200, headers, body, end - first, chunked=not (asked or listed_whole))
 
     @staticmethod

@@ -22,6 +22,11 @@ class Object(object):
         return len(self.body) if self.segments is None else sum(segment['bytes'] for segment in self.segments)
 
     @property
+    def is_dynamic(self):
+        """Whether it is the manifest of a dynamic large object."""
+        return 'X-Object-Manifest' in self.headers
+
+    @property
     def expired(self):
         return 'X-Delete-At' in self.headers and int(self.headers['X-Delete-At']) <= time.time()
 
