@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""A fake Swift with a container, and a client on it."""
+"""A fake Swift with a container, and a client that talks to it."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from .http_client import Client
 
 @pytest.fixture
 def make():
-    """Start a fake with a container `c`, and a client on it; every one of them ends with the test."""
+    """Start a fake that has a container `c`, and a client that talks to it. All of them end with the test."""
     started = []
 
     def start(**options):

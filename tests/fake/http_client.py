@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""A client that sends the fake Swift any request, well-formed or not, and shows the whole answer."""
+"""A client that sends any request to the fake Swift and shows the whole response."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ except ImportError:  # Python 2
 
 
 class Answer(object):
-    """What came back: status, headers (lower-case names) and the whole body."""
+    """A response: status, headers with lower-case names, and the whole body."""
 
     def __init__(self, response):
         self.status = response.status
@@ -30,7 +30,7 @@ class Answer(object):
 
 
 class Client(object):
-    """One keep-alive connection to the fake, logged in."""
+    """One keep-alive connection to the fake. It logs in when it first needs a token."""
 
     def __init__(self, swift, timeout=10):
         self.swift, self.connection = swift, HTTPConnection('127.0.0.1', swift.port, timeout=timeout)
@@ -44,7 +44,7 @@ class Client(object):
         return Answer(self.connection.getresponse())
 
     def storage(self, method, path='', body=None, headers=(), **more):
-        """A request below the storage URL, with the token; keywords are headers."""
+        """Send a request for a path below the storage URL, with the token. Keywords are headers."""
         if self.token is None:
             self.token = self.login().headers['x-auth-token']
         given = dict({'X-Auth-Token': self.token}, **dict(headers))
@@ -52,7 +52,7 @@ class Client(object):
         return self.ask(method, '/' + self.swift.storage_url.split('/', 3)[3] + path, body, given)
 
     def put_segments(self, *bodies):
-        """Store segments as /c/seg0 ... and give the manifest entries that name them."""
+        """Store segments as /c/seg0, /c/seg1, ... and return the entries of a manifest that names them."""
         entries = []
         for number, body in enumerate(bodies):
             self.storage('PUT', '/c/seg%d' % number, body)

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Bulk delete."""
+"""Bulk delete, and what it hides in a 200."""
 
 import pytest
 

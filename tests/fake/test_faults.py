@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Faults: the requests they meet, and what they do with them."""
+"""Faults: which requests they match, and what they do to them."""
 
 import hashlib
 import socket

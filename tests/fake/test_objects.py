@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Objects."""
+"""Objects: writing, reading, ranges, conditions and metadata."""
 
 import hashlib
 import socket

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""What every answer has, /info, connections, and what the fake saw of them."""
+"""The server: /info, connections, and the requests that it records."""
 
 import socket
 import threading
@@ -39,7 +39,7 @@ def test_every_answer_names_its_transaction(client):
     assert len(set(ids)) == 3 and all(one.startswith('tx') for one in ids)
 
 
-# connections, and what was seen
+# connections and recorded requests
 
 def test_requests_are_recorded_in_order(swift, client):
     client.storage('PUT', '/c/a%20b?x=1&y', b'abc', X_Newest='true')

@@ -8,7 +8,7 @@ from .http_client import quote, signed
 
 @pytest.fixture
 def shared(swift, client):
-    """An object at a name that needs encoding, and a container that has a key."""
+    """A client, an object whose name needs encoding, and a container that has a key."""
     swift.create_container('c').headers['X-Container-Meta-Temp-Url-Key'] = 'secret'
     swift.put('c', u'\xe9 b', b'0123456789', headers={'X-Object-Meta-Private': 'x'})
     return client

@@ -1,9 +1,9 @@
 # -*- coding: utf-8 -*-
-"""A Swift on loopback that misbehaves on demand.
+"""A fake Swift on loopback that fails on demand.
 
-It is a real HTTP/1.1 server (a thread per connection, keep-alive) that speaks as much of OpenStack Swift as a registry
-uses: v1 and Keystone v2 and v3 logins, /info, containers, objects, static and dynamic large objects, bulk delete and
-TempURLs. The contract suite passes on it and on a real Swift alike. Beyond that it does what a healthy Swift will not::
+It is a real HTTP/1.1 server with keep-alive and one thread for each connection. It speaks the part of OpenStack Swift that a
+registry uses: v1, Keystone v2 and Keystone v3 logins, /info, containers, objects, static and dynamic large objects, bulk delete
+and TempURLs. The contract suite passes both on this server and on a real Swift. This one also does what a healthy Swift does not::
 
     from fake_swift import FakeSwift, on, status, cut_response
 
@@ -13,29 +13,53 @@ TempURLs. The contract suite passes on it and on a real Swift alike. Beyond that
         ...
         assert [request.status for request in swift.requests] == [503, 503, 201]
 
-What it holds:  `swift.containers[name].objects[name]`, or `swift.container(name)[name]`, is an `Object` (body, etag,
-    content_type, headers, segments); `swift.create_container(name)` and `swift.put(container, name, body)` seed it.
-    Names are text everywhere. A second region has an account of its own: `swift.accounts['AUTH_test_two']`.
-What it saw:    `swift.requests`, in order of arrival, and `swift.clear_requests()`; `swift.connections_made`,
-    `swift.open_connections()`, `swift.drop_connections()`.
-Logins:         `auth_url`, `auth_url_v2`, `auth_url_v3`, `user` and `key` (v1), `username`, `user_id`, `project`,
-    `project_id`, `domain`, `domain_id`, `app_credential_id`, `_name`, `_secret`, `trust_id` (Keystone); `regions`;
-    `swift.expire_tokens()` makes every token handed out so far answer 401. The internal endpoints are the public ones
-    under the name localhost, so that a request's Host header tells which of them was used.
+Contents
+    `swift.containers[name].objects[name]` and `swift.container(name)[name]` are the same `Object`. It has body, etag,
+    content_type, headers and segments. `swift.create_container(name)` and `swift.put(container, name, body)` store without a
+    request. All names are text. The second region has its own account, `swift.accounts['AUTH_test_two']`.
+Requests and connections
+    `swift.requests` holds all requests in order of arrival; `swift.clear_requests()` empties it. `swift.connections_made` counts
+    the connections so far, `swift.open_connections()` those that are open, and `swift.drop_connections()` closes these.
+Logins
+    For v1: `auth_url`, `user` and `key`. For Keystone: `auth_url_v2`, `auth_url_v3`, `username`, `key`, `user_id`, `project`,
+    `project_id`, `domain`, `domain_id`, `app_credential_id`, `app_credential_name`, `app_credential_secret`, `trust_id` and
+    `regions`. After `swift.expire_tokens()`, every token issued so far returns 401. The internal endpoints are the public ones
+    with the host name localhost, so the Host header of a request shows which endpoint the client used.
+Faults
+    `swift.fault(match, action, times=1, after=0)` sets a fault. `match` is a method, `on(...)`, or any predicate on a `Request`.
+    The first `after` matching requests are served as usual. The next `times` requests get the action; with None, all of them do.
+    Faults are checked in the order in which they were set, and the first one that is due acts. `swift.fault` returns a `Fault`,
+    which counts its `hits`; `cancel()` ends it. `swift.clear_faults()` ends all faults. Module `faults` describes the
+    actions.
+Availability
+    `swift.refuse_connections()` also drops open connections, unless it gets `drop=False`. `swift.accept_connections()` ends this.
+Consistency
+    `swift.lag_listing(container)` freezes the listing of a container until `swift.catch_up()`. It then shows deleted objects and
+    not the new ones. After `swift.stale(container, name, times)`, that many reads without X-Newest return what was there before
+    the last write.
 
-Faults:  `swift.fault(match, action, times=1, after=0)`: `match` is a method, `on(...)` or any predicate on a `Request`;
-    the first `after` matching requests are served well, the next `times` (None: all) get the action. Faults are asked
-    in the order in which they were set, and the first that is due acts. It returns the `Fault`, which counts its `hits`
-    and can be ended by `.cancel()`; `swift.clear_faults()` ends all. The actions are the functions below `# Actions`.
-Availability:   `refuse_connections()` (and drops those that are open), `accept_connections()`.
-Consistency:    `lag_listing(container)` freezes what a listing shows, ghosts included, until `catch_up()`;
-    `stale(container, name, times)` lets so many reads without X-Newest see what was there before the last write.
+Not implemented: COPY, symlinks, versions, ACLs, XML listings, several ranges in one request, SLO `range` and `data` segments, and
+`heartbeat`. If an SLO has lost a segment other than the first, the response is always cut. A real Swift returns 500 if it has sent
+nothing before.
 
-Left out: COPY, symlinks, versions, ACLs, XML listings, several ranges in one request, SLO `range` and `data` segments,
-    `heartbeat`. An SLO that lost a later segment is always cut; the real one answers 500 if nothing was sent before.
+The modules; each imports only from those below it:
+
+    server          `FakeSwift`: accepts connections, and offers tests the functions above
+    connections     a thread for each connection: reads requests, writes responses
+    faults          which requests a fault matches, and what it does to them
+    ceph            what a Ceph RADOS Gateway does differently
+    proxy           checks who may send a request and passes it on; /info
+    objects         requests for objects
+    containers      requests for accounts and containers, with metadata and listings
+    large_objects   manifests and segments of static and dynamic large objects
+    bulk            bulk delete
+    tempurl         temporary URLs
+    identity        v1 and Keystone logins, tokens
+    stored          accounts, containers and objects as they are stored
+    messages        requests, responses, headers and their text formats
 """
 
-import email.utils  # noqa: F401 - a test takes it from here
+import email.utils  # noqa: F401 - tests/drivers uses fake_swift.email
 
 from .faults import (
     altered,

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Bulk delete."""
+"""Bulk delete, and the deletion of a static large object with its segments."""
 
 import json
 
@@ -9,7 +9,7 @@ MAX_FAILED_DELETES = 1000
 
 
 def report(request, outcome, errors):
-    """The text and headers of a report, JSON if that was asked for."""
+    """The text and the headers of a report: JSON if the client accepts it, otherwise plain text."""
     if 'json' in request.headers.get('Accept', ''):
         return json.dumps(dict(outcome, Errors=errors)), {'Content-Type': 'application/json'}
     lines = ['%s: %s\n' % item for item in sorted(outcome.items())] + ['Errors:\n']
@@ -18,13 +18,14 @@ def report(request, outcome, errors):
 
 
 class BulkDelete(object):
-    """`POST ?bulk-delete`: always 200, blanks first, and the truth in the body."""
+    """Answers `POST ?bulk-delete`. The status is always 200; the report in the body, after some whitespace, has the errors."""
 
     def __init__(self, max_deletes):
         self.max_deletes = max_deletes
 
     @staticmethod
     def meant_by(request):
+        """Whether a request is a bulk delete."""
         return request.kind == 'account' and 'bulk-delete' in request.query and request.method in ('POST', 'DELETE')
 
     def answer(self, request, account, names=None):
@@ -45,6 +46,7 @@ class BulkDelete(object):
         return Response(200, headers, wire(' \r\n\r\n' + text), chunked=True)
 
     def delete_all(self, request, account, names, outcome, errors):
+        """Delete what `names` name, and write the result to `outcome` and `errors`."""
         for name in names:
             code = (request.bulk_failures or (lambda _: None))(name) or self.delete(account, name)
             if code // 100 == 2:
@@ -62,6 +64,7 @@ class BulkDelete(object):
             outcome.update({'Response Status': status_line(400), 'Response Body': 'Invalid bulk delete.'})
 
     def delete(self, account, path):
+        """Delete an object or an empty container, and return the status."""
         container, _, name = path.lstrip('/').partition('/')
         try:
             if name:
@@ -73,7 +76,10 @@ class BulkDelete(object):
         return 204
 
     def answer_manifest(self, request, account):
-        """`DELETE ?multipart-manifest=delete`: segments and manifest; of anything else nothing, in a 200 all the same."""
+        """Answer `DELETE ?multipart-manifest=delete`: delete the segments of an SLO and its manifest.
+
+        Any other object stays. The status is 200 all the same, and the report has the error.
+        """
         path = '/%s/%s' % (request.container, request.name)
         item = account.find(path)
         if item is not None and item.segments is not None:

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Connections of clients: HTTP/1.1 as a thread for each of them reads and writes it."""
+"""Client connections. A thread for each of them reads requests and writes responses, in HTTP/1.1."""
 
 import select
 import socket
@@ -13,11 +13,14 @@ PIECE = 1 << 16
 
 
 class HangUp(Exception):
-    """The connection is to end now."""
+    """Ends the thread of a connection."""
 
 
 class Exchange(threading.Thread):
-    """One client connection and, at any time, the one request on it."""
+    """One client connection, and the request that is being served on it.
+
+    Actions of faults call `read_body`, `perform`, `send`, `stall` and `hang_up`.
+    """
 
     def __init__(self, swift, connection):
         threading.Thread.__init__(self, name='fake-swift-connection')
@@ -30,11 +33,12 @@ class Exchange(threading.Thread):
             while self.keep_alive and self.next_request():
                 self.swift.action_for(self.request)(self)
         except (HangUp, EnvironmentError, ValueError, select.error):
-            pass  # the client went away, a fault closed the connection, or the server stops
+            pass  # the client has gone, a fault has closed the connection, or the server stops
         finally:
             self.close()
 
     def close(self, reset=False):
+        """Close the connection, with a TCP reset if wanted."""
         if self.closed:
             return
         self.closed = True
@@ -44,23 +48,24 @@ class Exchange(threading.Thread):
             else:
                 self.connection.shutdown(socket.SHUT_RDWR)
         except EnvironmentError:
-            pass  # the other side was faster
+            pass  # the client has closed it already
         self.reader.close()
         self.connection.close()
 
     def abort(self):
-        """Called from another thread: wakes up this one, which then closes."""
+        """Make this thread close the connection. Another thread calls this."""
         try:
             self.connection.shutdown(socket.SHUT_RDWR)
         except EnvironmentError:
             pass
 
     def hang_up(self, reset=False):
+        """Close the connection and end its thread."""
         self.close(reset)
         raise HangUp()
 
     def next_request(self):
-        """Read the head of a request; False at the end of the connection."""
+        """Read the request line and the headers. Returns False at the end of the connection."""
         lines = []
         while not lines or lines[-1]:
             line = self.reader.readline(PIECE)
@@ -76,7 +81,7 @@ class Exchange(threading.Thread):
         return True
 
     def read_body(self, upto=None):
-        """Read the request's body, or so much of it; `truncated` says that it is not whole."""
+        """Read the request body, or its first `upto` bytes. Sets `request.truncated` if that is not all of it."""
         if self.body_was_read:
             return
         request, pieces = self.request, []
@@ -94,6 +99,7 @@ class Exchange(threading.Thread):
         self.body_was_read = not request.truncated
 
     def read_exactly(self, size):
+        """Yield `size` bytes in pieces. They are fewer if the client closes the connection."""
         while size:
             piece = self.reader.read(min(size, PIECE))
             if not piece:
@@ -102,6 +108,7 @@ class Exchange(threading.Thread):
             yield piece
 
     def read_chunks(self):
+        """Yield the pieces of a chunked body. Sets `request.truncated` if it ends early."""
         while True:
             line = self.reader.readline(PIECE)
             size = int(line.split(b';')[0], 16) if line.strip() else 0
@@ -116,11 +123,11 @@ class Exchange(threading.Thread):
                 return
 
     def perform(self):
-        """Let Swift do what was asked, and give its answer."""
+        """Let Swift do what the request asks for, and return the `Response` without sending it."""
         return self.swift.answer(self.request)
 
     def send(self, response, upto=None):
-        """Send an answer, or its headers and so much of its body; returns the bytes left over."""
+        """Send a response. With `upto`, send the headers and that many bytes of the body, and return the rest."""
         self.swift.stamp(response.headers)
         if not self.body_was_read:
             self.keep_alive = False
@@ -139,7 +146,7 @@ class Exchange(threading.Thread):
             self.connection.sendall(data[start:start + PIECE])
 
     def stall(self, seconds=None):
-        """Be silent until released, for so long, or until the client has gone."""
+        """Wait until `swift.release()`, but not longer than `seconds`. Ends the thread if the client closes the connection."""
         deadline, released = time.time() + (seconds or 1e9), self.swift.released
         while not released.wait(min(0.05, max(0, deadline - time.time()))) and time.time() < deadline:
             readable = select.select([self.connection], [], [], 0)[0]

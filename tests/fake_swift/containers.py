@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Requests for accounts and containers: their metadata and their listings."""
+"""Requests for accounts and containers: metadata and listings."""
 
 import email.utils
 import math
@@ -30,7 +30,7 @@ class AccountRequests(object):
 
 
 class ContainerRequests(object):
-    """Answers requests for a container; a listing has at most `listing_limit` entries."""
+    """Answers requests for a container. A listing has at most `listing_limit` entries."""
 
     def __init__(self, listing_limit):
         self.listing_limit = listing_limit
@@ -50,7 +50,7 @@ class ContainerRequests(object):
 
     def do_HEAD(self, request, account):
         container = account.container(request.container)
-        sizes = [len(item.body) for item in container.listed.values()]  # an SLO counts as its manifest here
+        sizes = [len(item.body) for item in container.listed.values()]  # of an SLO, this counts the manifest only
         described = {'X-Container-Object-Count': len(sizes), 'X-Container-Bytes-Used': sum(sizes),
                      'X-Storage-Policy': 'Policy-0', 'X-Timestamp': '%016.5f' % container.timestamp, 'Accept-Ranges': 'bytes',
                      'Last-Modified': email.utils.formatdate(math.ceil(container.timestamp), usegmt=True)}
@@ -71,6 +71,7 @@ class ContainerRequests(object):
 
 
 def update_metadata(kept, request, prefix):
+    """Update `kept` with the headers of a request that begin with `prefix`. X-Remove- or an empty value removes a header."""
     for name, value in request.headers.having(prefix):
         kept[name] = value
     for name, _ in request.headers.having(prefix.replace('X-', 'X-Remove-', 1)):
@@ -80,6 +81,7 @@ def update_metadata(kept, request, prefix):
 
 
 def listing(request, records, headers):
+    """A listing in JSON, or in plain text with a name in each line."""
     if request.wants_json:
         return Response(200, dict(headers, **{'Content-Type': 'application/json; charset=utf-8'}), as_json(records))
     text = ''.join('%s\n' % (record.get('name') or record['subdir']) for record in records).encode('utf-8')

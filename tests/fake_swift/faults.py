@@ -1,16 +1,21 @@
 # -*- coding: utf-8 -*-
-"""Faults: which requests they meet, and what they do with them."""
+"""Faults: which requests they match, and what they do to them.
+
+An action is a function of an `Exchange`. It reads the request, performs it or not, and writes the response. `serve` is an
+action, and each function below it returns one.
+"""
 
 from .messages import Refusal
 
 
 class Fault(object):
-    """A trouble waiting for its requests."""
+    """An action for the requests that match: it skips the first `after` of them and acts on the next `times` (None: all)."""
 
     def __init__(self, match, action, times, after):
         self.match, self.action, self.times, self.after, self.seen, self.hits = match, action, times, after, 0, 0
 
     def due(self, request):
+        """Whether to act on this request. Counts it if it matches."""
         if self.hits == self.times or not self.match(request):
             return False
         self.seen += 1
@@ -24,9 +29,9 @@ class Fault(object):
 
 
 def on(method=None, path_contains=None, path=None, query=None, kind=None, where=None):
-    """A predicate on requests; everything given must hold.
+    """A predicate on requests. All conditions that are given must hold.
 
-    `query` is the name of a query parameter, `kind` is as in `Request`, `where` is a predicate of one's own.
+    `query` is the name of a query parameter, `kind` is as in `Request`, and `where` is any other predicate.
     """
     def match(request):
         return ((method is None or request.method == method)
@@ -38,16 +43,16 @@ def on(method=None, path_contains=None, path=None, query=None, kind=None, where=
     return match
 
 
-# Actions: each makes a function of an Exchange, which tells the server what to do with one request.
+# Actions
 
 def serve(exchange):
-    """What Swift does in good health."""
+    """Do what a healthy Swift does."""
     exchange.read_body()
     exchange.send(exchange.perform())
 
 
 def status(code, headers=(), body=None, early=False):
-    """Answer `code` and do nothing; `early` answers without having read the request's body, and closes."""
+    """Return `code` and do nothing else. With `early`, do not read the request body, and close the connection."""
     def act(exchange):
         if not early:
             exchange.read_body()
@@ -56,7 +61,10 @@ def status(code, headers=(), body=None, early=False):
 
 
 def cut_response(after_bytes=None, reset=False):
-    """Perform the request, then close after so many bytes of the body: 0 after the headers, None before them."""
+    """Perform the request, then close the connection after `after_bytes` bytes of the response body.
+
+    With 0 it closes after the headers, with None before them. With `reset`, the client gets a TCP reset.
+    """
     def act(exchange):
         exchange.read_body()
         response = exchange.perform()
@@ -67,12 +75,12 @@ def cut_response(after_bytes=None, reset=False):
 
 
 def lost_answer(reset=False):
-    """Perform the request and close the connection without a word."""
+    """Perform the request, and close the connection without a response."""
     return cut_response(None, reset)
 
 
 def cut_request(after_bytes=0, reset=False):
-    """Close the connection after so many bytes of the request's body; nothing is performed."""
+    """Close the connection after reading `after_bytes` bytes of the request body. The request is not performed."""
     def act(exchange):
         exchange.read_body(upto=after_bytes)
         exchange.hang_up(reset)
@@ -80,10 +88,10 @@ def cut_request(after_bytes=0, reset=False):
 
 
 def stall(before='headers', perform=True):
-    """Send no more until `swift.release()`, or until the client gives up.
+    """Stall until `swift.release()`, or until the client closes the connection.
 
-    Silence starts before the 'request' body is read, before the answer's 'headers', before its 'body', or after so many
-    bytes of the body. The request is performed before the silence, or after it with perform=False.
+    `before` says when: before the 'request' body is read, before the 'headers' of the response, before its 'body', or after a
+    number of bytes of the body. The request is performed before the stall; with perform=False, after it.
     """
     def act(exchange):
         if before == 'request' or not perform:
@@ -104,7 +112,7 @@ def stall(before='headers', perform=True):
 
 
 def delay(seconds):
-    """Serve well, but only after so long."""
+    """Wait for some seconds, then serve the request as usual."""
     def act(exchange):
         exchange.read_body()
         exchange.stall(seconds)
@@ -113,7 +121,7 @@ def delay(seconds):
 
 
 def altered(change):
-    """Perform the request, and let change(response) spoil the answer in place."""
+    """Perform the request, and let change(response) alter the response in place."""
     def act(exchange):
         exchange.read_body()
         response = exchange.perform()
@@ -123,12 +131,12 @@ def altered(change):
 
 
 def wrong_etag(etag='0' * 32):
-    """Store or read as asked, but answer another ETag."""
+    """Store or read as usual, but return another ETag."""
     return altered(lambda response: response.headers.update({'Etag': etag}))
 
 
 def corrupt_body():
-    """Answer with the first byte of the body inverted."""
+    """Invert the bits of the first byte of the response body."""
     def change(response):
         spoilt = bytearray(response.body)
         spoilt[0] ^= 0xff
@@ -137,24 +145,27 @@ def corrupt_body():
 
 
 def short_body(by=1):
-    """Answer with the last bytes left out and a Content-Length that agrees: a well-formed lie."""
+    """Leave out the last `by` bytes of the response body. Content-Length agrees, so the response looks complete."""
     def change(response):
         response.body, response.length = response.body[:-by], None
     return altered(change)
 
 
 def without_headers(*names):
-    """Answer without these headers, as some clones of Swift do."""
+    """Leave out these response headers, as some clones of Swift do."""
     return altered(lambda response: [response.headers.pop(name, None) for name in names])
 
 
 def bulk_status(line='401 Unauthorized'):
-    """A bulk delete that answers 200, deletes nothing, and says so only in its body's Response Status."""
+    """Delete nothing in a bulk delete, and return 200. Only Response Status in the body shows it."""
     return bulk_errors(line)
 
 
 def bulk_errors(failures=lambda name: 503):
-    """A bulk delete that answers 200 but hides errors; failures(name) is the status for a name, None to delete it."""
+    """Fail for some names of a bulk delete, and return 200 all the same.
+
+    failures(name) returns the status for a name, or None to delete it.
+    """
     def act(exchange):
         exchange.request.bulk_failures = failures
         serve(exchange)

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Logins: v1 as TempAuth does them, and Keystone."""
+"""Logins: v1, as Swift's TempAuth does them, and Keystone v2 and v3."""
 
 import json
 import time
@@ -9,7 +9,10 @@ from .messages import Refusal, Response, as_json, iso_time
 
 
 class Identity(object):
-    """Logs users in: v1 as TempAuth does, Keystone v2 and v3. Tokens live `token_life` seconds."""
+    """Logs users in and knows the valid tokens. A token is valid for `token_life` seconds.
+
+    `tokens` has the time when each token expires. A v1 login returns the same token until that expires, as TempAuth does.
+    """
 
     v1_status = 200
 
@@ -20,6 +23,7 @@ class Identity(object):
         return self.tokens.get(token, 0) > time.time()
 
     def token(self):
+        """Issue a new token."""
         token = 'AUTH_tk' + uuid.uuid4().hex
         self.tokens[token] = time.time() + self.token_life
         return token
@@ -93,7 +97,7 @@ class Identity(object):
         return [{'type': 'object-store', 'id': 'swift', 'name': 'swift', 'endpoints': endpoints}]
 
     def named(self, given, name, identifier):
-        """Whether Keystone would find this user or project: by id, or by name and domain."""
+        """Whether a login names this user or project. Keystone wants an id, or a name with its domain."""
         domain = given.get('domain', {})
         in_domain = domain.get('id') == self.swift.domain_id or domain.get('name') == self.swift.domain
         return given.get('id') == identifier if 'id' in given else given.get('name') == name and in_domain
@@ -129,6 +133,7 @@ class Identity(object):
         return Refusal(404, json.dumps({'error': error}), content_type='application/json')
 
     def document(self, name):
+        """What Keystone tells about one version of its API."""
         return {'id': {'v3': 'v3.14'}.get(name, name), 'status': 'stable' if name == 'v3' else 'deprecated',
                 'updated': '2020-04-07T00:00:00Z', 'media-types': [],
                 'links': [{'rel': 'self', 'href': '%s/%s/' % (self.swift.url, name)}]}

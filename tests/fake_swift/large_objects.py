@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Static and dynamic large objects."""
+"""Static large objects (SLO) and dynamic large objects (DLO)."""
 
 import json
 
@@ -11,12 +11,12 @@ MAX_MANIFEST_SIZE = 8 << 20
 
 
 class LargeObjects(object):
-    """Static and dynamic large objects: what their manifests promise, and which bytes that makes."""
+    """Checks the manifests of large objects, and finds the bytes that they stand for."""
 
     max_segments = 1000
 
     def manifest(self, request, account):
-        """The segment records of a valid `multipart-manifest=put`, or the refusal that Swift answers."""
+        """The segment records for the body of a `multipart-manifest=put`. Raises `Refusal` if it is not valid."""
         if len(request.body) > MAX_MANIFEST_SIZE:
             raise Refusal(413, 'Manifest File > %d bytes' % MAX_MANIFEST_SIZE)
         entries = self.parsed(request)
@@ -33,6 +33,7 @@ class LargeObjects(object):
 
     @staticmethod
     def parsed(request):
+        """The entries of a manifest, well-formed but not yet compared with the segments."""
         try:
             entries = json.loads(request.body.decode('utf-8'))
         except ValueError:
@@ -47,6 +48,7 @@ class LargeObjects(object):
 
     @staticmethod
     def faulty_entry(index, entry, request, last):
+        """Yield what is wrong with the form of an entry."""
         unknown = sorted(set(entry) - {'path', 'etag', 'size_bytes'}) if isinstance(entry, dict) else []
         if not isinstance(entry, dict):
             yield 'Index %d: not a JSON object\n' % index
@@ -67,7 +69,7 @@ class LargeObjects(object):
 
     @staticmethod
     def checked(entry, account, last):
-        """The record of one segment, and what is wrong with it."""
+        """The record of one segment (None if it is missing), and a list of what is wrong with it."""
         item = account.find(entry['path'])
         if item is None:
             return None, [status_line(404)]
@@ -84,7 +86,10 @@ class LargeObjects(object):
         return record, reasons
 
     def pieces(self, account, item):
-        """(bytes or None, size) of each stored piece of an object; None where the segment is gone or another."""
+        """Yield (bytes, size) of each stored piece of an object, in order.
+
+        The bytes are None if a segment is missing or has been overwritten.
+        """
         for data, size in self.sources(account, item):
             if isinstance(data, Object):
                 for piece in self.pieces(account, data):
@@ -93,6 +98,10 @@ class LargeObjects(object):
                 yield data, size
 
     def sources(self, account, item):
+        """Yield (source, size) of each part of an object.
+
+        The source is bytes, an `Object` for a segment (which may itself be a large object), or None for a missing segment.
+        """
         if item.segments is not None:
             for record in item.segments:
                 found = account.find(record['name'])
@@ -107,14 +116,16 @@ class LargeObjects(object):
 
     @staticmethod
     def dynamic_place(item):
+        """The container and the prefix of a DLO's segments."""
         container, _, prefix = unquoted(wire(item.headers['X-Object-Manifest'])).partition('/')
         return container, prefix
 
     def listed(self, account, item):
-        """A dynamic manifest's segments: whatever the container listing shows just now."""
+        """The listing records of a DLO's segments. A segment that a lagging listing does not show is not read."""
         container, prefix = self.dynamic_place(item)
         return account.container(container).page(None, prefix)
 
     def raw_manifest(self, item):
+        """The manifest of an SLO in the form in which a client can PUT it again."""
         entries = [{'etag': record['hash'], 'path': record['name'], 'size_bytes': record['bytes']} for record in item.segments]
         return json.dumps(entries, sort_keys=True).encode('ascii')

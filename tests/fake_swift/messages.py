@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""What goes over the wire: requests, answers and their headers, and texts in the forms that HTTP gives them."""
+"""Requests, responses and headers, and the forms that text takes in them."""
 
 import hashlib
 import json
@@ -26,19 +26,22 @@ def md5(data):
 
 
 def native(raw):
-    """Bytes from the wire as this Python's own `str`, losslessly."""
+    """Convert bytes from the wire to `str` without loss, on Python 2 and 3."""
     return raw if isinstance(raw, str) else raw.decode('latin-1')
 
 
 def wire(value):
+    """Convert a `str` to bytes for the wire; the inverse of `native`."""
     return value if isinstance(value, bytes) else value.encode('latin-1')
 
 
 def unquoted(raw):
+    """Decode percent-encoded bytes to text. Bytes that are not UTF-8 become U+FFFD."""
     return unquote_to_bytes(raw).decode('utf-8', 'replace')
 
 
 def quoted(text):
+    """Percent-encode text as UTF-8."""
     return quote(text.encode('utf-8'))
 
 
@@ -55,7 +58,7 @@ def iso_time(seconds, form='%Y-%m-%dT%H:%M:%SZ'):
 
 
 class Headers(dict):
-    """Header names without regard to case, kept as Swift writes them: Title-Case."""
+    """Headers by name, without regard to case. Names are kept in Title-Case, as Swift writes them."""
 
     def __init__(self, items=()):
         dict.__init__(self)
@@ -81,14 +84,16 @@ class Headers(dict):
             self[name] = value
 
     def having(self, prefix):
+        """The (name, value) pairs of all headers whose names begin with `prefix`, which is in Title-Case."""
         return [(name, value) for name, value in self.items() if name.startswith(prefix)]
 
 
 class Request(object):
-    """One request as it arrived; `status` is None until it was answered, and stays so if it never was.
+    """One request, as it arrived.
 
-    `path` is decoded text and `query` a dict of text; `target` is the request line's own bytes. `received` counts the
-    bytes of the body, without chunk framing. `kind` is auth, info, account, container or object.
+    `status` is the status of the response, or None if there was none (yet). `target` has the bytes of the request line; `path`
+    is decoded text and `query` a dict of text. `received` counts the bytes of the body, without chunk framing. `truncated` is
+    True if the body was not read to its end. `kind` is auth, info, account, container or object.
     """
 
     def __init__(self, method, target, headers):
@@ -103,7 +108,7 @@ class Request(object):
 
     @staticmethod
     def _place(parts):
-        """Which part of Swift a path belongs to; Ceph's `/swift/v1/` names no account."""
+        """The kind, account, container and object name of a path. Ceph's paths begin with `/swift/v1/` and name no account."""
         if parts[0] == 'swift' and parts[1:2] == ['v1']:
             parts = ['v1', None] + parts[2:]
         if parts[-1] == 'info' and len(parts) <= 2:
@@ -135,7 +140,11 @@ class Request(object):
 
 
 class Response(object):
-    """A status, headers and a body. `length` None means that of the body; a body shorter than that ends in a cut."""
+    """A status, headers and a body.
+
+    `length` is the Content-Length, or None for the length of the body. If the body is shorter than `length`, the connection
+    closes after it.
+    """
 
     def __init__(self, status, headers=(), body=b'', length=None, chunked=False):
         self.status, self.headers, self.body, self.length, self.chunked = status, Headers(headers), body, length, chunked
@@ -157,7 +166,7 @@ class Response(object):
 
 
 class Refusal(Exception):
-    """Ends the handling of a request with an error answer, HTML by default, as Swift's are."""
+    """Ends the handling of a request with an error response. Like Swift's, it is HTML by default."""
 
     def __init__(self, status, text=None, headers=(), content_type='text/html; charset=UTF-8'):
         Exception.__init__(self, status)

@@ -37,6 +37,7 @@ class ObjectRequests(object):
         return Response(201, {'Etag': etag, 'Last-Modified': self.last_modified(item)})
 
     def check_put(self, request, container):
+        """Raise `Refusal` if Swift would not store this object."""
         size = len(request.name.encode('utf-8'))
         if size > MAX_OBJECT_NAME:
             raise Refusal(400, 'Object name length of %d longer than %d' % (size, MAX_OBJECT_NAME), content_type='text/plain')
@@ -53,7 +54,7 @@ class ObjectRequests(object):
 
     @staticmethod
     def kept_headers(request):
-        """What is kept of a request's headers, once they passed Swift's limits on metadata."""
+        """The headers of a request that Swift stores with the object. Raises `Refusal` if they break Swift's limits."""
         metadata = [(name, value) for name, value in request.headers.having('X-Object-Meta-') if value]
         sizes = [(len(name) - len('X-Object-Meta-'), len(value)) for name, value in metadata]
         if len(sizes) > 90 or sum(map(sum, sizes)) > 4096 or any(name > 128 or value > 256 for name, value in sizes):
@@ -72,7 +73,7 @@ class ObjectRequests(object):
         return headers
 
     def do_POST(self, request, account):
-        """Replaces all that is kept of the headers; a dynamic manifest that does not say so again is none any more."""
+        """Replace all stored headers. A DLO whose manifest header is not sent again becomes an ordinary object."""
         container = account.container(request.container)
         item = container.read(request.name)
         if item is None:
@@ -103,7 +104,7 @@ class ObjectRequests(object):
         return self.content_read(request, account, item, headers)
 
     def manifest_read(self, request, item, headers):
-        """The manifest itself."""
+        """Return the manifest instead of what it stands for."""
         body = item.body
         if item.segments is not None:
             headers.update({'Content-Type': 'application/json; charset=utf-8'})
@@ -114,6 +115,10 @@ class ObjectRequests(object):
         return Response(200, headers, body, len(body))
 
     def content_read(self, request, account, item, headers):
+        """Return the content, or the range of it that the client wants.
+
+        As in Swift, the response has no Content-Length if a DLO has more segments than fit in one listing.
+        """
         etag = item.read_etag
         if item.is_dynamic:
             records = self.large.listed(account, item)
@@ -135,6 +140,7 @@ class ObjectRequests(object):
 
     @staticmethod
     def check_conditions(request, etag, headers):
+        """Honour If-Match and If-None-Match."""
         def names(header):
             return [tag.strip().strip('"') for tag in request.headers.get(header, '').split(',')]
         if 'If-None-Match' in request.headers and {etag, '*'} & set(names('If-None-Match')):
@@ -144,7 +150,10 @@ class ObjectRequests(object):
 
     @staticmethod
     def cut_out(pieces, first, end):
-        """The bytes from `first` to `end`; they stop short at a lost piece, and 409 if that is the first one."""
+        """The bytes from `first` up to `end`.
+
+        They end early where a piece is missing. If the first piece that is wanted is missing, Swift returns 409.
+        """
         found, offset = [], 0
         for data, size in pieces:
             wanted = max(first - offset, 0), min(end - offset, size)
@@ -164,7 +173,10 @@ class ObjectRequests(object):
 
 
 def wanted_range(header, size):
-    """The (first, end) that a Range header asks of `size` bytes; None if it is to be ignored, () if out of reach."""
+    """The (first, end) of `size` bytes that a Range header asks for; `end` is exclusive.
+
+    None means that Swift ignores the header, and () that the range is not satisfiable.
+    """
     unit, _, spec = (header or '').replace(' ', '').partition('=')
     first, dash, last = spec.partition('-')
     if unit.lower() != 'bytes' or not dash or not (first or last) or not (first + last).isdigit():

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""What Swift's proxy server does: it lets requests in, and hands each of them to the part of Swift that answers it."""
+"""What Swift's proxy server does: it checks who may send a request, and passes it to the part of Swift that answers it."""
 
 from .bulk import MAX_FAILED_DELETES, BulkDelete
 from .containers import MAX_CONTAINER_NAME, AccountRequests, ContainerRequests
@@ -11,9 +11,9 @@ from .tempurl import TempUrls
 
 
 class Proxy(object):
-    """Answers requests of all kinds. `Refusal` is raised for a request that gets an error answer."""
+    """Answers requests of every kind. Raises `Refusal` where Swift returns an error."""
 
-    # A subclass puts in its own, for another Swift.
+    # The parts of Swift. A subclass that behaves like another product names its own.
     identity_class, temp_urls_class, objects_class = Identity, TempUrls, ObjectRequests
     accounts_class, containers_class = AccountRequests, ContainerRequests
     large_objects_class, bulk_class = LargeObjects, BulkDelete
@@ -31,6 +31,7 @@ class Proxy(object):
         return '/v1/' + account
 
     def answer(self, request):
+        # Request.path has U+FFFD for bytes that are not UTF-8.
         if u'\ufffd' in request.path or u'\0' in request.path:
             raise Refusal(412, 'Invalid UTF8 or contains NULL')
         if request.kind == 'auth':
@@ -47,7 +48,7 @@ class Proxy(object):
         return self.admitted(request, account)
 
     def signed(self, request, account):
-        """Answer a request with a temporary URL."""
+        """Answer a request that uses a temporary URL."""
         if account is None or not self.temp_urls.allows(request, account):
             raise Refusal(401, '401 Unauthorized: Temp URL invalid\n', {'Www-Authenticate': 'Swift realm="unknown"'})
         if request.method == 'PUT' and 'X-Object-Manifest' in request.headers:
@@ -55,7 +56,7 @@ class Proxy(object):
         return self.temp_urls.dress(request, self.admitted(request, account))
 
     def admitted(self, request, account):
-        """Answer a request for an account or for what is in it, once it was let in."""
+        """Answer a request that may reach this account."""
         if self.swift.bulk_enabled and self.bulk.meant_by(request):
             return self.bulk.answer(request, account)
         resource = {'account': self.accounts, 'container': self.containers, 'object': self.objects}[request.kind]
@@ -70,6 +71,7 @@ class Proxy(object):
         return Response(200, {'Content-Type': 'application/json; charset=UTF-8'}, as_json(self.info()))
 
     def info(self):
+        """What /info tells about this Swift."""
         known = {
             'swift': {'version': '2.38.3', 'max_file_size': self.swift.max_file_size,
                       'container_listing_limit': self.swift.listing_limit,

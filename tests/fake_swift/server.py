@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""The server: everything that it is made of, and what tests do with it."""
+"""The server, and what tests can do with it."""
 
 import email.utils
 import itertools
@@ -17,7 +17,21 @@ from .stored import Account, Container, Object
 
 
 class FakeSwift(object):
-    """The server; a context manager. See the module's docstring for what it offers."""
+    """A running server, and a context manager that stops it. The docstring of the package says what it offers.
+
+    :param listing_limit: the number of entries in one page of a listing
+    :param bulk: whether it has bulk delete
+    :param max_deletes: how many names one bulk delete may have
+    :param slo: whether it has static large objects
+    :param info: whether it has /info
+    :param ceph: behave like a Ceph RADOS Gateway; see module `ceph`
+    :param token_life: how long a token is valid, in seconds
+    :param allowed_digests: the digests that it accepts in temporary URLs
+    :param user: project and user name, as v1 logins have them
+    :param max_file_size: the size of the largest object, in bytes
+
+    Leaving the context raises AssertionError if the fake itself has failed; `crashes` has the tracebacks.
+    """
 
     regions = ('RegionOne', 'RegionTwo')
     domain, domain_id, user_id, project_id, trust_id = 'Default', 'default', 'u5e1d', '0ca1f00d', '7rus7'
@@ -53,7 +67,7 @@ class FakeSwift(object):
             raise AssertionError('the fake Swift itself failed:\n' + '\n'.join(self.crashes))
 
     def stop(self):
-        """End every connection and thread, stalled ones too."""
+        """Close every connection and end every thread, including those that stall."""
         self.stopping = True
         self.released.set()
         self.refuse_connections()
@@ -63,38 +77,41 @@ class FakeSwift(object):
 
     @property
     def containers(self):
+        """The containers of the first region, by name."""
         return self.accounts['AUTH_' + self.project].containers
 
     def container(self, name):
-        """The objects of a container by name: a live dict."""
+        """The objects of a container by name. Changes to this dict change the container."""
         return self.containers[name].objects
 
     def create_container(self, name, **headers):
-        """Make a container; keywords are headers, with underscores for hyphens."""
+        """Create a container. Keywords are its headers, with underscores for hyphens."""
         given = dict((header.replace('_', '-'), value) for header, value in headers.items())
         return self.containers.setdefault(name, Container(given))
 
     def put(self, container, name, body, content_type='application/octet-stream', headers=()):
-        """Store an object without a request, its container too if need be."""
+        """Store an object without a request. Creates the container if it is missing."""
         item = Object(body, content_type, headers)
         self.create_container(container).write(name, item)
         return item
 
     def lag_listing(self, container):
-        """From now on listings of the container show what it holds now."""
+        """Freeze the listing of a container: from now on it shows the objects that are there now."""
         self.containers[container].frozen = dict(self.containers[container].objects)
 
     def catch_up(self, container=None):
+        """Let the listing of one container, or of all, show the objects that are there."""
         for name in [container] if container else list(self.containers):
             self.containers[name].frozen = None
 
     def stale(self, container, name, times=1):
-        """The next so many reads without X-Newest see what was there before the last write."""
+        """Let the next `times` reads without X-Newest return what was there before the last write."""
         self.containers[container].stale[name] = times
 
-    # troubles
+    # faults
 
     def fault(self, match, action, times=1, after=0):
+        """Set a fault, and return the `Fault`."""
         fault = Fault(match if callable(match) else on(match), action, times, after)
         with self._lock:
             self._faults.append(fault)
@@ -105,15 +122,17 @@ class FakeSwift(object):
             del self._faults[:]
 
     def action_for(self, request):
+        """The action of the first fault that is due, or `serve`."""
         with self._lock:
             due = next((fault for fault in self._faults if fault.due(request)), None)
         return due.action if due else serve
 
     def expire_tokens(self):
+        """Make every token that was issued so far invalid."""
         self.identity.tokens.clear()
 
     def release(self):
-        """Let every request that stalls now go on."""
+        """Let all requests that stall now continue."""
         self.released.set()
         self.released = threading.Event()
 
@@ -121,7 +140,7 @@ class FakeSwift(object):
 
     @staticmethod
     def _bound(port):
-        """A socket that holds the port; until it listens, connections are refused."""
+        """A socket bound to the port. The system refuses connections until it listens."""
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(('127.0.0.1', port))
@@ -135,10 +154,10 @@ class FakeSwift(object):
         self._acceptor.start()
 
     def refuse_connections(self, drop=True):
-        """Refuse new connections from now on; `drop` ends those that are open."""
+        """Refuse new connections from now on. With `drop`, close the open ones."""
         if self._accepting:
             self._accepting = False
-            socket.create_connection(('127.0.0.1', self.port)).close()  # wakes the acceptor up
+            socket.create_connection(('127.0.0.1', self.port)).close()  # wakes the acceptor
             self._acceptor.join()
             self._listener.close()
             self._listener = self._bound(self.port)
@@ -159,11 +178,12 @@ class FakeSwift(object):
                 self._exchanges = [known for known in self._exchanges if known.is_alive()] + [exchange]
 
     def open_connections(self):
+        """The number of open connections."""
         with self._lock:
             return sum(not exchange.closed for exchange in self._exchanges)
 
     def drop_connections(self):
-        """Close every open connection, and wait until that is so."""
+        """Close every open connection, and wait until all are closed."""
         with self._lock:
             exchanges = list(self._exchanges)
         for exchange in exchanges:
@@ -174,15 +194,16 @@ class FakeSwift(object):
     def clear_requests(self):
         del self.requests[:]
 
-    # answers
+    # responses
 
     def endpoint(self, region, interface='public'):
-        """The storage URL of a region; two names of this machine stand for the two interfaces."""
+        """The storage URL of a region. The public interface is at 127.0.0.1, the internal one at localhost."""
         host = {'public': '127.0.0.1', 'internal': 'localhost'}[interface]
         account = sorted(self.accounts)[self.regions.index(region)]
         return 'http://%s:%d%s' % (host, self.port, self._proxy.storage_path(account))
 
     def answer(self, request):
+        """The response to a request whose body has been read. Requests are performed one at a time."""
         try:
             with self._lock:
                 return self._proxy.answer(request)
@@ -195,7 +216,7 @@ class FakeSwift(object):
             return Response(500, {'Content-Type': 'text/plain'}, wire(self.crashes[-1]))
 
     def stamp(self, headers):
-        """The headers that are on every answer of Swift's."""
+        """Add the headers that every response of Swift has."""
         transaction = 'tx%021x-%010x' % (next(self._transactions), int(time.time()))
         headers.update({'X-Trans-Id': transaction, 'X-Openstack-Request-Id': transaction,
                         'Date': email.utils.formatdate(usegmt=True)})

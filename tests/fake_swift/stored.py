@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""What a Swift holds: accounts, their containers and the objects in them."""
+"""Accounts, containers and objects as they are stored."""
 
 import time
 
@@ -7,7 +7,11 @@ from .messages import Headers, Refusal, iso_time, md5, wire
 
 
 class Object(object):
-    """One stored object, never changed once stored. An SLO has `segments` (Swift's records) and its manifest as body."""
+    """One stored object. It does not change once it is stored; a write replaces it.
+
+    The body of an SLO is its manifest, and `segments` are Swift's records of its segments. For other objects, `segments` is None.
+    `etag` is the MD5 of the body. `read_etag` is the ETag of the content: for an SLO, the MD5 of its segments' ETags.
+    """
 
     def __init__(self, body, content_type='application/octet-stream', headers=(), segments=None):
         self.body, self.content_type, self.headers, self.segments = body, content_type, Headers(headers), segments
@@ -34,7 +38,7 @@ class Object(object):
         return Object(self.body, self.content_type, headers, self.segments)
 
     def record(self, name):
-        """Its entry in a container listing."""
+        """Its entry in a container listing, under this name."""
         stamp = iso_time(self.timestamp, '%Y-%m-%dT%H:%M:%S') + '.%06d' % (self.timestamp % 1 * 1000000)
         entry = {'name': name, 'hash': self.etag, 'bytes': self.size, 'content_type': self.content_type, 'last_modified': stamp}
         if self.segments is not None:
@@ -43,7 +47,11 @@ class Object(object):
 
 
 class Container(object):
-    """Objects by name, the metadata, and what makes listings and reads old."""
+    """Objects by name, and the metadata of their container.
+
+    `frozen` is what a lagging listing shows, or None. `previous` has what each name held before the last write (None: nothing).
+    `stale` has how many reads of a name still return that.
+    """
 
     def __init__(self, headers=()):
         self.objects, self.headers, self.timestamp = {}, Headers(headers), time.time()
@@ -54,12 +62,13 @@ class Container(object):
         return self.objects if self.frozen is None else self.frozen
 
     def write(self, name, item):
-        """Store `item` under `name`, or delete it with None."""
+        """Store `item` under `name`. With None, delete what is there."""
         self.previous[name] = self.objects.pop(name, None)
         if item is not None:
             self.objects[name] = item
 
     def read(self, name, newest=True):
+        """The object, or None. With newest=False it may be a stale one."""
         item = self.objects.get(name)
         if not newest and self.stale.get(name, 0) > 0:
             self.stale[name] -= 1
@@ -67,7 +76,7 @@ class Container(object):
         return None if item is None or item.expired else item
 
     def page(self, limit, prefix='', delimiter='', marker='', end_marker=''):
-        """The listing records that Swift gives, in the order of the names' UTF-8."""
+        """At most `limit` records of a listing, sorted by the UTF-8 bytes of their names; None means no limit."""
         records, subdir = [], None
         order = dict((name, name.encode('utf-8')) for name in self.listed)
         for name in sorted(order, key=order.get):
@@ -86,6 +95,8 @@ class Container(object):
 
 
 class Account(object):
+    """Containers by name, and the metadata of their account. A method raises `Refusal` where Swift returns an error."""
+
     def __init__(self):
         self.containers, self.headers = {}, Headers()
 
@@ -95,6 +106,7 @@ class Account(object):
         return self.containers[name]
 
     def delete_container(self, name):
+        """Delete a container whose listing is empty. The listing may lag behind the objects."""
         if self.container(name).listed:
             raise Refusal(409)
         del self.containers[name]
@@ -105,6 +117,6 @@ class Account(object):
         self.containers[container].write(name, None)
 
     def find(self, path):
-        """The object at `/container/object`, or None."""
+        """The object at the path `/container/object`, or None."""
         container, _, name = path.lstrip('/').partition('/')
         return self.containers[container].read(name) if container in self.containers else None

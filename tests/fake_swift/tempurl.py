@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Temporary URLs."""
+"""Temporary URLs, as Swift's tempurl filter checks and answers them."""
 
 import base64
 import binascii
@@ -18,7 +18,7 @@ from .messages import native, wire
 
 
 class TempUrls(object):
-    """Checks the signature of a temporary URL, and dresses the answer as Swift's tempurl filter does."""
+    """Checks the signature of a temporary URL, and completes the response to it."""
 
     DIGESTS = {40: 'sha1', 64: 'sha256', 128: 'sha512'}
 
@@ -30,6 +30,7 @@ class TempUrls(object):
         return 'temp_url_sig' in request.query or 'temp_url_expires' in request.query
 
     def allows(self, request, account):
+        """Whether the URL is still valid, and its signature is right for the method and the path."""
         query = request.query
         expires, (digest, signature) = self.expiry(request), self.signature(query.get('temp_url_sig', ''))
         if expires < time.time() or digest not in self.allowed_digests or not request.name or 'temp_url_ip_range' in query:
@@ -42,6 +43,7 @@ class TempUrls(object):
 
     @staticmethod
     def expiry(request):
+        """When the URL expires, in seconds since the epoch; 0 if it does not say so in a form that Swift accepts."""
         given = request.query.get('temp_url_expires', '')
         try:
             return int(given)
@@ -52,7 +54,7 @@ class TempUrls(object):
                 return 0
 
     def signature(self, given):
-        """The digest's name and the hexadecimal signature; it comes as hex, or as `name:base64`."""
+        """The name of the digest and the signature in hex. Clients send it as hex or as `name:base64`."""
         name, colon, encoded = given.partition(':')
         if not colon:
             return self.DIGESTS.get(len(given)), given
@@ -63,6 +65,7 @@ class TempUrls(object):
         return name, native(binascii.hexlify(raw))
 
     def keys(self, account, container):
+        """The keys that may have signed a URL, as bytes."""
         found = self.keys_in(account.headers, 'X-Account-Meta-Temp-Url-Key')
         if container in account.containers:
             found += self.keys_in(account.containers[container].headers, 'X-Container-Meta-Temp-Url-Key')
@@ -74,10 +77,11 @@ class TempUrls(object):
 
     @staticmethod
     def signed_paths(path):
-        """The forms of a path that a signature may be made of."""
+        """The forms of a path that a client may sign."""
         return [path]
 
     def messages(self, request, methods, expires):
+        """Every text that a valid signature of this request may be made of, as bytes."""
         path, prefix = request.path, request.query.get('temp_url_prefix')
         if prefix is not None:
             path = 'prefix:' + path[:len(path) - len(request.name)] + prefix
@@ -85,6 +89,7 @@ class TempUrls(object):
                 ((method, expires, signed) for method in methods for signed in self.signed_paths(path))]
 
     def dress(self, request, response):
+        """Remove the metadata from a response, and add Content-Disposition and Expires."""
         if request.method not in ('GET', 'HEAD') or response.status // 100 != 2:
             return response
         for name, _ in response.headers.having('X-Object-Meta-'):
