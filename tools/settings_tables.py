@@ -5,7 +5,6 @@ settings can be made on Python 2.7 as well, where tests/drivers compares them.
 """
 import io
 import os
-import re
 import sys
 
 from docker_registry.drivers import swift
@@ -85,21 +84,17 @@ def registry_table(kind, more=()):
 
 
 def registry_default(setting):
-    """A number has the unit that its meaning mentions. Bytes are shown as you have to type them, and in MiB."""
-    text = shown(setting.default)
-    unit = re.search(r'\b(bytes|seconds)\b', setting.metadata['meaning'])
-    if isinstance(setting.default, bool) or not isinstance(setting.default, int) or not unit:
-        return text
-    text += ' ' + unit.group()
-    return text if setting.default % MiB else '%s (%d MiB)' % (text, setting.default // MiB)
+    """Bytes are shown as you have to type them, and in MiB."""
+    text = ('%s %s' % (shown(setting.default), setting.metadata['unit'])).strip()
+    is_mib = setting.metadata['unit'] == 'bytes' and setting.default % MiB == 0
+    return '%s (%d MiB)' % (text, setting.default // MiB) if is_mib else text
 
 
 def variable(name):
-    """(name, default, meaning) of a variable that is in no table of the code: they come from the help of the command."""
-    from docker_registry.v2 import cli
-    lines = re.search(r'^  %s\n((?:      .*(?:\n|$))+)' % name, cli.environment(), re.MULTILINE).group(1)
-    text, default = re.match(r'(.*?)(?: \(default (\S+)\))?$', ' '.join(lines.split())).groups()
-    return '``%s``' % name, default or '', meaning(text)
+    """(name, default, meaning) of a variable that belongs to no class."""
+    from docker_registry.v2.settings import config
+    text, default = config.VARIABLES[name]
+    return '``%s``' % name, default, meaning(text)
 
 
 # What all tables share

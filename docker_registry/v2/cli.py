@@ -20,8 +20,6 @@ from docker_registry.v2.settings import config
 from docker_registry.v2.settings import storage as storage_settings
 from docker_registry.v2.settings.storage import config_error
 
-LOG_LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR')
-
 DESCRIPTION = """\
 A registry of container images (Docker Registry API v2, OCI distribution-spec 1.1) whose only state is an OpenStack Swift container.
 
@@ -141,8 +139,8 @@ def read_users(access):
 
 def log_level(environ):
     level = environ.get('LOGLEVEL', '').upper() or 'INFO'
-    if level not in LOG_LEVELS:
-        raise config_error(f'LOGLEVEL should be one of {", ".join(LOG_LEVELS)}, not {level!r}')
+    if level not in config.LOG_LEVELS:
+        raise config_error(f'LOGLEVEL must be one of {", ".join(config.LOG_LEVELS)}, not {level!r}')
     return level
 
 
@@ -208,7 +206,7 @@ def parser():
 
 
 def add_option(command, setting):
-    default = f' (default {setting.default})' if setting.default else ''
+    default = f' (default {config.default_text(setting)})' if setting.default else ''
     kind = (
         {'action': 'store_const', 'const': 'true'}
         if isinstance(setting.default, bool)
@@ -227,32 +225,31 @@ def environment():
     """Return the part of --help that lists all environment variables. It is made from the tables of settings."""
     groups = [
         ('Where images are stored', [_swift_line(setting) for setting in SETTINGS]),
-        (
-            'How to serve them',
-            _lines(config.ServerSettings) + [('LOGLEVEL', f'lowest level of messages to log, one of {", ".join(LOG_LEVELS)}', 'INFO')],
-        ),
+        ('How to serve them', _lines(config.ServerSettings) + _variables('LOGLEVEL')),
         ('Who may do what', _lines(config.Access)),
         ('What the registry accepts', _lines(config.Config)),
-        (
-            'A configuration file of the v1 registry, instead of the first group',
-            [
-                ('DOCKER_REGISTRY_CONFIG', 'path of the file; in it, _env:NAME:default stands for the variable NAME', ''),
-                ('SETTINGS_FLAVOR', "section of the file to use; it must have 'storage: swift'. Ignored without a file", 'swift'),
-            ],
-        ),
+        ('A configuration file of the v1 registry, instead of the first group', _variables('DOCKER_REGISTRY_CONFIG', 'SETTINGS_FLAVOR')),
     ]
     return '\n\n'.join(f'{title} (environment):\n' + '\n'.join(map(_wrapped, lines)) for title, lines in groups)
+
+
+def _variables(*names):
+    return [(name, *config.VARIABLES[name]) for name in names]
 
 
 def _swift_line(setting):
     default = storage_settings.STORAGE_PATH if setting.key == 'storage_path' else setting.default
     names = [_with_file(setting.environment[0], setting.secret), *setting.environment[1:]]
-    return ', '.join(names), setting.meaning, default
+    return ', '.join(names), setting.meaning, f'{default} {setting.unit}'.strip() if default is not None else ''
 
 
 def _lines(kind):
     return [
-        (_with_file(config.environment_name(setting), setting.metadata['secret']), setting.metadata['meaning'], setting.default or '')
+        (
+            _with_file(config.environment_name(setting), setting.metadata['secret']),
+            setting.metadata['meaning'],
+            config.default_text(setting),
+        )
         for setting in dataclasses.fields(kind)
     ]
 

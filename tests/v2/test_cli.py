@@ -9,7 +9,6 @@ import sys
 import time
 
 import pytest
-from test_server import make_certificate
 
 from docker_registry.core.exceptions import ConfigError
 from docker_registry.drivers.swift import SETTINGS, __version__
@@ -19,6 +18,7 @@ from docker_registry.v2.http import listening
 from docker_registry.v2.settings import config
 from docker_registry.v2.settings import storage as storage_settings
 from registry_process import Serving, environment, run, until
+from tls import make_certificate
 
 SECRET = 'no-one-may-see-this'
 

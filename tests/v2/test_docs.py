@@ -3,16 +3,18 @@
 import ast
 import pathlib
 import re
+from types import SimpleNamespace
 
 import pytest
 from gunicorn.workers import gthread
 
 from docker_registry.drivers import swift
-from docker_registry.v2.access import addresses, guard, htpasswd
-from docker_registry.v2.http import connections, server
+from docker_registry.v2.access import addresses, guard, htpasswd, tokens
+from docker_registry.v2.http import app, connections, server
 from docker_registry.v2.operations import check
-from docker_registry.v2.registry import layout
+from docker_registry.v2.registry import blobs, formats, layout, upload_state, uploads
 from docker_registry.v2.settings import config, storage
+from registry_client import as_json
 
 CHECKOUT = pathlib.Path(__file__).parents[2]
 
@@ -24,10 +26,21 @@ def in_file(pattern, path):
 
 SERVER, ACCESS, REGISTRY = config.ServerSettings(), config.Access(), config.Config()
 DRIVER = {setting.key: setting.default for setting in swift.SETTINGS}
-MiB, MINUTE = 1024**2, 60
+KiB, MiB, GiB, MINUTE = 1024, 1024**2, 1024**3, 60
 ADDRESS = f'{SERVER.host}:{SERVER.port}'
 PYTHONS = re.findall(r'Python :: (3\.\d+)', (CHECKOUT / 'setup.py').read_text())
 STATUSES = [str(status) for status in swift._PASSING_STATUSES]
+
+WORDS = dict(enumerate('zero one two three four five six seven eight nine ten eleven twelve'.split()))
+
+
+def segment_sizes():
+    """Of the largest object that the driver can store, with the default settings."""
+    driver = SimpleNamespace(settings=SimpleNamespace(segment_size=DRIVER['swift_segment_size']))
+    return [swift.Storage._segment_size(driver, number) for number in range(uploads.MOST_PARTS)]
+
+
+SIZES = segment_sizes()
 
 #: (page, a fragment of it with a `{}` for each number, the numbers from the code). The page must contain the fragment with these numbers,
 #: and may break its lines anywhere. A number that you write into a page and that comes from the code needs a line here.
@@ -80,6 +93,36 @@ NUMBERS = [
     ('docs/operations.rst', '``REGISTRY_STORAGE_THREADS`` ({})', REGISTRY.storage_threads),
     ('docs/switching.rst', '``STORAGE_PATH=<p>/{}``', storage.STORAGE_PATH),
     ('docs/switching.rst', 'does not know ``{}`` and ``_referrers``', layout.SEGMENTS),
+    ('docs/decisions.rst', 'A segment has {} MiB unless', DRIVER['swift_segment_size'] // MiB),
+    ('docs/decisions.rst', 'Two segments of {} MiB keep a writer below', DRIVER['swift_segment_size'] // MiB),
+    ('docs/decisions.rst', 'A manifest names at most {} segments', uploads.MOST_PARTS),
+    ('docs/decisions.rst', 'after the first {} they double', SIZES.count(SIZES[0])),
+    ('docs/decisions.rst', 'and again after each further {}.', SIZES.count(SIZES[0] * 2)),
+    ('docs/decisions.rst', 'the first {} GiB of an object', SIZES.count(SIZES[0]) * SIZES[0] / GiB),
+    ('docs/decisions.rst', 'The largest object has {} GiB.', round(sum(SIZES) / GiB)),
+    ('docs/decisions.rst', 'Its last segments have {} GiB each.', round(SIZES[-1] / GiB)),
+    ('docs/decisions.rst', 'at most once in {} seconds', swift.CONTAINER_CHECK_SECONDS),
+    ('docs/decisions.rst', 'up to {} KiB, if they compress', uploads.MOST_PENDING_READ // KiB),
+    ('docs/decisions.rst', 'compress to {} bytes', upload_state.MOST_PENDING),
+    ('docs/decisions.rst', 'older than an upload can be: {} hours', REGISTRY.upload_lifetime // 3600),
+    ('docs/decisions.rst', 'saw it within the last {} seconds', blobs.FRESH_SECONDS),
+    ('docs/decisions.rst', 'in one request and has at most {} MiB', blobs.SMALL // MiB),
+    ('docs/decisions.rst', 'Routes are {} regular expressions', WORDS[len(app.ROUTES)]),
+    ('docs/decisions.rst', 'gunicorn {} or newer', in_file("'gunicorn>=(\\d+)", 'setup.py')),
+    ('docs/decisions.rst', 'A token expires after {} seconds', tokens.TOKEN_SECONDS),
+    ('benchmarks/README.rst', 'with python-swiftclient {},', in_file('^OURS.*swiftclient==([0-9.]+)', 'benchmarks/environments.py')),
+    ('benchmarks/README.rst', 'python-swiftclient {} that it pins', in_file('^RELEASED.*client==([0-9.]+)', 'benchmarks/environments.py')),
+    ('benchmarks/README.rst', '1 and then {} threads', in_file('^CALLERS = [(]1, ([0-9]+)[)]', 'benchmarks/driver.py')),
+    ('benchmarks/README.rst', 'with {} workers', WORDS[int(in_file('workers=([0-9]+)', 'tests/end_to_end/servers.py'))]),
+    ('benchmarks/README.rst', 'one layer of {} MiB', in_file("'--size', type=int, default=([0-9]+)", 'benchmarks/registry.py')),
+    ('benchmarks/README.rst', 'and {} layers of', in_file('64 [*] 1024,[)] [*] ([0-9]+)', 'benchmarks/registry.py')),
+    ('benchmarks/README.rst', 'layers of {} KiB', in_file('([0-9]+) [*] 1024,[)] [*]', 'benchmarks/registry.py')),
+    ('benchmarks/README.rst', '{} clients at a time', in_file('^CALLERS, CALLS = ([0-9]+)', 'benchmarks/registry.py')),
+    ('benchmarks/README.rst', 'back for {} ms', in_file(r'default=\[0, ([0-9]+)\]', 'benchmarks/registry.py')),
+    ('docs/walkthrough.rst', 'in the image has the number {}', in_file('^USER ([0-9]+)', 'Dockerfile')),
+    ('docs/walkthrough.rst', 'base image is ``{}``', in_file('^ARG BASE=(.*)', 'Dockerfile')),
+    ('docs/walkthrough.rst', '--stop-timeout {} ', SERVER.graceful_timeout),
+    ('docs/layout.rst', 'For the registry v2 API that is ``{}``', storage.STORAGE_PATH),
 ]
 
 
@@ -116,3 +159,48 @@ def test_operations_quotes_the_messages_of_the_code():
     for quote in quoted:
         words = [part.strip() for part in re.sub(r'\d+|: Address already in use', '...', quote).split('...')]
         assert any(re.search('.*'.join(map(re.escape, words)), message, re.DOTALL) for message in messages), quote
+
+
+# Requests to Swift
+
+
+def test_what_put_content_costs(fake):
+    assert 'one request for a new path' in text_of('docs/decisions.rst')
+    assert 'any other plain object costs three requests' in text_of('docs/decisions.rst')
+
+    one, other = (driver_on(fake) for _ in range(2))
+
+    assert [cost(one, 'new'), cost(one, 'new'), cost(other, 'new')] == [1, 1, 3]
+
+
+def driver_on(fake):
+    driver = swift.Storage(
+        config={
+            'swift_authurl': fake.auth_url,
+            'swift_auth_version': '1',
+            'swift_user': fake.user,
+            'swift_password': fake.key,
+            'swift_container': 'registry',
+        }
+    )
+    driver.connect()
+    return driver
+
+
+def cost(driver, path):
+    sent = []
+    driver.on_request = lambda *request: sent.append(request)
+    driver.put_content(path, b'content')
+    return len(sent)
+
+
+def test_what_a_remembered_manifest_costs(fake_place):
+    assert 'still costs two requests' in text_of('docs/decisions.rst')
+    registry = fake_place.registry()
+    manifest = as_json({'schemaVersion': 2, 'mediaType': formats.OCI_INDEX, 'manifests': []})
+    assert registry('PUT', '/v2/a/manifests/v1', manifest).status_code == 201
+
+    del registry.swift_requests[:]
+    registry('GET', '/v2/a/manifests/v1')
+
+    assert len(registry.swift_requests) == 2

@@ -26,8 +26,10 @@ TROUBLES = {
 }
 
 
-def instance(place, **settings):
-    return Registry(place.storage(swift_retries=0, swift_read_timeout=0.3, **settings), config.Config())
+def instance(place, trouble):
+    """Return a registry that does not retry. It waits a second for Swift if Swift stalls, else long enough for a busy machine."""
+    patience = 1 if trouble is TROUBLES['stalled'] else 20
+    return Registry(place.storage(swift_retries=0, swift_read_timeout=patience), config.Config())
 
 
 class Push:
@@ -88,7 +90,7 @@ def test_a_push(fake, trouble, before):
         place = Place(fake)
         if before:
             assert before(place.registry())
-        registry = instance(place)
+        registry = instance(place, TROUBLES[trouble])
         fault = fake.fault(on(where=lambda request: place.container in request.path), TROUBLES[trouble], after=step)
 
         acknowledged = NEW(registry)
@@ -113,7 +115,7 @@ def test_a_pull(fake, trouble):
     place = Place(fake)
     assert NEW(place.registry())
     for step in range(STEPS):
-        registry = instance(place)
+        registry = instance(place, trouble)
         fault = fake.fault(on(where=lambda request: place.container in request.path), trouble, after=step)
         for path, content in [('/v2/a/manifests/v1', NEW.manifest)] + [
             (f'/v2/a/blobs/{digest_of(content)}', content) for content in NEW.layers
@@ -137,7 +139,7 @@ def test_a_delete(fake, trouble):
     for step in range(STEPS):
         place = Place(fake)
         assert NEW(place.registry())
-        registry = instance(place)
+        registry = instance(place, TROUBLES[trouble])
         fault = fake.fault(on(where=lambda request: place.container in request.path), TROUBLES[trouble], after=step)
 
         answer = registry('DELETE', f'/v2/a/manifests/{digest}')

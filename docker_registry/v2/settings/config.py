@@ -15,14 +15,14 @@ Kind = TypeVar('Kind', bound='Config | Access | ServerSettings')
 def _flag(text: str) -> bool:
     known = {'true': True, 'yes': True, 'on': True, '1': True, 'false': False, 'no': False, 'off': False, '0': False}
     if text.lower() not in known:
-        raise ValueError('should be true or false')
+        raise ValueError('must be true or false')
     return known[text.lower()]
 
 
 def _number(least: int, most: int | None = None) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not re.fullmatch('[0-9]{1,15}', text) or int(text) < least or most is not None and int(text) > most:
-            raise ValueError('should be a whole number ' + (f'of at least {least}' if most is None else f'from {least} to {most}'))
+            raise ValueError('must be a whole number ' + (f'of at least {least}' if most is None else f'from {least} to {most}'))
         return int(text)
 
     return parse
@@ -32,13 +32,14 @@ def _networks(text: str) -> tuple[Network, ...]:
     try:
         return tuple(ipaddress.ip_network(word) for word in text.replace(',', ' ').split())
     except ValueError as error:
-        raise ValueError(f'should be addresses or networks, separated by commas (10.0.0.5, 192.168.0.0/24): {error}')
+        raise ValueError(f'must be addresses or networks, separated by commas (10.0.0.5, 192.168.0.0/24): {error}')
 
 
-def _setting(default: Any, meaning: str, parse: Callable[[str], Any] = str, environment: str | None = None, secret: bool = False) -> Any:
-    return field(
-        default=default, repr=not secret, metadata={'meaning': meaning, 'parse': parse, 'environment': environment, 'secret': secret}
-    )
+def _setting(
+    default: Any, meaning: str, parse: Callable[[str], Any] = str, environment: str | None = None, secret: bool = False, unit: str = ''
+) -> Any:
+    metadata = {'meaning': meaning, 'parse': parse, 'environment': environment, 'secret': secret, 'unit': unit}
+    return field(default=default, repr=not secret, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -48,24 +49,27 @@ class Config:
     sparse_manifests: bool = _setting(
         False, 'accept a manifest even if its repository lacks blobs or manifests that the manifest names', _flag
     )
-    manifest_limit: int = _setting(4 * 1024**2, 'size of the largest manifest that the registry accepts, in bytes', _number(1024))
-    manifest_cache: int = _setting(16 * 1024**2, 'size of the cache for manifests in each process, in bytes', _number(0))
+    manifest_limit: int = _setting(4 * 1024**2, 'size of the largest manifest that the registry accepts', _number(1024), unit='bytes')
+    manifest_cache: int = _setting(16 * 1024**2, 'size of the cache for manifests in each process', _number(0), unit='bytes')
     upload_secret: str = _setting(
         '',
         'secret from which the registry derives the keys that sign uploads and logins; must be the same on all instances. '
         'Unset: derive them from the Swift credentials',
         secret=True,
     )
-    upload_lifetime: int = _setting(24 * 3600, 'seconds that a client has to finish an upload', _number(60))
+    upload_lifetime: int = _setting(24 * 3600, 'time that a client has to finish an upload', _number(60), unit='seconds')
     chunk_min_length: int = _setting(
         1024**2,
-        'smallest size for chunks of an upload that the registry asks clients for, in bytes; smaller chunks work, but slower',
+        'smallest size for chunks of an upload that the registry asks clients for; smaller chunks work, but slower',
         _number(0),
+        unit='bytes',
     )
     storage_threads: int = _setting(
         16, 'extra requests that each process can send to Swift at a time, besides one for each thread that serves clients', _number(1)
     )
-    retry_after: int = _setting(5, 'seconds after which the registry asks clients to retry when Swift is unavailable', _number(1))
+    retry_after: int = _setting(
+        5, 'time after which the registry asks clients to retry when Swift is unavailable', _number(1), unit='seconds'
+    )
     page: int = _setting(1000, 'most repository names on one page of the catalog', _number(1))
 
 
@@ -111,7 +115,7 @@ class ServerSettings:
     )
     tls_key: str = _setting('', "file with the certificate's private key (PEM). Unset: the key is in the certificate's file")
     graceful_timeout: int = _setting(
-        600, 'seconds that running requests have to finish after SIGTERM', _number(0, 86400), 'GUNICORN_GRACEFUL_TIMEOUT'
+        600, 'time that running requests have to finish after SIGTERM', _number(0, 86400), 'GUNICORN_GRACEFUL_TIMEOUT', unit='seconds'
     )
 
     def url(self, host: str | None = None) -> str:
@@ -121,12 +125,29 @@ class ServerSettings:
         return f'{"https" if self.tls_certificate else "http"}://{host}:{self.port}'
 
 
+LOG_LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR')
+
+#: {variable: (meaning, default)} of those that belong to no class: the command reads them itself.
+VARIABLES = {
+    'LOGLEVEL': (f'lowest level of messages to log: {", ".join(LOG_LEVELS)}', 'INFO'),
+    'DOCKER_REGISTRY_CONFIG': (
+        'path of a configuration file of the v1 registry; in it, _env:NAME:default stands for the variable NAME',
+        '',
+    ),
+    'SETTINGS_FLAVOR': ("section of the configuration file to use; it must have 'storage: swift'. Ignored without a file", 'swift'),
+}
+
 OPTIONS = (ServerSettings, Access)  # the tables whose settings are command line options, too
 
 
 def environment_name(setting: Field) -> str:
     """Return the name of the environment variable for a field of one of these classes."""
     return setting.metadata['environment'] or 'REGISTRY_' + setting.name.upper()
+
+
+def default_text(setting: Field) -> str:
+    """Return the default with its unit, as help shows it; '' if there is none."""
+    return f'{setting.default} {setting.metadata["unit"]}'.strip() if setting.default else ''
 
 
 def option_name(setting: Field) -> str:

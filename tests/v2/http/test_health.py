@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from test_server import make_certificate, tls_options
 
 from registry_process import DEADLINE, Serving, environment
+from tls import make_certificate, tls_options
 
 
 def health(**environ):

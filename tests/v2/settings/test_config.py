@@ -8,10 +8,10 @@ from docker_registry.v2.settings import config
 @pytest.mark.parametrize(
     'kind, environ, message',
     [
-        (config.Config, {'REGISTRY_SPARSE_MANIFESTS': 'maybe'}, 'REGISTRY_SPARSE_MANIFESTS should be true or false'),
-        (config.Config, {'REGISTRY_PAGE': '0'}, 'REGISTRY_PAGE should be a whole number of at least 1'),
+        (config.Config, {'REGISTRY_SPARSE_MANIFESTS': 'maybe'}, 'REGISTRY_SPARSE_MANIFESTS must be true or false'),
+        (config.Config, {'REGISTRY_PAGE': '0'}, 'REGISTRY_PAGE must be a whole number of at least 1'),
         (config.Config, {'REGISTRY_UPLOAD_SECRET_FILE': '/nowhere'}, 'REGISTRY_UPLOAD_SECRET_FILE: /nowhere cannot be read'),
-        (config.Access, {'REGISTRY_TRUSTED_PROXIES': '10.0.0.0/33'}, r'--trusted-proxies \(REGISTRY_TRUSTED_PROXIES\) should be addresses'),
+        (config.Access, {'REGISTRY_TRUSTED_PROXIES': '10.0.0.0/33'}, r'--trusted-proxies \(REGISTRY_TRUSTED_PROXIES\) must be addresses'),
         (config.Access, {'REGISTRY_TRUSTED_PROXIES': '10.0.0.1/8'}, 'REGISTRY_TRUSTED_PROXIES'),
         (config.ServerSettings, {'GUNICORN_WORKERS': 'many'}, r'--workers \(GUNICORN_WORKERS\) .*, not .many'),
     ],
