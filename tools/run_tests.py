@@ -7,6 +7,7 @@
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import glob
 import os
 import pathlib
@@ -42,6 +43,9 @@ WORKERS = (os.cpu_count() or 1) + 1
 def main(wanted):
     os.environ['PATH'] = os.pathsep.join([os.environ['PATH'], *interpreter_folders(), '/usr/sbin'])
     wanted = wanted or ENVIRONMENTS
+    unknown = [name for name in wanted if name not in ENVIRONMENTS]
+    if unknown:
+        sys.exit(f'There is no environment {", ".join(unknown)}. ENVS can name these: {" ".join(sorted(ENVIRONMENTS))}')
     left_out = {name: why for name, why in ((name, why_not(name)) for name in wanted) if why}
     runnable = [name for name in wanted if name not in left_out]
     environ = dict(os.environ, DRIVER=build_sdist(), UV=str(PROGRAMS / 'uv'))
@@ -139,9 +143,13 @@ def somebodys_swift(name, environment):
         yield
 
 
+@dataclasses.dataclass
 class Result:
-    def __init__(self, name, status, seconds, summary):
-        self.name, self.status, self.seconds, self.summary = name, status, seconds, summary
+    name: str
+    status: int
+    seconds: float
+    processor: float  # seconds of a core
+    summary: str
 
 
 def run(name, environ, preparations):
@@ -154,14 +162,16 @@ def run(name, environ, preparations):
     began = time.monotonic()
     log = TOX / (name + '.log')
     with open(log, 'w') as output, somebodys_swift(name, environ):
-        status = subprocess.run(
+        process = subprocess.Popen(
             tox('-e', name), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environ
-        ).returncode
+        )
+        _, ended, used = os.wait4(process.pid, 0)
+        process.returncode = status = os.waitstatus_to_exitcode(ended)
     text = log.read_text(errors='replace')
     seconds = time.monotonic() - began
     print(f'----- {name}: {"passed" if status == 0 else "FAILED"} after {seconds:.0f} seconds', flush=True)
     print(text if status else '\n'.join(text.splitlines()[-12:]), flush=True)
-    return Result(name, status, seconds, summary_of(text))
+    return Result(name, status, seconds, used.ru_utime + used.ru_stime, summary_of(text))
 
 
 def summary_of(text):
@@ -171,11 +181,12 @@ def summary_of(text):
 
 
 def report(wanted, results, left_out):
-    print('\n===== environments')
+    print('\n===== environments: how long they took, what they used of the processor, and what they did')
     for name in wanted:
         if name in results:
             result = results[name]
-            print(f'{name:10} {"passed" if result.status == 0 else "FAILED":8} {result.seconds:5.0f} s  {result.summary}')
+            outcome = 'passed' if result.status == 0 else 'FAILED'
+            print(f'{name:10} {outcome:8} {result.seconds:5.0f} s {result.processor:8.0f} s  {result.summary}')
         else:
             print(f'{name:10} left out: {left_out[name]}')
     failed = [name for name, result in results.items() if result.status]
