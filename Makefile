@@ -15,10 +15,10 @@ help:
 	@echo 'make test ENVS=py27 run some environments of tox.ini (space-separated)'
 	@echo 'make bench          compare the driver with 0.2.1, and the registry with CNCF distribution, on a real Swift'
 	@echo 'make lint           check style and types'
-	@echo 'make format         format the Python 3 code, and mend what ruff can'
+	@echo 'make format         format the Python 3 code, and fix what ruff can fix'
 	@echo 'make constraints    renew deploy/constraints.txt, the exact versions that the tests and the image install'
 	@echo 'make docs           build the documentation into build/docs'
-	@echo 'make clean          remove everything that these made, except the images of make run in ./swift-data'
+	@echo 'make clean          remove everything that these commands made, except the images of make run in ./swift-data'
 
 .venv/made: Makefile
 	$(PYTHON) -m venv .venv
@@ -56,4 +56,4 @@ bench:
 	$(PYTHON) benchmarks/registry.py
 
 clean:
-	rm -rf .venv .venv-run .tox .bench build dist *.egg-info
+	rm -rf .venv .venv-run .tox .bench .mypy_cache .ruff_cache build dist *.egg-info

@@ -52,7 +52,7 @@ def real_swift():
     import swift_process
     python = os.environ.get('SWIFT_PYTHON', '')
     if not os.path.exists(python):
-        missing('swift', 'SWIFT_PYTHON names no Python with OpenStack Swift (tox -e swift makes one)')
+        missing('swift', 'SWIFT_PYTHON names no Python with OpenStack Swift (make test ENVS=swift makes one)')
     node = swift_process.start(python, listing_limit=LISTING_LIMIT)
     yield node
     node.stop()

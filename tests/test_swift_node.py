@@ -15,7 +15,7 @@ import urllib.request
 
 import pytest
 
-pytest.importorskip('swift.common', reason='runs in an environment of its own: tox -e swift')
+pytest.importorskip('swift.common', reason='runs in an environment of its own: make test ENVS=swift')
 swiftclient = pytest.importorskip('swiftclient')
 
 sys.path[:0] = [

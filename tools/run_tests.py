@@ -24,7 +24,7 @@ import swift_process  # noqa: E402
 
 TOX = ROOT / '.tox'
 PROGRAMS = pathlib.Path(sys.executable).parent  # tox, uv
-#: Those that others wait for, then those that take long, so that no core is left with one at the end.
+#: The slow ones come first, so that no slow one runs alone at the end.
 ENVIRONMENTS = 'packaging e2e registry v2 py27 py311 py313 py310 swift py314 py315 py312 lint docs softlayer core core3'.split()
 OPTIONAL = ['py314', 'py315']  # tested where there is such an interpreter
 PYTHON_OF = {'core': '2.7', 'registry': '2.7'}  # the others have theirs in their name, or take 3.11
@@ -92,7 +92,7 @@ def works(python):
 
 
 def build_sdist():
-    """The package as users get it: what every environment installs and tests. Its path is new, so that no cache knows it."""
+    """Build the package as users get it, and return its path. Every environment installs it. The path is new, so that no cache knows it."""
     shutil.rmtree(TOX / 'dist', ignore_errors=True)
     folder = TOX / 'dist' / uuid.uuid4().hex[:8]
     subprocess.run([sys.executable, 'setup.py', '--quiet', 'sdist', '--dist-dir', str(folder)], cwd=ROOT, check=True)
@@ -103,16 +103,16 @@ def tox(*arguments):
     return [sys.executable, '-m', 'tox', 'run', '--colored', 'no', *arguments]
 
 
-# What several environments need is made once, ahead of them. If it fails, their own turn says why.
+# Preparations: what several environments need is made once, before them. If one fails, the environments themselves say why.
 
 
 def make_swift(environ):
-    """The Python with OpenStack Swift, which tests start."""
+    """Install the Python with OpenStack Swift, which tests start."""
     quietly(environ, *tox('-e', 'swift', '--notest'))
 
 
 def make_v1_registries(environ):
-    """Both docker-registry releases, which `registry` tests, and of which `e2e` makes an image."""
+    """Install both docker-registry releases: `registry` tests them, and `e2e` makes an image from one."""
     quietly(environ, *tox('-e', 'registry', '--notest'))
     quietly(dict(environ, REGISTRY_DRIVER=environ['DRIVER']), TOX / 'registry/bin/python', 'tests/registry/release.py')
 
@@ -126,13 +126,13 @@ PREPARATIONS = {'swift': make_swift, 'v1': make_v1_registries}
 
 
 def needs(preparation):
-    """The environments that wait for a preparation."""
+    """Return the environments that wait for a preparation."""
     return {'swift': {'swift', 'e2e', 'registry', 'v2', 'py27', 'py311', 'softlayer'}, 'v1': {'e2e', 'registry'}}[preparation]
 
 
 @contextlib.contextmanager
 def somebodys_swift(name, environment):
-    """For `softlayer`, if OS_* name no Swift: one of our own in its place, which proves the environment at least."""
+    """Start a Swift for `softlayer` if OS_* name none. That at least proves that the environment works."""
     if name != 'softlayer' or os.environ.get('OS_AUTH_URL'):
         yield
         return

@@ -89,8 +89,8 @@ MiB = 1024 * 1024
 # rate_limit_under_size).
 SMALLEST_SEGMENT, LARGEST_SEGMENT = MiB, 5 * 1024 * MiB
 # A manifest names at most 1000 segments (max_manifest_segments, the same page). The first 400 segments have the size
-# from the settings. After that, the size doubles every 100 segments. With 16 MiB, segments do not grow before 6 GiB,
-# and the largest object has 200 GiB.
+# from the settings. After that, the size doubles every 100 segments. With 16 MiB, segments do not grow before 6.25
+# GiB, and the largest object has 203 GiB.
 SEGMENTS_BEFORE_GROWING, SEGMENTS_BEFORE_DOUBLING = 400, 100
 LONGEST_NAME = 1024  # bytes of UTF-8, Swift's max_object_name_length
 READ_SIZE = 256 * 1024  # bytes that one read of a body asks for
@@ -185,8 +185,8 @@ def _setting(key, environment, default, meaning, parse=_text, unit='', secret=Fa
 SETTINGS = (
     _setting('swift_authurl', 'OS_AUTH_URL ST_AUTH', None, 'URL of the login service (v1 auth or Keystone)', _url),
     _setting('swift_auth_version', 'OS_AUTH_VERSION OS_IDENTITY_API_VERSION ST_AUTH_VERSION', None,
-             '1 (SoftLayer, TempAuth), 2 or 3 (Keystone); if unset: the version at the end of the URL; without one there, '
-             '3 with an application credential, else 2', _auth_version),
+             '1 (SoftLayer, TempAuth), 2 or 3 (Keystone). Default: the version at the end of the URL; else 3 with an '
+             'application credential, else 2', _auth_version),
     _setting('swift_user', 'OS_USERNAME ST_USER', None, 'user name; for v1 auth the whole `account:user`'),
     _setting('swift_user_id', 'OS_USER_ID', None, 'user id, instead of the user name (v3)'),
     _setting('swift_password', 'OS_PASSWORD ST_KEY', None, 'password; for v1 auth the API key', secret=True),
@@ -230,8 +230,8 @@ SETTINGS = (
     _setting('swift_storage_policy', '', None, 'storage policy of the container, if the driver creates it'),
     _setting('storage_path', 'STORAGE_PATH', '', 'root: the name of every object begins with this path'),
     _setting('swift_segment_size', '', 16 * MiB,
-             'larger objects are stored as static large objects with segments of this size; each writer holds two '
-             'segments in memory', _size, 'bytes'),
+             'size of the segments of static large objects, which grow after the first 400; each writer holds two segments '
+             'in memory', _size, 'bytes'),
     _setting('swift_connect_timeout', '', 10.0, 'time to wait for a connection', _number(0.001, float), 'seconds'),
     _setting('swift_read_timeout', '', 120.0,
              "time to wait for a response; keep it above 60 seconds, Swift's rate limit pause",
@@ -305,8 +305,8 @@ class Settings(object):
     def _need(self, value, key):
         if not value:
             names = next(setting.environment for setting in SETTINGS if setting.key == key)
-            raise _config_error('%s is not set: set it in the configuration, or in the environment as %s'
-                                % (key, ' or '.join(names)))
+            raise _config_error('%s (%s) is not set. Set it in the configuration file or in the environment'
+                                % (key, ', '.join(names)))
 
 
 def _look_up(setting, config, environ):
@@ -411,7 +411,7 @@ except ImportError:
     pass
 
 #: Statuses worth a retry: https://docs.openstack.org/swift/latest/api/; 498 comes from the ratelimit middleware.
-_PASSING_STATUSES = (408, 429, 498, 499, 500, 502, 503, 504)
+_TRANSIENT_STATUSES = (408, 429, 498, 499, 500, 502, 503, 504)
 
 
 # --- Connections ----------------------------------------------------------------------------------------------
@@ -720,7 +720,7 @@ def _log_in_v1(settings):
         answer = connection.request('GET', path, None, headers)
         answer.close()  # swiftclient's `close` does not close an error response
     except _NETWORK_ERRORS as error:
-        raise _unreachable('swift_authurl (OS_AUTH_URL) %s' % settings.authurl, error, passing=True)
+        raise _unreachable('swift_authurl (OS_AUTH_URL) %s' % settings.authurl, error, transient=True)
     finally:
         connection.close()
     return _v1_token(answer, settings)
@@ -732,7 +732,7 @@ def _v1_token(answer, settings):
     if status in (401, 403):
         raise _config_error('Swift refuses the credentials (status %d): check swift_user (OS_USERNAME) and '
                             'swift_password (OS_PASSWORD)' % status, status)
-    if status in _PASSING_STATUSES:
+    if status in _TRANSIENT_STATUSES:
         raise _broken('login', settings.authurl, status, headers)
     if not 200 <= status < 300 or not token or not headers.get('X-Storage-Url'):
         raise _config_error('swift_authurl (OS_AUTH_URL) %s does not respond like v1 auth (status %d): check it and '
@@ -787,12 +787,12 @@ class _KeystoneLogin(object):
             error.http_status = 200
             raise self._refused(error, settings)
         except self._errors.ClientException as error:
-            raise _unreachable('swift_authurl (OS_AUTH_URL) %s' % settings.authurl, error, passing=True)
+            raise _unreachable('swift_authurl (OS_AUTH_URL) %s' % settings.authurl, error, transient=True)
         return _Token(url, access.auth_token, calendar.timegm(access.expires.utctimetuple()))
 
     @staticmethod
     def _refused(error, settings):
-        if error.http_status in _PASSING_STATUSES:
+        if error.http_status in _TRANSIENT_STATUSES:
             return _broken('login', settings.authurl, error.http_status, getattr(error.response, 'headers', {}))
         application = settings.application_credential_secret
         # For an unknown or revoked credential, Keystone returns 404 with its error as JSON. The 404 of a wrong URL has no JSON.
@@ -834,21 +834,21 @@ def _keystone_plugin(settings, v2, v3):
 # --- Requests -------------------------------------------------------------------------------------------------
 
 
-def _unreachable(what, error, passing):
+def _unreachable(what, error, transient):
     if 'certificate verify failed' in str(error).lower() or 'certificate_verify_failed' in str(error).lower():
         return _config_error('the TLS certificate of %s is not trusted: set swift_cacert (OS_CACERT) to the file of '
                              'its CA' % what)
     failure = _error(exceptions.UnreachableError, '%s cannot be reached: %s' % (what, type(error).__name__))
-    failure.passing = passing
+    failure.transient = transient
     return failure
 
 
-def _broken(method, path, status, headers, text='', passing=True):
+def _broken(method, path, status, headers, text='', transient=True):
     trans_id = headers.get('X-Trans-Id')
     failure = _error(exceptions.BrokenError, 'Swift returned %s for %s %s%s%s' % (
         status, method, path, text and ': ' + text, trans_id and ' (X-Trans-Id %s)' % trans_id or ''),
         status, trans_id, _seconds_of(headers.get('Retry-After')))
-    failure.passing = passing
+    failure.transient = transient
     return failure
 
 
@@ -865,9 +865,9 @@ def _seconds_of(retry_after):
 def _retrying(settings, attempt):
     """Call `attempt` until it succeeds, and return its result.
 
-    Only passing failures are retried, after the time in Retry-After or an exponential backoff with jitter.
+    only transient failures are retried, after the time in Retry-After or an exponential backoff with jitter.
 
-    :raises UnreachableError, BrokenError: the failure is not passing, all retries failed, or Retry-After is too long
+    :raises UnreachableError, BrokenError: the failure is not transient, all retries failed, or Retry-After is too long
     """
     tried = 0
     while True:
@@ -877,8 +877,8 @@ def _retrying(settings, attempt):
             wait = getattr(error, 'retry_after', None)
             if wait is None:
                 wait = min(settings.retry_max_wait, 0.5 * 2 ** tried) * random.uniform(0.5, 1)
-            if not getattr(error, 'passing', False) or tried >= settings.retries or wait > settings.retry_max_wait:
-                error.passing = False  # a request must not repeat the retries of a login that failed for good
+            if not getattr(error, 'transient', False) or tried >= settings.retries or wait > settings.retry_max_wait:
+                error.transient = False  # a request must not repeat the retries of a login that failed for good
                 raise
             tried += 1
             logger.warning('%s; retry %d of %d in %.1f seconds', error, tried, settings.retries, wait)
@@ -943,14 +943,14 @@ class _Swift(object):
         if response.status == 401:
             self._login.forget(token)
             if not _may_repeat(body):
-                raise _broken(method, target, 401, response.headers, 'the token had expired', passing=False)
+                raise _broken(method, target, 401, response.headers, 'the token had expired', transient=False)
             if self.settings.auth_token or refused == (1 if self.settings.auth_version == 1 else 2):
                 raise self._unauthorized()
             if refused:
                 time.sleep(SAME_SECOND)
             return self._attempt(method, target, below_account, headers, body, expected, stream, refused + 1)
-        if response.status in _PASSING_STATUSES and response.status not in expected:
-            raise _broken(method, target, response.status, response.headers, passing=_may_repeat(body))
+        if response.status in _TRANSIENT_STATUSES and response.status not in expected:
+            raise _broken(method, target, response.status, response.headers, transient=_may_repeat(body))
         return response
 
     def _send(self, token, method, target, below_account, headers, body, stream):
@@ -1010,7 +1010,7 @@ class _Swift(object):
                                  'swift_container (OS_CONTAINER)' % (method, path), 403)
         # Swift explains an error in text or JSON. HTML comes from a gateway, and users should not see it.
         text = response.body[:1000].decode('utf-8', 'replace').strip() if 'json' in kind or 'plain' in kind else ''
-        return _broken(method, path, status, response.headers, text, passing=False)
+        return _broken(method, path, status, response.headers, text, transient=False)
 
     def check_container(self, at_once=False):
         """Create the container if it is missing and the settings allow it.
@@ -1088,7 +1088,7 @@ class _Swift(object):
             if not etag_first:
                 self.delete(name)
             raise _broken('PUT', self.object_path(name), response.status, response.headers,
-                          'the ETag is %s, but the MD5 of the bytes is %s' % (etag, body.etag), passing=False)
+                          'the ETag is %s, but the MD5 of the bytes is %s' % (etag, body.etag), transient=False)
         return response.status != 412
 
     def _put(self, name, body, headers, query):
@@ -1101,7 +1101,7 @@ class _Swift(object):
             if body.replayable:
                 response = self.request('PUT', path, query, headers, body, expected)
             if response.status == 404:
-                raise _broken('PUT', path, 404, response.headers, 'the container was missing', passing=False)
+                raise _broken('PUT', path, 404, response.headers, 'the container was missing', transient=False)
         return response
 
     def delete(self, name):
@@ -1153,7 +1153,7 @@ class _Swift(object):
         try:
             return json.loads(response.body.decode('utf-8')) if response.body.strip() else []
         except ValueError:
-            raise _broken('GET', self.container_path, response.status, response.headers, 'the body is not JSON', passing=False)
+            raise _broken('GET', self.container_path, response.status, response.headers, 'the body is not JSON', transient=False)
 
     def list_all(self, prefix, delimiter=None, marker=None):
         """All pages of a listing, each as a list."""
@@ -1220,10 +1220,10 @@ class Stream(object):
         if response.status == 416:
             raise _error(exceptions.WrongArgumentsError, '%s has no such range: %s' % (self._path, range_header), 416)
         if response.status == 412:
-            raise _broken('GET', self._path, 412, response.headers, 'the object changed during the read', passing=False)
+            raise _broken('GET', self._path, 412, response.headers, 'the object changed during the read', transient=False)
         if range_header and response.status == 200 and response.int_header('Content-Length') != 0:
             response.close()
-            raise _broken('GET', self._path, 200, response.headers, 'the whole object, not ' + range_header, passing=False)
+            raise _broken('GET', self._path, 200, response.headers, 'the whole object, not ' + range_header, transient=False)
         return response
 
     def __iter__(self):
@@ -1257,7 +1257,7 @@ class Stream(object):
             self._failures = 0
         self._failures, self._failed_at = self._failures + 1, self._done
         if self._failures > self._swift.settings.retries or self.length is None or not self.etag:
-            raise _unreachable('the rest of %s after %d bytes' % (self._path, self._done), error, passing=False)
+            raise _unreachable('the rest of %s after %d bytes' % (self._path, self._done), error, transient=False)
         logger.warning('the connection for %s broke after %d of %d bytes (%s); resuming', self._path, self._done,
                        self.length, type(error).__name__)
         first, last = self.first + self._done, self.first + self.length - 1
@@ -1265,7 +1265,7 @@ class Stream(object):
         if _extent(response)[0] != first:
             response.close()
             raise _broken('GET', self._path, response.status, response.headers,
-                          'the bytes do not begin at byte %d' % first, passing=False)
+                          'the bytes do not begin at byte %d' % first, transient=False)
         self._response = response
 
     def read_all(self):

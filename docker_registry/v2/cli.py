@@ -240,7 +240,7 @@ def _variables(*names):
 def _swift_line(setting):
     default = storage_settings.STORAGE_PATH if setting.key == 'storage_path' else setting.default
     names = [_with_file(setting.environment[0], setting.secret), *setting.environment[1:]]
-    return ', '.join(names), setting.meaning, f'{default} {setting.unit}'.strip() if default is not None else ''
+    return ', '.join(names), setting.meaning, config.shown(default, setting.unit)
 
 
 def _lines(kind):

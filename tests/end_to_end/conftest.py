@@ -82,7 +82,7 @@ class Place:
 def _running(**options):
     python = os.environ.get('SWIFT_PYTHON', '')
     if not os.path.exists(python):
-        missing('SWIFT_PYTHON is not the path of a Python with OpenStack Swift. Make one with tox -e swift')
+        missing('SWIFT_PYTHON is not the path of a Python with OpenStack Swift. Make one with make test ENVS=swift')
     with swift_process.start(python, **options) as node:
         yield node
 
@@ -203,7 +203,7 @@ def sdist(tmp_path_factory):
 def v1_base(docker, base, sdist, tmp_path_factory):
     """The name of an image with a v1 registry."""
     if not os.path.exists(os.path.join(bases.V1_RELEASE, 'made-from.txt')):
-        missing('there is no v1 registry in %s. Make it with tox -e registry' % bases.V1_RELEASE)
+        missing('there is no v1 registry in %s. Make it with make test ENVS=registry' % bases.V1_RELEASE)
     return bases.make_v1(docker, base, sdist, str(tmp_path_factory.mktemp('v1') / 'context'))
 
 

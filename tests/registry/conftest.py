@@ -135,7 +135,7 @@ def releases(tmpdir_factory):
 def real_swift():
     python = os.environ.get('SWIFT_PYTHON', '')
     if not os.path.exists(python):
-        missing('swift', 'SWIFT_PYTHON names no Python with OpenStack Swift (tox -e swift makes one)')
+        missing('swift', 'SWIFT_PYTHON names no Python with OpenStack Swift (make test ENVS=swift makes one)')
     node = swift_process.start(python, listing_limit=LISTING_LIMIT)
     yield node
     node.stop()

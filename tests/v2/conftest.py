@@ -25,7 +25,7 @@ def running(*needs, **options):
     probe = [python, '-Ec', 'import ' + ', '.join(needs)]
     if not os.path.exists(python) or subprocess.run(probe, stderr=subprocess.DEVNULL).returncode:
         required = os.environ.get('REGISTRY_TEST_REQUIRE', '').split(',')
-        why = 'SWIFT_PYTHON is not the path of a Python with %s. Make one with tox -e swift' % ' and '.join(needs)
+        why = 'SWIFT_PYTHON is not the path of a Python with %s. Make one with make test ENVS=swift' % ' and '.join(needs)
         (pytest.fail if set(required) & {'swift', 'all'} else pytest.skip)(why)
     with swift_process.start(python, **options) as node:
         yield node

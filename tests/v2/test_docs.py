@@ -29,7 +29,7 @@ DRIVER = {setting.key: setting.default for setting in swift.SETTINGS}
 KiB, MiB, GiB, MINUTE = 1024, 1024**2, 1024**3, 60
 ADDRESS = f'{SERVER.host}:{SERVER.port}'
 PYTHONS = re.findall(r'Python :: (3\.\d+)', (CHECKOUT / 'setup.py').read_text())
-STATUSES = [str(status) for status in swift._PASSING_STATUSES]
+STATUSES = [str(status) for status in swift._TRANSIENT_STATUSES]
 
 WORDS = dict(enumerate('zero one two three four five six seven eight nine ten eleven twelve'.split()))
 
@@ -52,7 +52,7 @@ NUMBERS = [
     ('README.rst', 'renews the token {} seconds before', swift.RENEWED_AHEAD),
     ('README.rst', 'below ``{}/``', layout.SEGMENTS),
     ('docs/settings.rst', '``registry-swift`` uses ``{}`` if it is not set', storage.STORAGE_PATH),
-    ('docs/operations.rst', 'a small object below ``{}/``', check.FOLDER),
+    ('docs/operations.rst', 'small objects below ``{}/``', check.FOLDER),
     ('docs/operations.rst', 'The default section is ``{}``', storage.SECTION),
     ('docs/operations.rst', 'Without a file it is ``{}``', storage.STORAGE_PATH),
     ('docs/operations.rst', '``registry-swift`` on ``{}``', in_file('^ARG BASE=(.*)$', 'Dockerfile')),
@@ -68,10 +68,10 @@ NUMBERS = [
     ('docs/operations.rst', 'without a request open for {} seconds', server.KEEP_ALIVE),
     ('docs/operations.rst', 'listen on {} only', SERVER.host),
     ('docs/operations.rst', 'a cost of at most {},', htpasswd.MOST_COST),
-    ('docs/operations.rst', 'takes effect within {} second.', htpasswd.SETTLED_SECONDS),
+    ('docs/operations.rst', 'takes effect after {} second,', htpasswd.SETTLED_SECONDS),
     ('docs/operations.rst', 'the cost of {} that ``registry-swift htpasswd`` uses', htpasswd.COST),
     ('docs/operations.rst', '0.3 seconds with {}.', htpasswd.MOST_COST),
-    ('docs/operations.rst', 'hashes a right password once in {} minutes', htpasswd.REMEMBERED_SECONDS / MINUTE),
+    ('docs/operations.rst', 'hashes a correct password at most once in {} minutes', htpasswd.REMEMBERED_SECONDS / MINUTE),
     ('docs/operations.rst', '``REGISTRY_LOGIN_FAILURES`` ({}) for one user', ACCESS.login_failures),
     ('docs/operations.rst', '{} times as many for all users', guard.ALL_USERS),
     ('docs/operations.rst', 'The count drains in {} minutes', guard.FAILURES_SECONDS / MINUTE),
@@ -83,7 +83,7 @@ NUMBERS = [
     ('docs/operations.rst', 'It does TLS {} or newer', in_file(r'ssl_protocols TLSv(\S+)', 'deploy/nginx.conf')),
     ('docs/operations.rst', 'with a cost of {}, the default of', htpasswd.COST),
     ('docs/operations.rst', '293 milliseconds with a cost of {}.', htpasswd.MOST_COST),
-    ('docs/operations.rst', 'They hash a password once in {} minutes', htpasswd.REMEMBERED_SECONDS / MINUTE),
+    ('docs/operations.rst', 'They hash a password at most once in {} minutes', htpasswd.REMEMBERED_SECONDS / MINUTE),
     ('docs/operations.rst', 'only for its first {} seconds', gthread.DEFAULT_WORKER_DATA_TIMEOUT),
     ('docs/operations.rst', '{} processes of {} threads', SERVER.workers, SERVER.threads),
     ('docs/operations.rst', 'serve {} transfers at a time', SERVER.workers * SERVER.threads),
@@ -93,20 +93,20 @@ NUMBERS = [
     ('docs/operations.rst', '``REGISTRY_STORAGE_THREADS`` ({})', REGISTRY.storage_threads),
     ('docs/switching.rst', '``STORAGE_PATH=<p>/{}``', storage.STORAGE_PATH),
     ('docs/switching.rst', 'does not know ``{}`` and ``_referrers``', layout.SEGMENTS),
-    ('docs/decisions.rst', 'A segment has {} MiB unless', DRIVER['swift_segment_size'] // MiB),
+    ('docs/decisions.rst', 'A segment is {} MiB unless', DRIVER['swift_segment_size'] // MiB),
     ('docs/decisions.rst', 'Two segments of {} MiB keep a writer below', DRIVER['swift_segment_size'] // MiB),
     ('docs/decisions.rst', 'A manifest names at most {} segments', uploads.MOST_PARTS),
     ('docs/decisions.rst', 'after the first {} they double', SIZES.count(SIZES[0])),
     ('docs/decisions.rst', 'and again after each further {}.', SIZES.count(SIZES[0] * 2)),
     ('docs/decisions.rst', 'the first {} GiB of an object', SIZES.count(SIZES[0]) * SIZES[0] / GiB),
-    ('docs/decisions.rst', 'The largest object has {} GiB.', round(sum(SIZES) / GiB)),
-    ('docs/decisions.rst', 'Its last segments have {} GiB each.', round(SIZES[-1] / GiB)),
+    ('docs/decisions.rst', 'The largest object is {} GiB.', round(sum(SIZES) / GiB)),
+    ('docs/decisions.rst', 'Its last segments are {} GiB each.', round(SIZES[-1] / GiB)),
     ('docs/decisions.rst', 'at most once in {} seconds', swift.CONTAINER_CHECK_SECONDS),
     ('docs/decisions.rst', 'up to {} KiB, if they compress', uploads.MOST_PENDING_READ // KiB),
     ('docs/decisions.rst', 'compress to {} bytes', upload_state.MOST_PENDING),
     ('docs/decisions.rst', 'older than an upload can be: {} hours', REGISTRY.upload_lifetime // 3600),
     ('docs/decisions.rst', 'saw it within the last {} seconds', blobs.FRESH_SECONDS),
-    ('docs/decisions.rst', 'in one request and has at most {} MiB', blobs.SMALL // MiB),
+    ('docs/decisions.rst', 'it has at most {} MiB and comes whole', blobs.SMALL // MiB),
     ('docs/decisions.rst', 'Routes are {} regular expressions', WORDS[len(app.ROUTES)]),
     ('docs/decisions.rst', 'gunicorn {} or newer', in_file("'gunicorn>=(\\d+)", 'setup.py')),
     ('docs/decisions.rst', 'A token expires after {} seconds', tokens.TOKEN_SECONDS),

@@ -55,13 +55,13 @@ class Worker(ThreadWorker):
         return result
 
     def handle_request(self, req, conn):
-        """Announce the end of the connection if much of the request's body may be unread: gunicorn closes it then, unannounced."""
+        """Send `Connection: close` if much of the request's body may be unread. gunicorn would close the connection without it."""
         ends = req.should_close
         req.should_close = lambda: ends() or much_is_left(req.body.reader)
         return super().handle_request(req, conn)
 
     def set_accept_enabled(self, enabled):
-        """Refuse new connections once the worker is to end, so that clients try elsewhere. gunicorn would let them wait."""
+        """Refuse new connections once the worker is shutting down, so that clients try elsewhere. gunicorn would let them wait."""
         super().set_accept_enabled(enabled)
         if not self.alive:
             for listener in self.sockets:
@@ -126,7 +126,7 @@ class Server(BaseApplication):
         super().__init__()
 
     def run(self):
-        """Serve until a signal ends the process: like gunicorn's own, with `Master`."""
+        """Serve until a signal ends the process. Like gunicorn's `run`, but with `Master`."""
         Master(self).run()
 
     def load(self):

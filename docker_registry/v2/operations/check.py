@@ -56,8 +56,8 @@ class Check:
             return 'this Swift does not list its features; the next steps try them'
         if 'slo' not in info:
             raise CheckFailed(
-                'this Swift has no static large objects (slo). The registry needs them for layers above swift_segment_size '
-                '(SWIFT_SEGMENT_SIZE). Ask the operators of this Swift to enable them'
+                'this Swift has no static large objects (slo), and the registry stores layers as such. '
+                'Ask the operators of this Swift to enable them'
             )
         swift = info.get('swift')
         version = swift.get('version') if isinstance(swift, dict) else None

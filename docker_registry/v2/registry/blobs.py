@@ -17,7 +17,7 @@ READ_SIZE = 256 * 1024
 SMALL = 1024 * 1024  # bytes; a blob up to this size is read into memory, so that the driver can retry its PUT
 ONE_OBJECT = 4 * 1024**3  # bytes; Swift's own limit is 5 GiB, but a site may set a lower one
 FRESH_SECONDS = 60  # for this long after it saw a blob, a process accepts manifests that name it without asking Swift
-DURABLE_SECONDS = 3600  # no garbage collector deletes anything younger, so the bytes of a younger link are there
+DURABLE_SECONDS = 3600  # nobody collects garbage while clients push (docs/switching.rst), so the bytes of a younger link are there
 
 #: First and last byte, both included; one of them may be None.
 Range = tuple[int | None, int | None]
@@ -147,7 +147,7 @@ class Blobs:
         hasher.update(content)
         if not digest.matches(hasher):
             raise errors.DigestInvalid(detail=str(digest))
-        # Overwrite without looking. A stored blob may be damaged, and a look costs as much as writing so few bytes.
+        # Overwrite without checking. A stored blob may be damaged, and a check costs as much as writing these few bytes.
         self._storage.replace(layout.blob(digest), content)
         self.link(repository, digest)
 

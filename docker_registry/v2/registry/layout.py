@@ -10,7 +10,7 @@ which distribution's walkers skip:
             _manifests/
                 revisions/<algorithm>/<hex>/link                the manifest belongs to this repository
                 revisions/<algorithm>/<hex>/mediatype           ours: the media type, if the manifest does not state it
-                tags/<tag>/current/link                         what the tag points to: the only name that is overwritten
+                tags/<tag>/current/link                         what the tag points to: the only name whose content changes
                 tags/<tag>/index/<algorithm>/<hex>/link         every digest that the tag has ever pointed to
             _referrers/<algorithm>/<hex>/<algorithm>/<hex>      ours: subject, then referrer; holds the referrer's descriptor
     _segments/<upload id>-<8 hex digits>/<8 digits>             ours: parts of large blobs, named by the driver

@@ -131,7 +131,7 @@ class Manifests:
             raise errors.ManifestBlobUnknown([str(digest) for digest in missing])
 
     def _store(self, digest: Digest, content: bytes) -> None:
-        # Overwrite without looking. The stored bytes may be damaged, and a look costs as much as writing so few bytes.
+        # Overwrite without checking. The stored bytes may be damaged, and a check costs as much as writing these few bytes.
         self._storage.replace(layout.blob(digest), content)
         self._cache.put(digest, content)
 

@@ -44,7 +44,7 @@ class Stream(Iterator[bytes], Protocol):
 
 
 class Storage(Protocol):
-    """What every method may raise stands in docker_registry.core.exceptions."""
+    """The driver's docstring lists the errors that these methods raise."""
 
     def exists(self, path: str, newest: bool | None = None) -> bool: ...
     def stat(self, path: str, newest: bool | None = None) -> Stat: ...

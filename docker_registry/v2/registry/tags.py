@@ -1,4 +1,4 @@
-"""Tags: the only names in the registry that are overwritten.
+"""Tags: the only names in the registry whose content changes.
 
 The last writer wins. A reader sees either the old digest or the new one.
 """

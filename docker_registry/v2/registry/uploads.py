@@ -6,7 +6,7 @@ Each request stores its parts under a fresh random name, its attempt. So a chunk
 can never overwrite the parts of a blob.
 
 No code here deletes parts. The response to a commit may have been lost on the way, and then the parts already belong to a blob.
-Parts that no blob names are left to the garbage collector, once they are older than the lifetime of an upload.
+Parts that no blob names stay. A garbage collector may delete them once they are older than the lifetime of an upload.
 """
 
 import collections

@@ -146,8 +146,17 @@ def environment_name(setting: Field) -> str:
 
 
 def default_text(setting: Field) -> str:
-    """Return the default with its unit, as help shows it; '' if there is none."""
-    return f'{setting.default} {setting.metadata["unit"]}'.strip() if setting.default else ''
+    """Return the default as help shows it."""
+    return shown(setting.default, setting.metadata['unit'])
+
+
+def shown(default: Any, unit: str) -> str:
+    """Return a default with its unit, or '' if there is none."""
+    if isinstance(default, bool):
+        return str(default).lower()
+    if default in (None, '', ()):
+        return ''
+    return f'{default:g} {unit}'.strip() if isinstance(default, float) else f'{default} {unit}'.strip()
 
 
 def option_name(setting: Field) -> str:
