@@ -2,6 +2,7 @@
 """Logins: v1 auth, Keystone v2 and v3, an existing token, TLS, and the errors when a login fails."""
 import io
 import logging
+import select
 import socket
 import ssl
 import subprocess
@@ -556,25 +557,27 @@ class TlsRelay(object):
             inside = socket.create_connection(('127.0.0.1', self._port))
             outside = self._context.wrap_socket(connection, server_side=True)
             self._sockets += [inside, outside]
-            self._start(self._copy, inside, outside)
             self._copy(outside, inside)
         except EnvironmentError:  # the client rejects the certificate
             inside.close()
             connection.close()
 
     @staticmethod
-    def _copy(source, target):
+    def _copy(outside, inside):
+        """Both ways in one thread. OpenSSL allows no second thread at a connection: one that reads while another writes may break it."""
         try:
             while True:
-                block = source.recv(65536)
-                if not block:
-                    break
-                target.sendall(block)
-        except (EnvironmentError, ValueError):
+                ready = [outside] if outside.pending() else select.select([outside, inside], [], [])[0]
+                for source in ready:
+                    block = source.recv(65536)
+                    if not block:
+                        return
+                    (inside if source is outside else outside).sendall(block)
+        except (EnvironmentError, ValueError, select.error):
             pass
         finally:
-            end_of(source)
-            end_of(target)
+            end_of(outside)
+            end_of(inside)
 
     def stop(self):
         """Close sockets after their threads end. OpenSSL knows a socket by its number, which a new socket may reuse."""
