@@ -36,8 +36,8 @@ NEEDED_PROGRAMS = {
     'e2e': ('dockerd docker docker-compose skopeo podman docker-registry nginx htpasswd mmdebstrap busybox openssl curl'.split()),
 }
 LARGE = ['py311', 'e2e']  # have tests that take gigabytes: they run where LARGE is 1, or names the environment
-#: How many run at a time. Tests wait for servers about a third of their time.
-WORKERS = (os.cpu_count() or 1) + 1
+#: How many environments run at a time. Their tests wait for servers about half of their time.
+WORKERS = 2 * (os.cpu_count() or 1)
 
 
 def main(wanted):
