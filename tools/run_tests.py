@@ -25,7 +25,7 @@ import swift_process  # noqa: E402
 TOX = ROOT / '.tox'
 PROGRAMS = pathlib.Path(sys.executable).parent  # tox, uv
 #: The slow ones come first, so that no slow one runs alone at the end.
-ENVIRONMENTS = 'packaging e2e registry v2 py27 py311 py313 py310 swift py314 py315 py312 lint docs softlayer core core3'.split()
+ENVIRONMENTS = 'packaging images e2e registry v2 py311 py313 py27 swift py314 py315 py310 py312 lint docs softlayer core core3'.split()
 OPTIONAL = ['py314', 'py315']  # tested where there is such an interpreter
 PYTHON_OF = {'core': '2.7', 'registry': '2.7'}  # the others have theirs in their name, or take 3.11
 #: Programs without which an environment has nothing to test with.
@@ -33,7 +33,8 @@ NEEDED_PROGRAMS = {
     'py27': ['redis-server'],
     'registry': ['redis-server', 'swig'],
     'v2': ['htpasswd'],
-    'e2e': ('dockerd docker docker-compose skopeo podman docker-registry nginx htpasswd mmdebstrap busybox openssl curl'.split()),
+    'e2e': 'dockerd docker skopeo podman docker-registry nginx htpasswd busybox openssl curl'.split(),
+    'images': 'dockerd docker docker-compose skopeo nginx htpasswd mmdebstrap busybox openssl curl make'.split(),
 }
 LARGE = ['py311', 'e2e']  # have tests that take gigabytes: they run where LARGE is 1, or names the environment
 #: How many environments run at a time. Their tests wait for servers about half of their time.
@@ -112,7 +113,7 @@ def make_swift(environ):
 
 
 def make_v1_registries(environ):
-    """Install both docker-registry releases: `registry` tests them, and `e2e` makes an image from one."""
+    """Install both docker-registry releases: `registry` tests them, and `images` makes an image from one."""
     quietly(environ, *tox('-e', 'registry', '--notest'))
     quietly(dict(environ, REGISTRY_DRIVER=environ['DRIVER']), TOX / 'registry/bin/python', 'tests/registry/release.py')
 
@@ -127,7 +128,7 @@ PREPARATIONS = {'swift': make_swift, 'v1': make_v1_registries}
 
 def needs(preparation):
     """Return the environments that wait for a preparation."""
-    return {'swift': {'swift', 'e2e', 'registry', 'v2', 'py27', 'py311', 'softlayer'}, 'v1': {'e2e', 'registry'}}[preparation]
+    return {'swift': {'swift', 'e2e', 'images', 'registry', 'v2', 'py27', 'py311', 'softlayer'}, 'v1': {'images', 'registry'}}[preparation]
 
 
 @contextlib.contextmanager

@@ -48,7 +48,7 @@ def need(*programs):
 
 def missing(why):
     required = os.environ.get('REGISTRY_TEST_REQUIRE', '').split(',')
-    if 'e2e' in required or 'all' in required:
+    if {'e2e', 'images', 'all'} & set(required):
         pytest.fail('end-to-end tests are required: %s' % why)
     pytest.skip(why)
 

@@ -75,7 +75,7 @@ class Release(object):
         shutil.copy(self._requirements, self._stamp)  # last, so that an unfinished virtualenv is made again
 
     def _add(self, driver):
-        """Add the driver, unless this very file was added before: `e2e` may be copying the folder at this moment."""
+        """Add the driver, unless this very file was added before: `images` may be copying the folder at this moment."""
         stamp = os.path.join(self.folder, 'driver.txt')
         if os.path.exists(stamp):
             with open(stamp) as added:
