@@ -48,12 +48,20 @@ def clean_environment(monkeypatch):
 
 
 @pytest.fixture(scope='session')
-def real_swift():
-    import swift_process
+def swift_python():
+    """A Python that has OpenStack Swift."""
+    if 'real' not in SWIFTS:
+        pytest.skip('TEST_SWIFTS leaves out the real Swift')
     python = os.environ.get('SWIFT_PYTHON', '')
     if not os.path.exists(python):
         missing('swift', 'SWIFT_PYTHON names no Python with OpenStack Swift (make test ENVS=swift makes one)')
-    node = swift_process.start(python, listing_limit=LISTING_LIMIT)
+    return python
+
+
+@pytest.fixture(scope='session')
+def real_swift(swift_python):
+    import swift_process
+    node = swift_process.start(swift_python, listing_limit=LISTING_LIMIT)
     yield node
     node.stop()
 

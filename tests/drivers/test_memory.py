@@ -10,6 +10,7 @@ import time
 import pytest
 
 import fake_swift
+import swift_process
 from docker_registry.drivers import swift as driver_module
 from fake_swift import on, status
 
@@ -130,6 +131,14 @@ class TestLargeObjects(object):
         parts = storage.write_parts('cafe', Zeros())
 
         assert [part.size // MiB for part in parts] == [1, 1, 1, 1, 2, 2, 4, 4, 1]
+
+    def test_what_is_larger_than_the_largest_object_goes_in_and_out_of_a_real_swift(self, swift_python):
+        """As 6 GiB do below, on a Swift that accepts 17 MB as one object instead of 5 GiB."""
+        with swift_process.start(swift_python, set='swift-constraints:max_file_size=17000000') as node:
+            result = written_and_read(config_for(node), 200 * MiB + 1, MiB)
+
+        assert result['same'] and result['size'] == 200 * MiB + 1
+        assert max(result['written'], result['read']) < MOST
 
     @pytest.mark.large
     @pytest.mark.skipif(os.environ.get('LARGE') != '1', reason='takes 6 GiB and minutes: set LARGE=1')
