@@ -1,6 +1,5 @@
 # In a fresh clone you need Python 3.11 and make. `make test` installs everything else into .venv and .tox.
 PYTHON ?= python3.11
-TOX = .venv/bin/tox
 
 # For `make image`: the name of the image, its base if not the one in Dockerfile, and ARGS for docker build.
 IMAGE ?= registry-swift
