@@ -412,6 +412,9 @@ except ImportError:
 
 #: Statuses worth a retry: https://docs.openstack.org/swift/latest/api/; 498 comes from the ratelimit middleware.
 _TRANSIENT_STATUSES = (408, 429, 498, 499, 500, 502, 503, 504)
+#: A PUT of an object is done at 201 and at nothing else. Swift returns 202 if it has a newer object or a newer tombstone, by the
+#: clocks of its proxies, and then it has stored nothing.
+_NOT_STORED = tuple(status for status in range(200, 300) if status != 201)
 
 
 # --- Connections ----------------------------------------------------------------------------------------------
@@ -917,11 +920,12 @@ class _Swift(object):
         return '%s/%s' % (self.container_path, quote(name))
 
     def request(self, method, path='', query=None, headers=None, body=None, expected=(), below_account=True,
-                stream=False):
+                stream=False, again=()):
         """Send a request and return the response. Its status is 2xx or one of `expected`; any other status raises.
 
         :param path: percent-encoded; below the account's URL, or below the server's for `/info`
         :param stream: do not read the body of a 2xx response; the caller does
+        :param again: more statuses after which the request is sent again, as after a 503
         :raises: the errors in the module's docstring. An unexpected 404 raises FileNotFoundError, or ConfigError if the
             container is missing and may not be created.
         """
@@ -929,12 +933,12 @@ class _Swift(object):
         target = path + ('?' + urlencode(query) if query else '')
 
         response = _retrying(self.settings, lambda: self._attempt(
-            method, target, below_account, headers, body, expected, stream))
+            method, target, below_account, headers, body, expected, stream, again))
         if not (200 <= response.status < 300 or response.status in expected):
             raise self._refusal(method, path, response)
         return response
 
-    def _attempt(self, method, target, below_account, headers, body, expected, stream, refused=0):
+    def _attempt(self, method, target, below_account, headers, body, expected, stream, again, refused=0):
         """One attempt; a second one if the token had expired, and a third if it was revoked just now."""
         if body is not None and body.replayable:
             body.rewind()
@@ -948,9 +952,12 @@ class _Swift(object):
                 raise self._unauthorized()
             if refused:
                 time.sleep(SAME_SECOND)
-            return self._attempt(method, target, below_account, headers, body, expected, stream, refused + 1)
-        if response.status in _TRANSIENT_STATUSES and response.status not in expected:
-            raise _broken(method, target, response.status, response.headers, transient=_may_repeat(body))
+            return self._attempt(method, target, below_account, headers, body, expected, stream, again, refused + 1)
+        unasked = [problem for problem in _problems(response) if _is_unasked(problem)]
+        if any(problem.startswith('401') for problem in unasked):
+            self._login.forget(token)
+        if unasked or response.status in again or response.status in _TRANSIENT_STATUSES and response.status not in expected:
+            raise _broken(method, target, response.status, response.headers, ', '.join(unasked[:3]), transient=_may_repeat(body))
         return response
 
     def _send(self, token, method, target, below_account, headers, body, stream):
@@ -1010,28 +1017,39 @@ class _Swift(object):
                                  'swift_container (OS_CONTAINER)' % (method, path), 403)
         # Swift explains an error in text or JSON. HTML comes from a gateway, and users should not see it.
         text = response.body[:1000].decode('utf-8', 'replace').strip() if 'json' in kind or 'plain' in kind else ''
-        return _broken(method, path, status, response.headers, text, transient=False)
+        failure = _broken(method, path, status, response.headers, text, transient=False)
+        failure.problems = _problems(response)
+        return failure
 
     def check_container(self, at_once=False):
-        """Create the container if it is missing and the settings allow it.
+        """Create the container if it is missing and the settings allow it. Returns whether this call has created it.
 
         A 404 does not say whether the object or the container is missing. So every 404 leads here, and the driver asks
         Swift once a minute at most.
 
         :param at_once: ask now, even if the last check was less than a minute ago
         :raises ConfigError: it is missing and may not be created
+        :raises BrokenError: Swift says both that it exists and that it does not. A Swift whose account servers do not
+            respond returns 404 for every container, and 202 for the PUT of an existing one.
         """
         self._start()
         with self._checking:
             if not at_once and time.time() - self._checked < CONTAINER_CHECK_SECONDS:
-                return
-            # 403: a user with access to the objects may have no access to the container itself.
-            response = self.request('HEAD', self.container_path, expected=(403, 404))
-            if response.status == 404:
-                self._create_container()
+                return False
+            created = False
+            if not self._finds_container():
+                created = self._create_container()
+                if not created and not self._finds_container():
+                    raise _broken('HEAD', self.container_path, 404, {}, 'the container exists, but Swift does not find it', transient=False)
             self._checked = time.time()
+            return created
+
+    def _finds_container(self):
+        # 403: a user with access to the objects may have no access to the container itself.
+        return self.request('HEAD', self.container_path, expected=(403, 404)).status != 404
 
     def _create_container(self):
+        """Returns False if somebody else has created it."""
         if not self.settings.create_container:
             raise _config_error('swift_container (OS_CONTAINER) %s does not exist, and swift_create_container '
                                 '(SWIFT_CREATE_CONTAINER) is off' % self.settings.container, 404)
@@ -1043,7 +1061,9 @@ class _Swift(object):
         if response.status == 404:
             raise _config_error('the account at %s does not exist: check swift_user (OS_USERNAME) or '
                                 'swift_object_storage_url (OS_STORAGE_URL)' % self.storage_url(), 404)
-        logger.info('created container %s', self.settings.container)
+        if response.status == 201:
+            logger.info('created container %s', self.settings.container)
+        return response.status == 201
 
     def info(self):
         """The response to `/info`, as a dict. It is empty if the site has disabled `/info`.
@@ -1082,7 +1102,12 @@ class _Swift(object):
             headers['If-None-Match'] = '*'
         if etag_first:
             headers['ETag'] = body.etag
-        response = self._put(name, body, headers, query)
+        try:
+            response = self._put(name, body, headers, query)
+        except exceptions.BrokenError as error:
+            if error.status in _NOT_STORED and query is None and self._holds(name, body):
+                return True
+            raise
         etag = response.headers.get('Etag', '').strip('"')
         if response.status != 412 and query is None and etag and etag != body.etag:
             if not etag_first:
@@ -1095,22 +1120,51 @@ class _Swift(object):
         path, expected = self.object_path(name), (404, 412) if 'If-None-Match' in headers else (404,)
         if not body.replayable and not self._checked:
             self.check_container()  # now, because this body cannot be sent again
-        response = self.request('PUT', path, query, headers, body, expected)
+        response = self.request('PUT', path, query, headers, body, expected, again=_NOT_STORED)
         if response.status == 404:  # a PUT needs no existing object, so the container is missing
             self.check_container(at_once=True)
             if body.replayable:
-                response = self.request('PUT', path, query, headers, body, expected)
+                response = self.request('PUT', path, query, headers, body, expected, again=_NOT_STORED)
             if response.status == 404:
                 raise _broken('PUT', path, 404, response.headers, 'the container was missing', transient=False)
         return response
 
+    def _holds(self, name, body):
+        """Whether an object with the bytes of `body`, which have been sent, is stored."""
+        try:
+            response = self.head(name, newest=True)
+        except exceptions.FileNotFoundError:
+            return False
+        return response.headers.get('Etag', '').strip('"') == body.etag and response.int_header('Content-Length') == body.size
+
     def delete(self, name):
-        """Delete one name. False if Swift returned 404; after a retry that may mean that the first attempt succeeded."""
-        return self.request('DELETE', self.object_path(name), expected=(404,)).status != 404
+        """Delete one name. False if there was none; after a retry that may mean that the first attempt succeeded.
+
+        Swift may return 404 for an object that is there: while its account servers do not respond, it does so for every
+        DELETE. So a 404 is believed only if a HEAD returns 404, too.
+
+        :raises BrokenError: the object is still there
+        """
+        return _retrying(self.settings, lambda: self._delete(name))
+
+    def _delete(self, name):
+        path = self.object_path(name)
+        # 409: by Swift's clocks, the object is newer than this request.
+        response = self.request('DELETE', path, expected=(404,), again=(409,))
+        if response.status == 404 and self._is_there(name):
+            raise _broken('DELETE', path, 404, response.headers, 'but the object is still there')
+        return response.status != 404
+
+    def _is_there(self, name):
+        try:
+            return bool(self.head(name, newest=True))
+        except exceptions.FileNotFoundError:
+            return False
 
     def delete_all(self, names):
         """Delete many names, with bulk requests if the server supports them. A missing name is no error.
 
+        :raises BrokenError: an object is still there
         https://docs.openstack.org/swift/latest/middleware.html#bulk-delete
         """
         names = list(names)
@@ -1138,6 +1192,8 @@ class _Swift(object):
         except (ValueError, KeyError, TypeError, IndexError):
             return None
         left = [name for name in names if '%s/%s' % (self.settings.container, name) in failed]
+        if answer['Number Not Found']:  # see `delete`; the response does not say which
+            left = [name for name in names if name in left or self._is_there(name)]
         # A server that stops half-way does not name the rest. Deleting all again costs little.
         return left if done + len(left) >= len(names) else names
 
@@ -1148,23 +1204,25 @@ class _Swift(object):
             ('delimiter', delimiter), ('marker', marker), ('limit', limit)) if value]
         response = self.request('GET', self.container_path, query, expected=(404,))
         if response.status == 404:
-            self.check_container(at_once=True)
-            return []
+            if self.check_container(at_once=True):
+                return []
+            # The container is there, so the 404 was wrong. An empty page would say that there are no objects.
+            response = self.request('GET', self.container_path, query, again=(404,))
         try:
             return json.loads(response.body.decode('utf-8')) if response.body.strip() else []
         except ValueError:
             raise _broken('GET', self.container_path, response.status, response.headers, 'the body is not JSON', transient=False)
 
-    def list_all(self, prefix, delimiter=None, marker=None):
-        """All pages of a listing, each as a list."""
-        most = self.limit('swift', 'container_listing_limit')
+    def list_all(self, prefix, delimiter=None, marker=None, limit=None):
+        """All pages of a listing, each as a list.
+
+        Only an empty page is the end: a Ceph RADOS Gateway may return fewer names than the limit although there are more.
+        """
         while True:
-            page = self.list(prefix, delimiter, marker)
-            if page:
-                yield page
-            # A page shorter than the limit is the last one. If the limit is unknown, the last page is an empty one.
-            if not page or most is not None and len(page) < most:
+            page = self.list(prefix, delimiter, marker, limit)
+            if not page:
                 return
+            yield page
             last = _native(page[-1].get('name') or page[-1].get('subdir'))
             if last == marker:
                 raise _error(exceptions.BrokenError, 'Swift keeps returning the same page of the listing of %s' % prefix)
@@ -1173,6 +1231,23 @@ class _Swift(object):
 
 def _may_repeat(body):
     return body is None or body.replayable
+
+
+def _problems(response):
+    """What Swift found wrong with the segments of a manifest: texts such as `404 Not Found` or `Etag Mismatch`. [] if nothing.
+
+    https://docs.openstack.org/swift/latest/middleware.html#static-large-objects
+    """
+    try:
+        return [str(problem) for _, problem in json.loads(response.body.decode('utf-8'))['Errors']] if response.status == 400 else []
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def _is_unasked(problem):
+    """Whether a problem says that Swift could not look at the segment, and nothing about the segment itself."""
+    status = int(problem[:3]) if problem[:3].isdigit() else 0
+    return status == 401 or status >= 500 or status in _TRANSIENT_STATUSES
 
 
 def _newest(newest):
@@ -1412,6 +1487,9 @@ class _Change(object):
 # --- The driver -----------------------------------------------------------------------------------------------
 
 
+# The PUT of a manifest. Swift then says in JSON what is wrong with the segments.
+_MANIFEST_QUERY, _MANIFEST_HEADERS = {'multipart-manifest': 'put'}, {'Accept': 'application/json'}
+
 #: One segment of a large object: its path, its size in bytes and its ETag.
 Part = collections.namedtuple('Part', 'path size etag')
 
@@ -1558,7 +1636,7 @@ class Storage(driver.Base):
         segments = self._segment_names(parts)
         try:
             self._put(path, _manifest(self._swift, segments, parts),
-                      headers={SEGMENTS_HEADER: '%s %d' % (upload, len(parts))}, query={'multipart-manifest': 'put'})
+                      headers=dict(_MANIFEST_HEADERS, **{SEGMENTS_HEADER: '%s %d' % (upload, len(parts))}), query=_MANIFEST_QUERY)
         except BaseException as error:
             # If only the response was lost and Swift has stored the manifest, this is not a failure.
             if not (self._abandon(segments, self._name(path)) and isinstance(error, exceptions.ConnectionError)):
@@ -1626,7 +1704,7 @@ class Storage(driver.Base):
 
         It replaces what the path held, but does not delete the segments of an old large object.
 
-        :raises FileNotFoundError: a part does not exist
+        :raises FileNotFoundError: a part does not exist, or has other bytes
         https://docs.openstack.org/swift/latest/middleware.html#static-large-objects
         """
         with self._cache.changing([path]):
@@ -1635,9 +1713,9 @@ class Storage(driver.Base):
             self._plain.discard(self._name(path))
             body = _manifest(self._swift, self._segment_names(parts), parts)
             try:
-                return self._swift.put(self._name(path), body, query={'multipart-manifest': 'put'}, new=new)
+                return self._swift.put(self._name(path), body, _MANIFEST_HEADERS, _MANIFEST_QUERY, new=new)
             except exceptions.BrokenError as error:
-                if error.status == 400 and re.search(', 404|"404', str(error)):
+                if any(problem.startswith('404') or 'Mismatch' in problem for problem in getattr(error, 'problems', ())):
                     raise _not_found('a part of %s' % path)
                 raise
 
@@ -1728,14 +1806,17 @@ class Storage(driver.Base):
             raise _not_found(path)
 
     def list_page(self, path=None, marker=None, limit=None, recursive=False):
-        """One page of `Stat`s below a path, in one request. They are sorted by path and come after the path `marker`.
+        """One page of `Stat`s below a path, sorted by path, after the path `marker`. An empty page is the end.
 
-        The page has the direct children, in which pseudo-folders have no size, or everything if `recursive` is set.
-        It is an empty list if there is nothing.
+        Any other page may have fewer than `limit` entries although there are more. It has the direct children, in which
+        pseudo-folders have no size, or everything if `recursive` is set.
         """
         prefix = self._prefix(path)
-        page = self._swift.list(prefix, None if recursive else '/', marker and self._name(marker), limit)
-        return list(self._stats(page, prefix))
+        for page in self._swift.list_all(prefix, None if recursive else '/', marker and self._name(marker), limit):
+            stats = list(self._stats(page, prefix))
+            if stats:  # else the page has only names that are not ours
+                return stats
+        return []
 
     def walk(self, path=None, marker=None):
         """The `Stat`s of all objects below a path, sorted by path, after the path `marker`. Reads page by page."""
@@ -1758,6 +1839,14 @@ class Storage(driver.Base):
                        entry.get('content_type'))
 
     # Removing
+
+    def discard(self, path):
+        """Delete an object that has no segments, in one request if it exists. Returns whether it existed.
+
+        Use it only for names that never hold a large object, as `replace`.
+        """
+        with self._cache.changing([path]):
+            return self._swift.delete(self._name(path))
 
     def remove(self, path):
         """Delete an object with its segments, or everything below a pseudo-folder.

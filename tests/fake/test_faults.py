@@ -181,3 +181,19 @@ def test_headers_can_be_left_out(swift, client):
     swift.put('c', 'a', b'abc')
     swift.fault(on(kind='object'), fake_swift.without_headers('Last-Modified', 'ETag'))
     assert not {'last-modified', 'etag'} & set(client.storage('GET', '/c/a').headers)
+
+
+def test_a_short_page_has_fewer_names_although_there_are_more(swift, client):
+    for name in 'abcd':
+        swift.put('c', name, b'')
+    swift.fault(on('GET', kind='container'), fake_swift.short_page(), times=None)
+    answers = [client.storage('GET', '/c?format=json&limit=4&marker=' + marker) for marker in ('', 'b', 'd')]
+    pages = [[entry['name'] for entry in answer.json] for answer in answers]
+    assert pages == [['a', 'b'], ['c', 'd'], []]
+
+
+def test_manifest_problems_refuse_a_manifest_for_each_segment(swift, client):
+    swift.fault(on('PUT', query='multipart-manifest'), fake_swift.manifest_problems())
+    answer = client.storage('PUT', '/c/large?multipart-manifest=put', b'[{"path": "/c/part"}]', {'Accept': 'application/json'})
+    assert (answer.status, answer.json['Errors']) == (400, [['/c/part', '503 Service Unavailable']])
+    assert 'large' not in swift.container('c')

@@ -70,9 +70,11 @@ from .faults import (
     cut_response,
     delay,
     lost_answer,
+    manifest_problems,
     on,
     serve,
     short_body,
+    short_page,
     stall,
     status,
     without_headers,
@@ -82,4 +84,4 @@ from .server import FakeSwift
 
 __all__ = [
     'FakeSwift', 'altered', 'bulk_errors', 'bulk_status', 'corrupt_body', 'cut_request', 'cut_response', 'delay', 'lost_answer',
-    'on', 'serve', 'short_body', 'stall', 'status', 'without_headers', 'wrong_etag']
+    'manifest_problems', 'on', 'serve', 'short_body', 'short_page', 'stall', 'status', 'without_headers', 'wrong_etag']

@@ -5,7 +5,10 @@ An action is a function of an `Exchange`. It reads the request, performs it or n
 action, and each function below it returns one.
 """
 
-from .messages import Refusal
+import json
+
+from .bulk import report
+from .messages import Refusal, quoted
 
 
 class Fault(object):
@@ -169,4 +172,26 @@ def bulk_errors(failures=lambda name: 503):
     def act(exchange):
         exchange.request.bulk_failures = failures
         serve(exchange)
+    return act
+
+
+def short_page(limit=lambda asked: max(1, asked // 2)):
+    """Return a page of a listing with fewer names than the client asked for, although there are more, as Ceph does.
+
+    limit(asked) returns how many.
+    """
+    def act(exchange):
+        query = exchange.request.query
+        query['limit'] = str(limit(int(query.get('limit') or exchange.swift.listing_limit)))
+        serve(exchange)
+    return act
+
+
+def manifest_problems(problem='503 Service Unavailable'):
+    """Refuse a manifest, because Swift has this problem with each of its segments."""
+    def act(exchange):
+        exchange.read_body()
+        entries = json.loads(exchange.request.body.decode('utf-8'))
+        body, headers = report(exchange.request, {}, [[quoted(entry['path']), problem] for entry in entries])
+        exchange.send(Refusal(400, body, headers).response)
     return act
