@@ -1272,6 +1272,7 @@ class Stream(object):
     .size is the size of the object. .first and .length are the first byte and the length of the range. All are in
     bytes. .size and .length are None if Swift does not tell them: for a dynamic large object whose segments fill more
     than one page of a listing. .etag and .content_type are as Swift returns them.
+    .last_modified is in seconds since the epoch, or None.
 
     :raises UnreachableError, BrokenError: the bytes cannot be read, or the object changed while it was being read
     """
@@ -1282,6 +1283,7 @@ class Stream(object):
         headers = self._response.headers
         self.first, self.length, self.size = _extent(self._response)
         self.etag, self.content_type = headers.get('Etag'), headers.get('Content-Type')
+        self.last_modified = _modified(headers)
         self._done = 0
         self._failures, self._failed_at = 0, 0
 
@@ -1559,16 +1561,17 @@ class Storage(driver.Base):
 
     def get_content(self, path, newest=None):
         """The bytes of an object, in one request. For `newest` see `stat`."""
-        return self._cache.read(path, lambda: self._verified_content(path, newest))
+        return self._cache.read(path, lambda: self.get_object(path, newest)[0])
 
-    def _verified_content(self, path, newest):
+    def get_object(self, path, newest=None):
+        """(the bytes of an object, its `Stat`), in one request to Swift."""
         def attempt():
             stream = Stream(self._swift, self._name(path), newest=self._is_newest(path, newest))
             content = stream.read_all()
             etag = stream.etag or ''
             if re.match('[0-9a-f]{32}$', etag) and etag != _Blocks([content]).etag:
                 raise _broken('GET', path, 200, {}, 'the MD5 of the bytes is not the ETag')
-            return content
+            return content, Stat(path, len(content), stream.etag, stream.last_modified, stream.content_type)
         return _retrying(self.settings, attempt)
 
     def put_content(self, path, content):

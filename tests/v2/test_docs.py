@@ -67,6 +67,8 @@ NUMBERS = [
     ('docs/operations.rst', 'within {} seconds of its first byte', connections.HEAD_TIMEOUT),
     ('docs/operations.rst', 'without a request open for {} seconds', server.KEEP_ALIVE),
     ('docs/operations.rst', 'listen on {} only', SERVER.host),
+    ('docs/decisions.rst', 'for each tag, sent {} at a time', REGISTRY.storage_threads),
+    ('docs/decisions.rst', '``{}/<algorithm>/<hex>``. A tag that', layout.deleted('a').removeprefix(layout.repository('a') + '/')),
     ('docs/operations.rst', 'a cost of at most {},', htpasswd.MOST_COST),
     ('docs/operations.rst', 'takes effect after {} second,', htpasswd.SETTLED_SECONDS),
     ('docs/operations.rst', 'the cost of {} that ``registry-swift htpasswd`` uses', htpasswd.COST),

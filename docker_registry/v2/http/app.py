@@ -18,8 +18,10 @@ from docker_registry.v2.access.tokens import Tokens
 from docker_registry.v2.http import endpoints, headers, proxies
 from docker_registry.v2.http.bodies import Body, Counted
 from docker_registry.v2.registry import errors, names
+from docker_registry.v2.registry.absence import Absence
 from docker_registry.v2.registry.blobs import Blobs
 from docker_registry.v2.registry.concurrency import Together
+from docker_registry.v2.registry.deletions import Deletions
 from docker_registry.v2.registry.manifests import Manifests
 from docker_registry.v2.registry.referrers import Referrers
 from docker_registry.v2.registry.tags import Tags
@@ -113,11 +115,15 @@ class Registry:
         self._proxies = proxies.Proxies(access.trusted_proxies)
         self.guard = self._guard(users, access)
         self.state_tokens = StateTokens(self._key(b'uploads of the registry v2 API'), config.upload_lifetime)
-        self.blobs = Blobs(storage, together)
+        absence = Absence(storage, config.replication_cycle)
+        deletions = Deletions(storage, together, config.replication_cycle)
+        self.blobs = Blobs(storage, together, absence, config.replication_cycle)
         self.uploads = Uploads(storage, self.blobs)
-        self.tags = Tags(storage, together)
+        self.tags = Tags(storage, together, deletions)
         self.referrers = Referrers(storage, together, self.tags)
-        self.manifests = Manifests(storage, together, self.blobs, self.tags, self.referrers, config.sparse_manifests, config.manifest_cache)
+        self.manifests = Manifests(
+            storage, together, self.blobs, self.tags, deletions, self.referrers, absence, config.sparse_manifests, config.manifest_cache
+        )
         storage.on_request = count_swift_request
 
     def _key(self, purpose):

@@ -2,14 +2,16 @@
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import errors, layout
+from docker_registry.v2.registry.absence import Absence
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.names import Digest
 from docker_registry.v2.registry.recent import Recent
-from docker_registry.v2.registry.storage import Part, Source, Storage, Stream
+from docker_registry.v2.registry.storage import Part, Source, Stat, Storage, Stream
 
 logger = logging.getLogger(__name__)
 
@@ -26,9 +28,11 @@ Range = tuple[int | None, int | None]
 class Blobs:
     """The blobs of all repositories in one storage."""
 
-    def __init__(self, storage: Storage, together: Together):
+    def __init__(self, storage: Storage, together: Together, absence: Absence, replication_cycle: float):
         self._storage = storage
         self._together = together
+        self._absence = absence
+        self._replication_cycle = replication_cycle
         self._seen = Recent(FRESH_SECONDS)
 
     # Reading
@@ -58,7 +62,11 @@ class Blobs:
         stream = None
         try:
             stream = self._open_data(digest, bytes_range)
-            if stream is None or not linked.result():
+            if not linked.result():
+                self._absence.confirm(layout.layer_link(repository, digest))
+                raise errors.BlobUnknown(detail=str(digest))
+            if stream is None:
+                self._absence.confirm(layout.blob(digest))
                 raise errors.BlobUnknown(detail=str(digest))
         except BaseException:
             linked.exception()
@@ -76,16 +84,16 @@ class Blobs:
             raise errors.RangeInvalid(detail=str(digest))
         if not _is_whole(digest, stream.size):
             stream.close()
-            return None
+            raise errors.BlobUnknown(detail=str(digest))
         if bytes_range and stream.size == 0:  # Swift returns the whole of an empty object, whatever the range
             stream.close()
             raise errors.RangeInvalid(detail=str(digest))
         return stream
 
-    def _stored_size(self, digest: Digest, newest: bool = False) -> int | None:
+    def _stored_size(self, digest: Digest) -> int | None:
         """Return the size of the object at the digest's path, in bytes. Return None if it is missing or cannot be the blob."""
         try:
-            size = self._storage.stat(layout.blob(digest), newest=newest).size
+            size = self._storage.stat(layout.blob(digest), newest=False).size
         except exceptions.FileNotFoundError:
             return None
         return size if _is_whole(digest, size) else None
@@ -123,19 +131,30 @@ class Blobs:
         :raises BlobUnknown: the repository does not have the blob
         """
         self._seen.discard((repository, digest))
-        try:
-            self._storage.remove(layout.layer_link(repository, digest))
-        except exceptions.FileNotFoundError:
+        if not self._storage.discard(layout.layer_link(repository, digest)):
             raise errors.BlobUnknown(detail=str(digest))
 
     def mount(self, repository: str, digest: Digest, source: str | None = None) -> bool:
-        """Link a blob of the repository `source`, or of any if that is None. Return False if the blob is not there."""
-        calls = [lambda: self._stored_size(digest) is not None]
+        """Link a blob of the repository `source`, or of any if that is None. Return False if the blob is not stored for certain.
+
+        Without a source, no link proves that a PUT of the blob succeeded. So a small blob that is young is stored again.
+        """
+        calls: list[Callable[[], Any]] = [lambda: self._stat(digest)]
         if source is not None:
             calls.append(lambda: self._storage.exists(layout.layer_link(source, digest)))
-        if not all(self._together.all(*calls)):
+        stat, *acknowledged = self._together.all(*calls)
+        if stat is None or not _is_whole(digest, stat.size) or not all(acknowledged):
             return False
-        self.link(repository, digest)
+        if acknowledged or self._is_replicated(stat):
+            self.link(repository, digest)
+            return True
+        return stat.size is not None and stat.size <= SMALL and self._store_again(repository, digest)
+
+    def _store_again(self, repository: str, digest: Digest) -> bool:
+        try:
+            self.store_bytes(repository, digest, self._storage.get_content(layout.blob(digest)))
+        except (errors.DigestInvalid, exceptions.FileNotFoundError):
+            return False
         return True
 
     def store_bytes(self, repository: str, digest: Digest, content: bytes) -> None:
@@ -162,8 +181,10 @@ class Blobs:
         if length <= SMALL:
             return self.store_bytes(repository, digest, _read_all(source, length))
         verified = Verified(source, digest, length)
-        if self.holds(digest, length):
+        if self._is_stored(repository, digest, length):
             verified.drain()
+            if not self._is_stored(repository, digest, length):
+                raise errors.Unavailable('the blob was deleted from storage while the client sent it; push it again')
         else:
             # Overwrite (no `new=True`): an object under this name has the wrong size, and the right bytes repair it.
             self._storage.put_stream(layout.blob(digest), verified, length)
@@ -176,22 +197,32 @@ class Blobs:
         """
         size = sum(part.size for part in parts)
         try:
-            if not self._storage.compose(layout.blob(digest), parts, new=True) and not self.holds(digest, size):
+            if not self._storage.compose(layout.blob(digest), parts, new=True) and not self._is_stored(repository, digest, size):
                 self._storage.compose(layout.blob(digest), parts)
         except exceptions.FileNotFoundError:
             raise errors.UploadUnknown(detail='parts of the upload are missing')
-        except exceptions.BrokenError as error:
-            if getattr(error, 'status', None) == 400:  # Swift checks every segment that a large object names
-                raise errors.UploadUnknown(detail='parts of the upload are missing')
-            raise
         self.link(repository, digest)
 
-    def holds(self, digest: Digest, size: int) -> bool:
-        """Return whether the blob is stored and has this size. A blob of another size is damaged, and the caller stores it again."""
-        stored = self._stored_size(digest, newest=True)
-        if stored is not None and stored != size:
-            logger.warning('blob %s is damaged: it has %d bytes instead of %d. The registry stores it again', digest, stored, size)
-        return stored == size
+    def _is_stored(self, repository: str, digest: Digest, size: int) -> bool:
+        """Return whether the blob need not be stored again: it has the right size, and is on more than one node for certain.
+
+        A PUT that failed may have left the blob on one node, where a HEAD finds it. Only a link proves that a PUT succeeded.
+        """
+        stat = self._stat(digest)
+        if stat is None:
+            return False
+        if stat.size is not None and stat.size != size:
+            logger.warning('blob %s is damaged: it has %d bytes instead of %d. The registry stores it again', digest, stat.size, size)
+        return stat.size == size and (self._is_replicated(stat) or self._storage.exists(layout.layer_link(repository, digest)))
+
+    def _stat(self, digest: Digest) -> Stat | None:
+        try:
+            return self._storage.stat(layout.blob(digest), newest=True)
+        except exceptions.FileNotFoundError:
+            return None
+
+    def _is_replicated(self, stat: Stat) -> bool:
+        return stat.last_modified is not None and time.time() - stat.last_modified > self._replication_cycle
 
 
 def _is_whole(digest: Digest, size: int | None) -> bool:

@@ -19,7 +19,7 @@ def page(storage: Storage, count: int, last: str = '') -> tuple[list[str], bool]
         for name in filter(None, map(layout.repository_of, paths)):
             if name not in names[-1:] and name != last:
                 names.append(name)
-        if len(paths) < LISTED:
+        if not paths:  # a shorter page need not be the last
             break
         marker = max(paths[-1], layout.after_repository(names[-1]) if names else '')
     return names[:count], len(names) > count

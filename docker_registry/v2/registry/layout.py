@@ -13,6 +13,7 @@ which distribution's walkers skip:
                 tags/<tag>/current/link                         what the tag points to: the only name whose content changes
                 tags/<tag>/index/<algorithm>/<hex>/link         every digest that the tag has ever pointed to
             _referrers/<algorithm>/<hex>/<algorithm>/<hex>      ours: subject, then referrer; holds the referrer's descriptor
+            _deleted/<algorithm>/<hex>                          ours: the manifest was deleted from this repository at its time
     _segments/<upload id>-<8 hex digits>/<8 digits>             ours: parts of large blobs, named by the driver
     _segments/<upload id>-<8 hex digits>/parts                  ours: an upload's list of parts, if it is too long for a URL
 
@@ -90,9 +91,27 @@ def part_list(upload_id: str, attempt: str) -> str:
     return f'{SEGMENTS}/{segments(upload_id, attempt)}/parts'
 
 
-def last_of(path: str) -> str:
-    """Return the last name of a path."""
-    return path.rpartition('/')[2]
+def deleted(name: str) -> str:
+    return f'{repository(name)}/_deleted'
+
+
+def deletion(name: str, digest: Digest) -> str:
+    return f'{deleted(name)}/{digest.algorithm}/{digest.hex}'
+
+
+def folder_of(path: str) -> str:
+    return path.rpartition('/')[0]
+
+
+def within_tags(name: str, path: str) -> tuple[str, str]:
+    """Return (tag, the rest) of a path below a repository's tags."""
+    tag, _, rest = path[len(tags(name)) + 1 :].partition('/')
+    return tag, rest
+
+
+def after_tag(name: str, tag: str) -> str:
+    """Return a listing marker that sorts after everything below a tag."""
+    return f'{tags(name)}/{tag}/~'
 
 
 def own_names(name: str) -> str:
@@ -112,7 +131,7 @@ def repository_of(path: str) -> str | None:
     return '/'.join(names[:own]) or None
 
 
-def referrer_of(path: str) -> Digest:
-    """Return the `Digest` at the end of a referrer's path."""
+def digest_of(path: str) -> Digest:
+    """Return the `Digest` at the end of the path of a referrer or a deletion."""
     algorithm, digits = path.split('/')[-2:]
     return Digest(algorithm, digits)

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import errors, formats, layout
+from docker_registry.v2.registry.absence import Absence
 from docker_registry.v2.registry.blobs import Blobs
 from docker_registry.v2.registry.concurrency import Together
+from docker_registry.v2.registry.deletions import Deletions
 from docker_registry.v2.registry.names import Digest
 from docker_registry.v2.registry.referrers import Referrers
-from docker_registry.v2.registry.storage import Storage
+from docker_registry.v2.registry.storage import Stat, Storage
 from docker_registry.v2.registry.tags import Tags
 
 DEFAULT_MEDIA_TYPE = 'application/octet-stream'  # for a stored manifest whose media type is not known
@@ -34,7 +36,9 @@ class Manifests:
         together: Together,
         blobs: Blobs,
         tags: Tags,
+        deletions: Deletions,
         referrers: Referrers,
+        absence: Absence,
         sparse: bool = False,
         cache_size: int = 0,
     ):
@@ -42,7 +46,9 @@ class Manifests:
         self._together = together
         self._blobs = blobs
         self._tags = tags
+        self._deletions = deletions
         self._referrers = referrers
+        self._absence = absence
         self._sparse = sparse
         self._cache = ContentCache(cache_size)
 
@@ -53,11 +59,27 @@ class Manifests:
 
         :raises ManifestUnknown: the repository has no such manifest or tag
         """
-        digest = reference if isinstance(reference, Digest) else self._tags.resolve(repository, reference)
-        linked, content = self._together.all(lambda: self.exists(repository, digest), lambda: self._content(digest))
-        if not linked or content is None:
+        digest, written = (reference, None) if isinstance(reference, Digest) else self._tags.read(repository, reference, self._absence)
+        link, content = self._together.all(lambda: self._link(repository, digest), lambda: self._content(digest))
+        if link is None:
+            self._confirm_unlinked(repository, digest)
+        elif content is None:
+            self._absence.confirm(layout.blob(digest))
+        if link is None or not content or (written is not None and self._deletions.ended_before(repository, digest, written, link)):
             raise errors.ManifestUnknown(detail=str(reference))
         return Manifest(digest, self._media_type(repository, digest, content), content)
+
+    def _confirm_unlinked(self, repository: str, digest: Digest) -> None:
+        """:raises Unavailable: the digest may be a revision of the repository"""
+        self._absence.confirm(
+            layout.revision_link(repository, digest), lambda written: self._deletions.is_since(repository, digest, written)
+        )
+
+    def _link(self, repository: str, digest: Digest) -> Stat | None:
+        try:
+            return self._storage.stat(layout.revision_link(repository, digest))
+        except exceptions.FileNotFoundError:
+            return None
 
     def exists(self, repository: str, digest: Digest) -> bool:
         """Return whether a digest is a revision of this repository.
@@ -67,7 +89,7 @@ class Manifests:
         return self._storage.exists(layout.revision_link(repository, digest))
 
     def _content(self, digest: Digest) -> bytes | None:
-        """Return the bytes for a digest, or None if they are missing or damaged.
+        """Return the bytes for a digest: None if they are missing, and b'' if they are damaged.
 
         The bytes never change, so they are cached. The link in a repository may change, so it is not.
         """
@@ -78,7 +100,7 @@ class Manifests:
             except exceptions.FileNotFoundError:
                 return None
             if digest != Digest.of(content, digest.algorithm):  # damaged: for example, a segment was lost
-                return None
+                return b''
             self._cache.put(digest, content)
         return content
 
@@ -140,32 +162,34 @@ class Manifests:
     def delete(self, repository: str, digest: Digest) -> None:
         """Delete a revision, the tags that point to it, and its entry in the list of referrers.
 
-        The link is deleted last. If the delete is interrupted, the manifest can still be pulled, and deleted again.
+        The link is deleted after the tags. If the delete is interrupted, the manifest can still be pulled, and deleted again. The
+        container servers of Swift may show different listings, so a second walk over the tags finds most of what the first missed.
+        `Deletions` ends the tags that no walk finds.
 
         :raises ManifestUnknown: the repository has no such manifest
         """
+        link = layout.revision_link(repository, digest)
         if not self.exists(repository, digest):
+            self._confirm_unlinked(repository, digest)
             raise errors.ManifestUnknown(detail=str(digest))
-        for tag in self._tags.pointing_to(repository, digest):
-            self._tags.delete(repository, tag)
-        self._forget_referrer(repository, digest)
-        self._remove(layout.revision_media_type(repository, digest), layout.revision_link(repository, digest))
+        self._deletions.record(repository, digest)
+        self._tags.delete_pointing_to(repository, digest)
+        self._forget_content(repository, digest)
+        self._storage.discard(link)
+        if not self.exists(repository, digest):  # nobody has pushed it again
+            self._deletions.expire(repository, self._tags.delete_pointing_to(repository, digest))
 
-    def _forget_referrer(self, repository: str, digest: Digest) -> None:
+    def _forget_content(self, repository: str, digest: Digest) -> None:
+        """Delete what only the content of a manifest tells: its media type, if it does not state it, and its place among referrers."""
         content = self._content(digest)
         try:
-            subject = formats.parse(content, self._media_type(repository, digest, content)).subject if content else None
+            parsed = formats.parse(content, self._media_type(repository, digest, content)) if content else None
         except errors.RegistryError:
-            return  # CNCF distribution accepted this manifest; it is in no list of referrers here
-        if subject:
-            self._referrers.remove(repository, subject, digest)
-
-    def _remove(self, *paths: str) -> None:
-        for path in paths:
-            try:
-                self._storage.remove(path)
-            except exceptions.FileNotFoundError:
-                pass
+            parsed = None  # CNCF distribution accepted this manifest; it is in no list of referrers here
+        if parsed is None or not parsed.stated:
+            self._storage.discard(layout.revision_media_type(repository, digest))
+        if parsed and parsed.subject:
+            self._referrers.remove(repository, parsed.subject, digest)
 
 
 class ContentCache:

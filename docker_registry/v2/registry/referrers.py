@@ -3,14 +3,15 @@
 Each referrer is an object of its own, written once. So two clients that push at the same time cannot overwrite each other's entry.
 """
 
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from docker_registry.core import exceptions
-from docker_registry.v2.registry import errors, formats, layout
+from docker_registry.v2.registry import errors, formats, layout, listing
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.names import Digest
-from docker_registry.v2.registry.storage import Storage
+from docker_registry.v2.registry.storage import Stat, Storage
 from docker_registry.v2.registry.tags import Tags
 
 PAGE = 200  # descriptors in one response
@@ -30,10 +31,7 @@ class Referrers:
         self._storage.replace(layout.referrer(repository, subject, digest), descriptor)
 
     def remove(self, repository: str, subject: Digest, digest: Digest) -> None:
-        try:
-            self._storage.remove(layout.referrer(repository, subject, digest))
-        except exceptions.FileNotFoundError:
-            pass
+        self._storage.discard(layout.referrer(repository, subject, digest))
 
     def page(self, repository: str, subject: Digest, last: str = '') -> tuple[list[dict], str]:
         """Return (descriptors of the subject's referrers, `last` for the next page or '').
@@ -42,22 +40,20 @@ class Referrers:
         registry has no referrers API.
         """
         stats, fallback = self._together.all(
-            lambda: self._storage.list_page(
-                layout.referrers(repository, subject), self._marker(repository, subject, last), PAGE, recursive=True
-            ),
+            lambda: list(itertools.islice(self._stats(repository, subject, last), PAGE + 1)),
             lambda: [] if last else self._in_fallback_tag(repository, subject),
         )
-        listed = {layout.referrer_of(stat.path): stat.path for stat in stats}
+        more, stats = len(stats) > PAGE, stats[:PAGE]
+        listed = {layout.digest_of(stat.path): stat.path for stat in stats}
         found = self._together.all(
             *[lambda path=path: self._listed(path) for path in listed.values()],
             *[lambda digest=digest: self._read(repository, subject, digest) for digest in fallback if digest not in listed],
         )
-        more = len(stats) == PAGE
         return [descriptor for descriptor in found if descriptor], _position(stats[-1].path) if more else ''
 
-    @staticmethod
-    def _marker(repository: str, subject: Digest, last: str) -> str | None:
-        return layout.referrers(repository, subject) + '/' + last if last else None
+    def _stats(self, repository: str, subject: Digest, last: str) -> Iterator[Stat]:
+        folder = layout.referrers(repository, subject)
+        return listing.below(self._storage, folder, f'{folder}/{last}' if last else None, PAGE + 1)
 
     def _listed(self, path: str) -> dict | None:
         """Return the descriptor at a path, or None if it is gone: a listing may still name a deleted object."""

@@ -3,41 +3,58 @@
 The last writer wins. A reader sees either the old digest or the new one.
 """
 
+import hashlib
 import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping
 
 from docker_registry.core import exceptions
-from docker_registry.v2.registry import errors, layout, names
+from docker_registry.v2.registry import errors, layout, listing, names
+from docker_registry.v2.registry.absence import Absence
 from docker_registry.v2.registry.concurrency import Together
+from docker_registry.v2.registry.deletions import Deletions
 from docker_registry.v2.registry.names import Digest
-from docker_registry.v2.registry.storage import Storage
+from docker_registry.v2.registry.storage import Stat, Storage
 
 logger = logging.getLogger(__name__)
 
-PAGE = 1000  # names in one listing, at most
+ROWS_OF_A_TAG = 4  # names that a listing has for most tags, or fewer
 
 
 class Tags:
     """The tags of all repositories in one storage."""
 
-    def __init__(self, storage: Storage, together: Together):
+    def __init__(self, storage: Storage, together: Together, deletions: Deletions):
         self._storage = storage
         self._together = together
+        self._deletions = deletions
 
     def resolve(self, repository: str, tag: str) -> Digest:
         """Return the digest that a tag points to now.
 
         :raises ManifestUnknown: there is no such tag, or its content is not a digest
         """
+        return self.read(repository, tag)[0]
+
+    def read(self, repository: str, tag: str, absence: Absence | None = None) -> tuple[Digest, float]:
+        """Return (the digest that a tag points to now, when that was written in seconds since the epoch).
+
+        :param absence: looks again if there seems to be no such tag
+        :raises ManifestUnknown: there is no such tag, or its content is not a digest
+        """
+        path = layout.tag_current(repository, tag)
         try:
-            content = self._storage.get_content(layout.tag_current(repository, tag), newest=True)
+            content, stat = self._storage.get_object(path, newest=True)
         except exceptions.FileNotFoundError:
+            if absence:
+                absence.confirm(path)
             raise errors.ManifestUnknown(detail=tag)
-        try:
-            return names.digest(content.decode('ascii').strip())
-        except (ValueError, errors.DigestInvalid):
+        digest = _digest_in(content)
+        if digest is None:
             # An older registry may have left a half-written link. Clients cannot pull it, and the next push of the tag repairs it.
             logger.warning('tag %s of %s does not contain a digest: %r. Push the tag again to repair it', tag, repository, content[:100])
             raise errors.ManifestUnknown(detail=tag)
+        return digest, stat.last_modified or 0
 
     def remember(self, repository: str, tag: str, digest: Digest) -> None:
         """Record that the tag points, or once pointed, to the digest. The garbage collector of CNCF distribution reads this."""
@@ -47,71 +64,118 @@ class Tags:
         """Make the tag point to the digest, which must be a revision of the repository. Call `remember` first."""
         self._storage.replace(layout.tag_current(repository, tag), str(digest).encode())
 
+    # Deleting
+
     def delete(self, repository: str, tag: str) -> None:
         """Delete a tag.
 
-        The pointer is deleted first. From then on the tag does not exist, even if deleting the rest fails.
+        The pointer is deleted first. From then on the tag does not exist, even if deleting the rest fails. What has a name is
+        deleted by its name, because a listing may be late.
 
-        :raises ManifestUnknown: there is no such tag
+        :raises ManifestUnknown: there is no such tag, and nothing is left of one
         """
-        known = self._remove(layout.tag_current(repository, tag))
-        if not self._remove(layout.tag(repository, tag)) and not known:
-            raise errors.ManifestUnknown(detail=tag)
-
-    def _remove(self, path: str) -> bool:
+        current = layout.tag_current(repository, tag)
         try:
-            self._storage.remove(path)
+            digest = _digest_in(self._storage.get_content(current, newest=True))
         except exceptions.FileNotFoundError:
-            return False
-        return True
+            left = [stat.path for stat in listing.below(self._storage, layout.tag(repository, tag))]
+            if not left:
+                raise errors.ManifestUnknown(detail=tag)
+            self._discard(left)
+            return
+        self._storage.discard(current)
+        if digest:
+            self._storage.discard(layout.tag_index(repository, tag, digest))
+        # Whoever pushes the tag meanwhile writes `current` again, which must stay.
+        self._discard(stat.path for stat in listing.below(self._storage, layout.tag(repository, tag)) if stat.path != current)
 
-    def pointing_to(self, repository: str, digest: Digest) -> list[str]:
-        """Return all tags of the repository that point to the digest."""
-        tags, _ = self._listed(repository, None, '')
-        found = self._together.map(lambda tag: self._points_to(repository, tag, digest), tags)
-        return [tag for tag, points in zip(tags, found) if points]
+    def delete_pointing_to(self, repository: str, digest: Digest) -> set[Digest]:
+        """Delete all tags of the repository that point to the digest, as far as a listing shows them.
 
-    def _points_to(self, repository: str, tag: str, digest: Digest) -> bool:
+        :return: the digests that the other tags point to or once pointed to
+        """
+        listed = list(self._listed(repository))
+        self._together.map(
+            lambda tag: self._delete_if_pointing(repository, tag, digest), [tag for tag in listed if tag.may_point_to(digest)]
+        )
+        return {other for tag in listed for other in tag.digests} - {digest}
+
+    def _delete_if_pointing(self, repository: str, listed: 'Listed', digest: Digest) -> None:
+        index = layout.tag_index(repository, listed.tag, digest)
         try:
-            return self.resolve(repository, tag) == digest
+            points = self.resolve(repository, listed.tag) == digest
         except errors.ManifestUnknown:
-            return False
+            points = False
+        if points:
+            self._storage.discard(layout.tag_current(repository, listed.tag))
+        for path in {index, *listed.index} if points else {index} & set(listed.index):
+            self._storage.discard(path)
+
+    def _discard(self, paths: Iterable[str]) -> None:
+        self._together.map(self._storage.discard, paths)
 
     # Listing
 
     def page(self, repository: str, count: int | None = None, last: str = '') -> tuple[list[str], bool]:
         """Return (up to `count` tags after `last` in ASCII order, whether there are more).
 
-        Storage lists folders, whose names end with a slash, and `-` and `.` sort before the slash. So it lists `v1` after `v1-rc` and
-        `v1.0`. A tag that is missing from a page for this reason is the beginning of the page's last tag, up to a dash or a dot. The
-        registry looks for these tags by name.
+        Storage lists the names of objects, and `-` and `.` sort before the slash that follows a tag. So it lists `v1` after `v1-rc`
+        and `v1.0`. A tag that is missing from a page for this reason is the beginning of the page's last tag, up to a dash or a dot.
+        The registry looks for these tags by name.
 
         :raises NameUnknown: there is no such repository
         """
-        tags, more = self._listed(repository, count, last)
+        (found, more), deleted = self._together.all(lambda: self._found(repository, count, last), lambda: self._deletions.times(repository))
+        tags = self._alive(repository, found, deleted)
         if more:
-            tags += self._present(repository, [tag for tag in _beginnings(tags[-1]) if tag > last])
-        if not tags and not self._is_known(repository):
+            tags += self._present(repository, [tag for tag in _beginnings(found[-1].tag) if tag > last])
+        if not tags and not more and not self._is_known(repository):
             raise errors.NameUnknown(detail=repository)
         tags = sorted(set(tags))
         return (tags, False) if count is None else (tags[:count], more or len(tags) > count)
 
-    def _listed(self, repository: str, count: int | None, last: str) -> tuple[list[str], bool]:
-        """Return (tags after `last` in the order of storage, whether there are more).
-
-        The list has more than `count` tags, or else all there are.
-        """
-        tags: list[str] = []
-        marker = last and layout.tag(repository, last)
-        while count is None or len(tags) <= count:
-            limit = PAGE if count is None else min(PAGE, count + 2)
-            page = self._storage.list_page(layout.tags(repository), marker or None, limit)
+    def _found(self, repository: str, count: int | None, last: str) -> tuple[list['Listed'], bool]:
+        """Return (tags after `last` in the order of storage, whether there are more). There are more than `count`, or all there are."""
+        found = []
+        for listed in self._listed(repository, last, count):
             # Storage lists `last` itself after the tags that begin with it, and its beginnings after that. Earlier pages had them.
-            tags += [tag for tag in (layout.last_of(stat.path) for stat in page) if tag > last]
-            if len(page) < limit:
-                return tags, False
-            marker = page[-1].path + '/~'  # sorts after everything in that folder
-        return tags, True
+            if listed.current and listed.tag > last:
+                found.append(listed)
+            if count is not None and len(found) > count:
+                return found, True
+        return found, False
+
+    def _listed(self, repository: str, last: str = '', count: int | None = None) -> Iterator['Listed']:
+        """Yield what a listing shows of each tag, in the order of storage, beginning at the tag `last`."""
+        limit = listing.PAGE if count is None else min(listing.PAGE, ROWS_OF_A_TAG * (count + 2))
+        marker, listed = last and layout.tag(repository, last) or None, None
+        while page := self._storage.list_page(layout.tags(repository), marker, limit, recursive=True):
+            for stat in page:
+                tag, rest = layout.within_tags(repository, stat.path)
+                if listed is None or tag != listed.tag:
+                    if listed:
+                        yield listed
+                    listed = Listed(tag)
+                listed.add(rest, stat)
+            marker = page[-1].path
+            if listed and len(listed.index) + 1 >= limit:  # a tag that has pointed to very many digests
+                listed.is_whole, marker = False, layout.after_tag(repository, listed.tag)
+        if listed:
+            yield listed
+
+    def _alive(self, repository: str, found: list['Listed'], deleted: dict[Digest, float]) -> list[str]:
+        """Return those tags that did not end with the deletion of their manifest."""
+        doubtful = [listed.tag for listed in found if listed.may_have_ended(deleted)]
+        ended = self._together.map(lambda tag: self._has_ended(repository, tag), doubtful)
+        gone = {tag for tag, has_ended in zip(doubtful, ended) if has_ended}
+        return [listed.tag for listed in found if listed.tag not in gone]
+
+    def _has_ended(self, repository: str, tag: str) -> bool:
+        try:
+            digest, written = self.read(repository, tag)
+        except errors.ManifestUnknown:
+            return False  # the listing is late, or the tag is damaged: clients may see that
+        return self._deletions.ended(repository, digest, written)
 
     def _present(self, repository: str, tags: list[str]) -> list[str]:
         found = self._together.map(lambda tag: self._storage.exists(layout.tag_current(repository, tag)), tags)
@@ -120,6 +184,47 @@ class Tags:
     def _is_known(self, repository: str) -> bool:
         page = self._storage.list_page(layout.repository(repository), layout.own_names(repository), 1, recursive=True)
         return any(stat.path.startswith(layout.own_names(repository)) for stat in page)
+
+
+class Listed:
+    """What a listing shows of one tag. Without `current` it is no tag: a push or a delete was interrupted."""
+
+    def __init__(self, tag: str):
+        self.tag = tag
+        self.current: Stat | None = None
+        self.index: dict[str, Digest | None] = {}  # by path
+        self.is_whole = True  # False if there are more names
+
+    def add(self, rest: str, stat: Stat) -> None:
+        """:param rest: the path of the object, below the tag"""
+        if rest == 'current/link':
+            self.current = stat
+        else:
+            match = re.fullmatch('index/([^/]+)/([^/]+)/link', rest)
+            self.index[stat.path] = Digest(*match.groups()) if match else None
+
+    @property
+    def digests(self) -> set[Digest]:
+        return {digest for digest in self.index.values() if digest}
+
+    @property
+    def written(self) -> float:
+        return (self.current and self.current.last_modified) or 0
+
+    def may_point_to(self, digest: Digest) -> bool:
+        etag = hashlib.md5(str(digest).encode(), usedforsecurity=False).hexdigest()
+        return not self.is_whole or digest in self.digests or (self.current is not None and self.current.etag == etag)
+
+    def may_have_ended(self, deleted: Mapping[Digest, float]) -> bool:
+        digests = self.digests if self.is_whole else deleted
+        return any(deleted.get(digest, 0) > self.written for digest in digests)
+
+
+def _digest_in(content: bytes) -> Digest | None:
+    try:
+        return names.digest(content.decode('ascii').strip())
+    except (ValueError, errors.DigestInvalid):
+        return None
 
 
 def _beginnings(tag: str) -> list[str]:

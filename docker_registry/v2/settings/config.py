@@ -70,6 +70,13 @@ class Config:
     retry_after: int = _setting(
         5, 'time after which the registry asks clients to retry when Swift is unavailable', _number(1), unit='seconds'
     )
+    replication_cycle: int = _setting(
+        24 * 3600,
+        'time after which every node of Swift has what was written before. A younger blob that a client pushes again is stored again, '
+        'unless its repository has it',
+        _number(0),
+        unit='seconds',
+    )
     page: int = _setting(1000, 'most repository names on one page of the catalog', _number(1))
 
 

@@ -378,7 +378,7 @@ def test_who_guesses_for_a_token_has_to_wait_too(fake_place, users):
 @pytest.mark.parametrize(
     'damage',
     [
-        lambda text: text[:-1] + ('A' if text[-1] != 'A' else 'B'),
+        lambda text: 'B' + text[1:] if text[0] == 'A' else 'A' + text[1:],
         lambda text: '',
         lambda text: 'x.y',
         lambda text: text[1:],

@@ -5,7 +5,11 @@ import re
 import pytest
 from hypothesis import given, settings, strategies
 
-from docker_registry.v2.registry import catalog, formats, referrers, tags
+from docker_registry.drivers import swift as driver_module
+from docker_registry.v2.registry import catalog, formats, layout, listing, referrers
+from docker_registry.v2.registry.concurrency import Together
+from docker_registry.v2.registry.deletions import Deletions
+from docker_registry.v2.registry.tags import Tags
 from registry_client import as_json, code_of, descriptor, digest_of, image
 
 # Swift lists `v1` after all names that begin with `v1-` or `v1.`.
@@ -14,7 +18,7 @@ TAGS = ['0', 'V1', 'a', 'latest', 'v', 'v1', 'v1-rc', 'v1-rc.2', 'v1.0', 'v1.0-r
 
 @pytest.fixture(params=[3, 1000])
 def small_pages(request, monkeypatch):
-    for module, name in ((tags, 'PAGE'), (referrers, 'PAGE'), (catalog, 'LISTED')):
+    for module, name in ((listing, 'PAGE'), (referrers, 'PAGE'), (catalog, 'LISTED')):
         monkeypatch.setattr(module, name, request.param)
 
 
@@ -70,30 +74,33 @@ def test_tags_after_another(registry, small_pages, last):
 
 
 class Listing:
-    """A storage with nothing but tags, which it lists in Swift's order."""
+    """A storage with nothing but tags, which it lists in Swift's order. `most` is how many names its pages have at most."""
 
-    def __init__(self, names):
-        self._paths = sorted(f'docker/registry/v2/repositories/a/_manifests/tags/{name}/' for name in names)
+    def __init__(self, names, most):
+        folder = layout.tags('a')
+        digests = [f'index/sha256/{number:064x}/link' for number in range(3)]
+        self._paths = sorted(f'{folder}/{name}/{rest}' for name in names for rest in ['current/link', *digests])
+        self._most = most
 
     def list_page(self, path, marker=None, limit=None, recursive=False):
-        after = [found for found in self._paths if not marker or found > marker and not marker.startswith(found)]
-        return [type('Stat', (), {'path': found.rstrip('/')}) for found in after[:limit]]
+        after = [found for found in self._paths if found.startswith(path + '/') and found > (marker or '')]
+        return [driver_module.Stat(found, 71, None, 1, None) for found in after[: min(self._most, limit)]]
 
     def exists(self, path):
-        return path[: -len('current/link')] in self._paths
+        return path in self._paths
 
 
 @settings(deadline=None)
 @given(
     strategies.sets(strategies.text('a-.0', min_size=1, max_size=4).filter(lambda name: name[0] not in '-.'), min_size=1),
     strategies.integers(1, 4),
+    strategies.integers(1, 9),
 )
-def test_pages_of_any_tags(names, count):
-    from docker_registry.v2.registry.concurrency import Together
-
-    listing, found, last, more = tags.Tags(Listing(names), Together(1)), [], '', True
+def test_pages_of_any_tags(names, count, most):
+    storage, together = Listing(names, most), Together(1)
+    tags, found, last, more = Tags(storage, together, Deletions(storage, together, 60)), [], '', True
     while more:
-        page, more = listing.page('a', count, last)
+        page, more = tags.page('a', count, last)
         assert len(page) == count or not more
         found, last = found + page, page[-1]
 

@@ -40,7 +40,7 @@ def test_the_repository_of_a_path(path, name):
 
 
 def test_a_referrer_of_a_path():
-    assert layout.referrer_of(layout.referrer('a', OTHER, DIGEST)) == DIGEST
+    assert layout.digest_of(layout.referrer('a', OTHER, DIGEST)) == DIGEST
 
 
 def test_the_fallback_tag_is_cut_to_the_length_of_the_spec():

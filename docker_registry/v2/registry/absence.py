@@ -1,0 +1,33 @@
+"""Tells a name that is not there from one that Swift cannot find at the moment.
+
+If two of the three nodes of an object were down when it was written, Swift returns 404 for it while the third is down. Only a
+listing still shows the name.
+"""
+
+import time
+from collections.abc import Callable
+
+from docker_registry.v2.registry import errors, layout
+from docker_registry.v2.registry.storage import Storage
+
+
+class Absence:
+    """Looks twice before a client is told that something it asked for is not there.
+
+    :param replication_cycle: seconds; an older name is on all its nodes, so a listing that still shows it is what is wrong
+    """
+
+    def __init__(self, storage: Storage, replication_cycle: float):
+        self._storage = storage
+        self._replication_cycle = replication_cycle
+
+    def confirm(self, path: str, deleted: Callable[[float], bool] = lambda written: False) -> None:
+        """Return if there is no object at a path for which Swift returned 404. It costs one request.
+
+        :param deleted: returns whether the object was deleted after it was written, in seconds since the epoch
+        :raises Unavailable: a listing shows the object, and it is young
+        """
+        listed = self._storage.list_page(layout.folder_of(path), limit=10, recursive=True)
+        written = next((stat.last_modified or 0 for stat in listed if stat.path == path), 0)
+        if time.time() - written < self._replication_cycle and not deleted(written):
+            raise errors.Unavailable('storage lists this and cannot find it at the moment; retry later')
