@@ -46,7 +46,7 @@ def test_a_file_or_function_that_the_page_names_is_there(name, function):
 def test_the_endpoints_of_a_push_and_a_pull_are_there():
     endpoints = re.findall(r'^``(?:GET|HEAD|POST|PATCH|PUT) ?.*?``.*? {2,}``(\w+)`` {2,}', ARCHITECTURE, re.MULTILINE)
 
-    assert len(endpoints) == 8 and set(endpoints) <= names_in(HOUSE / 'http' / 'endpoints.py')
+    assert len(endpoints) == 8 and set(endpoints) <= set.union(*map(names_in, (HOUSE / 'http').glob('*endpoints.py')))
 
 
 def test_methods_of_the_driver_are_there():

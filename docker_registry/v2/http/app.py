@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 from docker_registry.core import exceptions
 from docker_registry.v2.access import guard
 from docker_registry.v2.access.tokens import Tokens
-from docker_registry.v2.http import endpoints, headers, proxies
+from docker_registry.v2.http import blob_endpoints, endpoints, headers, proxies, upload_endpoints
 from docker_registry.v2.http.bodies import Body, Counted
 from docker_registry.v2.registry import errors, names
 from docker_registry.v2.registry.absence import Absence
@@ -49,20 +49,20 @@ ROUTES = [
             guard.PULL,
         ),
         (r'/v2/(?P<repository>.+)/referrers/(?P<digest>[^/]+)', {'GET': endpoints.list_referrers}, guard.PULL),
-        (r'/v2/(?P<repository>.+)/blobs/uploads/?', {'POST': endpoints.begin_upload}, guard.PUSH),
+        (r'/v2/(?P<repository>.+)/blobs/uploads/?', {'POST': upload_endpoints.begin_upload}, guard.PUSH),
         (
             r'/v2/(?P<repository>.+)/blobs/uploads/(?P<token>[^/]+)',
             {
-                'GET': endpoints.get_upload,
-                'PATCH': endpoints.append_to_upload,
-                'PUT': endpoints.finish_upload,
-                'DELETE': endpoints.cancel_upload,
+                'GET': upload_endpoints.get_upload,
+                'PATCH': upload_endpoints.append_to_upload,
+                'PUT': upload_endpoints.finish_upload,
+                'DELETE': upload_endpoints.cancel_upload,
             },
             guard.PUSH,
         ),
         (
             r'/v2/(?P<repository>.+)/blobs/(?P<digest>[^/]+)',
-            {'HEAD': endpoints.head_blob, 'GET': endpoints.get_blob, 'DELETE': endpoints.delete_blob},
+            {'HEAD': blob_endpoints.head_blob, 'GET': blob_endpoints.get_blob, 'DELETE': blob_endpoints.delete_blob},
             guard.PULL,
         ),
     )
