@@ -8,10 +8,9 @@ from docker_registry.v2.registry import errors, names
 def begin_upload(registry, request, repository):
     repository = names.repository(repository)
     mount, whole = request.args.get('mount'), request.args.get('digest')
-    if mount is not None:
-        digest, source = names.digest(mount), request.args.get('from')
-        if registry.blobs.mount(repository, digest, names.repository(source) if source else None):
-            return _created(repository, digest)
+    mounted = mount is not None and _mounted(registry, repository, mount, request.args.get('from'))
+    if mounted:
+        return _created(repository, mounted)
     upload = registry.uploads.begin(repository, request.args.get('digest-algorithm', 'sha256'))
     if whole is not None and mount is None:
         digest = names.digest(whole)
@@ -20,6 +19,21 @@ def begin_upload(registry, request, repository):
     response = _progress(registry, upload, 202)
     response.headers['OCI-Chunk-Min-Length'] = str(registry.config.chunk_min_length)
     return response
+
+
+def _mounted(registry, repository, mount, source):
+    """Mount a blob and return its digest. Return None if that cannot be done.
+
+    Then the request begins an upload, whatever is wrong with the digest or the other repository: "unable to mount the requested blob"
+    (https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#mounting-a-blob-from-another-repository). A client asks for
+    a mount on a guess, for instance from a repository of another registry, and has the blob at hand. CNCF distribution does the same.
+    Trouble with Swift is still an error: it would meet the upload, too, after the client has sent a whole layer.
+    """
+    try:
+        digest, source = names.digest(mount), names.repository(source) if source else None
+    except (errors.DigestInvalid, errors.NameInvalid):
+        return None
+    return digest if registry.blobs.mount(repository, digest, source) else None
 
 
 def get_upload(registry, request, repository, token):

@@ -250,6 +250,39 @@ class TestMount:
         assert registry('POST', f'/v2/b/blobs/uploads/?mount={digest}&from=c').status_code == 202
         assert registry('HEAD', f'/v2/b/blobs/{digest}').status_code == 404
 
+    @pytest.mark.parametrize(
+        'source',
+        ['Library/Pause', 'registry.example.com:5000/pause', '_pause', 'a/', 'a//b', '/a', 'x' * 256, 'é', '%00', '..', 'no&from=a', 'b'],
+    )
+    def test_from_a_name_that_cannot_have_it_begins_an_upload(self, registry, source):
+        digest = registry.push_blob('a', SMALL)
+
+        answer = registry('POST', f'/v2/b/blobs/uploads/?mount={digest}&from={source}')
+
+        assert answer.status_code == 202
+        assert registry('HEAD', f'/v2/b/blobs/{digest}').status_code == 404
+        assert registry('PUT', digest_query(answer.headers['Location'], digest), SMALL).status_code == 201
+
+    @pytest.mark.parametrize(
+        'mount', ['', 'x', 'sha256:bad', 'md5:' + 'a' * 32, 'sha384:' + 'a' * 96, digest_of(SMALL).upper(), '%00', 'x' * 5000]
+    )
+    @pytest.mark.parametrize('source', ['&from=a', '&from=A', '&from=', ''])
+    def test_of_what_is_no_digest_begins_an_upload(self, registry, mount, source):
+        answer = registry('POST', f'/v2/b/blobs/uploads/?mount={mount}{source}')
+
+        assert answer.status_code == 202
+        assert registry('PUT', digest_query(answer.headers['Location'], digest_of(SMALL)), SMALL).status_code == 201
+
+    def test_from_the_same_repository(self, registry):
+        digest = registry.push_blob('b', SMALL)
+
+        assert registry('POST', f'/v2/b/blobs/uploads/?mount={digest}&from=b').status_code == 201
+
+    def test_into_a_name_that_is_none_is_refused(self, registry):
+        answer = registry('POST', f'/v2/B/blobs/uploads/?mount={digest_of(SMALL)}&from=a')
+
+        assert (answer.status_code, code_of(answer)) == (400, 'NAME_INVALID')
+
 
 def test_many_small_chunks(registry, place):
     """The Location stays short, however many chunks the upload has, and the blob can be read."""
