@@ -10,7 +10,7 @@ from gunicorn.workers import gthread
 
 from docker_registry.drivers import swift
 from docker_registry.v2.access import addresses, guard, htpasswd, tokens
-from docker_registry.v2.http import app, connections, server
+from docker_registry.v2.http import app, connections, ranges, server
 from docker_registry.v2.operations import check
 from docker_registry.v2.registry import blobs, formats, layout, upload_state, uploads
 from docker_registry.v2.settings import config, storage
@@ -109,6 +109,8 @@ NUMBERS = [
     ('docs/decisions.rst', 'older than an upload can be: {} hours', REGISTRY.upload_lifetime // 3600),
     ('docs/decisions.rst', 'saw it within the last {} seconds', blobs.FRESH_SECONDS),
     ('docs/decisions.rst', 'it has at most {} MiB and comes whole', blobs.SMALL // MiB),
+    ('docs/decisions.rst', 'asks for up to {} ranges', ranges.MOST_RANGES),
+    ('docs/decisions.rst', 'at most {} MiB apart share', ranges.READ_THROUGH // MiB),
     ('docs/decisions.rst', 'Routes are {} regular expressions', WORDS[len(app.ROUTES)]),
     ('docs/decisions.rst', 'gunicorn {} or newer', in_file("'gunicorn>=(\\d+)", 'setup.py')),
     ('docs/decisions.rst', 'A token expires after {} seconds', tokens.TOKEN_SECONDS),

@@ -1,13 +1,16 @@
 """The endpoints of blobs: end-2 and end-10 of the spec. See `endpoints`."""
 
+import contextvars
+
 from werkzeug import Response
 
-from docker_registry.v2.http import headers
+from docker_registry.v2.http import ranges
 from docker_registry.v2.http.responses import empty
 from docker_registry.v2.registry import names
 
 
 def head_blob(registry, request, repository, digest):
+    """Serve HEAD. It ignores a Range, which only GET has (RFC 9110, 14.2)."""
     repository, digest = names.repository(repository), names.digest(digest)
     size = registry.blobs.size(repository, digest)
     return Response(headers=_blob_headers(digest, size))
@@ -18,16 +21,39 @@ def get_blob(registry, request, repository, digest):
     if f'"{digest}"' in request.headers.get('If-None-Match', ''):
         registry.blobs.size(repository, digest)
         return empty(304, {'ETag': f'"{digest}"', 'Docker-Content-Digest': str(digest)})
-    wanted = None
-    if request.headers.get('If-Range', f'"{digest}"') == f'"{digest}"':
-        wanted = headers.bytes_range(request.headers.get('Range'))
-    stream = registry.blobs.open(repository, digest, wanted)
+    wanted = _wanted(request, digest)
+    if len(wanted) > 1:
+        size = registry.blobs.size(repository, digest)
+        wanted = ranges.within(wanted, size)
+        if len(wanted) > 1:
+            context = contextvars.copy_context()  # in which the requests to Swift are counted, even while the response is being sent
+            body = ranges.Multipart(wanted, size, lambda one: context.run(registry.blobs.open_known, digest, one))
+            if body.length < size:
+                return _multipart(body, digest)
+            wanted = []
+    return _single(registry.blobs.open(repository, digest, wanted[0] if wanted else None), digest, bool(wanted))
+
+
+def _wanted(request, digest):
+    """Return the ranges that the client asks for, as `ranges.parse` does. A date in If-Range never matches: no blob has one."""
+    if request.headers.get('If-Range', f'"{digest}"') != f'"{digest}"':
+        return []
+    return ranges.parse(request.headers.get('Range'))
+
+
+def _single(stream, digest, partial):
     response = Response(stream, direct_passthrough=True, headers=_blob_headers(digest, stream.length))
-    if wanted and stream.length is not None:
+    if partial and stream.length is not None and stream.size != 0:
         response.status_code = 206
         last, size = stream.first + stream.length - 1, '*' if stream.size is None else stream.size
         response.headers['Content-Range'] = f'bytes {stream.first}-{last}/{size}'
     return response
+
+
+def _multipart(body, digest):
+    body.begin()
+    fields = dict(_blob_headers(digest, body.length), **{'Content-Type': body.content_type})
+    return Response(body, 206, direct_passthrough=True, headers=fields)
 
 
 def _blob_headers(digest, length):

@@ -5,27 +5,7 @@ from urllib.parse import urlencode
 
 from docker_registry.v2.registry import errors
 
-_BYTES_RANGE = re.compile(r'bytes\s*=\s*(\d{0,19})\s*-\s*(\d{0,19})\s*', re.IGNORECASE | re.ASCII)
 _CONTENT_RANGE = re.compile(r'(?:bytes[ =])?(\d{1,19})-(\d{1,19})(?:/(?:\d+|\*))?', re.ASCII)
-
-
-def bytes_range(text):
-    """Return what a Range header asks for: (first, last), (first, None) or (None, number of last bytes).
-
-    Return None if there is no Range, or if it has several ranges or a unit other than bytes. A server may ignore these (RFC 9110,
-    14.2), and the client gets the whole blob.
-
-    :raises RangeInvalid: the range is malformed or empty
-    """
-    if not text or ',' in text or not text.strip().lower().startswith('bytes'):
-        return None
-    match = _BYTES_RANGE.fullmatch(text.strip())
-    if not match or not (match[1] or match[2]):
-        raise errors.RangeInvalid(detail=text[:100])
-    first, last = (int(group) if group else None for group in match.groups())
-    if first is None and last == 0 or first is not None and last is not None and first > last:
-        raise errors.RangeInvalid(detail=text[:100])
-    return first, last
 
 
 def content_range(text):

@@ -53,10 +53,10 @@ class Blobs:
         return size
 
     def open(self, repository: str, digest: Digest, bytes_range: Range | None = None) -> Stream:
-        """Return the storage driver's stream of a blob of this repository, or of a range of it.
+        """Return the storage driver's stream of a blob of this repository, or of a range of it. An empty blob comes whole.
 
         :raises BlobUnknown: the repository does not have the blob
-        :raises RangeInvalid: the blob has no bytes in the range
+        :raises RangeUnsatisfiable: the blob has no bytes in the range
         """
         linked = self._together.start(self._storage.exists, layout.layer_link(repository, digest))
         stream = None
@@ -68,11 +68,25 @@ class Blobs:
             if stream is None:
                 self._absence.confirm(layout.blob(digest))
                 raise errors.BlobUnknown(detail=str(digest))
+        except errors.RangeUnsatisfiable:
+            if not linked.result():
+                raise errors.BlobUnknown(detail=str(digest))
+            raise
         except BaseException:
             linked.exception()
             if stream is not None:
                 stream.close()
             raise
+        return stream
+
+    def open_known(self, digest: Digest, bytes_range: Range) -> Stream:
+        """Return a stream of a range of a blob that `size` has found. The repository is not asked for it again.
+
+        :raises BlobUnknown: the blob is not stored any more
+        """
+        stream = self._open_data(digest, bytes_range)
+        if stream is None:
+            raise errors.BlobUnknown(detail=str(digest))
         return stream
 
     def _open_data(self, digest: Digest, bytes_range: Range | None) -> Stream | None:
@@ -81,14 +95,21 @@ class Blobs:
         except exceptions.FileNotFoundError:
             return None
         except exceptions.WrongArgumentsError:
-            raise errors.RangeInvalid(detail=str(digest))
+            return self._open_without_range(digest)
         if not _is_whole(digest, stream.size):
             stream.close()
             raise errors.BlobUnknown(detail=str(digest))
-        if bytes_range and stream.size == 0:  # Swift returns the whole of an empty object, whatever the range
-            stream.close()
-            raise errors.RangeInvalid(detail=str(digest))
         return stream
+
+    def _open_without_range(self, digest: Digest) -> Stream | None:
+        """Answer a range that storage refused. An empty blob has no range that it could refuse, so clients get it whole.
+
+        Some clients send a Range with every request.
+        """
+        size = self._stored_size(digest)
+        if size:
+            raise errors.RangeUnsatisfiable(size)
+        return None if size is None else self._open_data(digest, None)
 
     def _stored_size(self, digest: Digest) -> int | None:
         """Return the size of the object at the digest's path, in bytes. Return None if it is missing or cannot be the blob."""

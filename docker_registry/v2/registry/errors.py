@@ -43,9 +43,21 @@ class UploadUnknown(RegistryError):
 
 
 class RangeInvalid(RegistryError):
-    """A chunk is out of order, or a blob has no bytes in the requested range."""
+    """A chunk is out of order."""
 
     code, status, message = 'BLOB_UPLOAD_INVALID', 416, 'requested range not satisfiable'
+
+
+class RangeUnsatisfiable(RegistryError):
+    """A blob has no bytes in the requested range. The client learns the size of the blob (RFC 9110, 15.5.17).
+
+    The spec has no code for this, and allows no others.
+    """
+
+    code, status, message = 'SIZE_INVALID', 416, 'the blob has no bytes in the requested range'
+
+    def __init__(self, size):
+        super().__init__(detail={'size': size}, headers={'Content-Range': f'bytes */{size}'})
 
 
 class DigestInvalid(RegistryError):

@@ -38,50 +38,6 @@ def test_well_known_blobs(registry, content, algorithm):
     assert registry('GET', f'/v2/a/blobs/{digest}').data == content
 
 
-@pytest.mark.parametrize(
-    'wanted, first, end',
-    [
-        ('bytes=500-1499', 500, 1500),
-        ('bytes=500-', 500, 2048),
-        ('bytes=-500', 1548, 2048),
-        ('bytes=2000-5000', 2000, 2048),
-        ('bytes=0-0', 0, 1),
-        ('bytes=-5000', 0, 2048),
-    ],
-)
-def test_a_range(registry, wanted, first, end):
-    digest = registry.push_blob('a', CONTENT)
-
-    answer = registry('GET', f'/v2/a/blobs/{digest}', headers={'Range': wanted})
-
-    assert (answer.status_code, answer.data) == (206, CONTENT[first:end])
-    assert answer.headers['Content-Range'] == f'bytes {first}-{end - 1}/2048'
-    assert answer.headers['Content-Length'] == str(end - first)
-
-
-@pytest.mark.parametrize('wanted', ['bytes=500-0', 'bytes=5000-10000', 'bytes=2048-', 'bytes=-0', 'bytes=x'])
-def test_a_range_that_the_blob_does_not_have(registry, wanted):
-    digest = registry.push_blob('a', CONTENT)
-
-    assert registry('GET', f'/v2/a/blobs/{digest}', headers={'Range': wanted}).status_code == 416
-
-
-@pytest.mark.parametrize('wanted', ['bytes=0-0', 'bytes=0-', 'bytes=-1'])
-def test_an_empty_blob_has_no_range(registry, wanted):
-    digest = registry.push_blob('a', b'')
-
-    assert registry('GET', f'/v2/a/blobs/{digest}', headers={'Range': wanted}).status_code == 416
-
-
-@pytest.mark.parametrize('fields', [{'Range': 'bytes=0-1,5-6'}, {'Range': 'lines=1-2'}, {'Range': 'bytes=0-1', 'If-Range': '"another"'}])
-def test_a_range_that_is_answered_with_the_whole(registry, fields):
-    digest = registry.push_blob('a', CONTENT)
-
-    answer = registry('GET', f'/v2/a/blobs/{digest}', headers=fields)
-
-    assert (answer.status_code, answer.data) == (200, CONTENT)
-
-
 def test_a_blob_that_the_client_has_is_not_sent_again(registry):
     digest = registry.push_blob('a', CONTENT)
 
