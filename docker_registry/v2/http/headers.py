@@ -5,6 +5,8 @@ from urllib.parse import urlencode
 
 from docker_registry.v2.registry import errors
 
+LARGEST_PAGE = 100_000  # tags in one response to a client that asks for a number of them
+
 _CONTENT_RANGE = re.compile(r'(?:bytes[ =])?(\d{1,19})-(\d{1,19})(?:/(?:\d+|\*))?', re.ASCII)
 
 
@@ -37,15 +39,17 @@ def content_length(environ):
 
 
 def page_size(text, default=None):
-    """Return the page size that the parameter `n` asks for, or the default if it is missing.
+    """Return the page size that the parameter `n` asks for, or the default if it is missing or empty.
 
-    :raises ParameterInvalid: `n` is not a number
+    It may be smaller than `n`: the spec allows shorter pages if a Link leads to the next.
+
+    :raises ParameterInvalid: `n` is not a whole number, or is negative
     """
-    if text is None:
+    if not text:
         return default
-    if not re.fullmatch('[0-9]{1,9}', text, re.ASCII):
-        raise errors.ParameterInvalid('the parameter n is not a number', text[:100])
-    return int(text)
+    if not re.fullmatch('[0-9]+', text, re.ASCII):
+        raise errors.ParameterInvalid('the parameter n is not a whole number of at least 0', text[:100])
+    return min(int(text.lstrip('0')[:20] or '0'), LARGEST_PAGE)  # Python refuses to read numbers of thousands of digits
 
 
 def next_link(path, **parameters):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from docker_registry.drivers import swift as driver_module
+from docker_registry.v2.http import headers
 from docker_registry.v2.registry import catalog, formats, layout, listing, referrers
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.deletions import Deletions
@@ -116,7 +117,50 @@ def test_no_tags_are_asked_for(registry):
     assert 'Link' not in answer.headers
 
 
-@pytest.mark.parametrize('query', ['n=x', 'n=-1', 'n=' + '9' * 30, 'last=.x', 'last=a/b', 'n=%00'])
+@pytest.mark.parametrize('count', ['9' * 10, '9' * 30, '9' * 5000, '0' * 5000 + '13', '13'])
+def test_a_page_may_be_of_any_size(registry, count):
+    push_tags(registry, 'a', TAGS)
+
+    for path, key, all_of_them in (('/v2/a/tags/list', 'tags', TAGS), ('/v2/_catalog', 'repositories', ['a'])):
+        answer = registry('GET', f'{path}?n={count}')
+        assert (answer.status_code, answer.json[key]) == (200, all_of_them)
+        assert 'Link' not in answer.headers
+
+
+def test_a_page_of_tags_has_a_limit(registry, monkeypatch):
+    monkeypatch.setattr(headers, 'LARGEST_PAGE', 5)
+    push_tags(registry, 'a', TAGS)
+
+    assert pages(registry, '/v2/a/tags/list?n=' + '9' * 5000, 'tags') == [TAGS[:5], TAGS[5:10], TAGS[10:]]
+    assert registry('GET', '/v2/a/tags/list').json['tags'] == TAGS
+
+
+@pytest.mark.parametrize('count', ['', '0', '0' * 5000])
+@pytest.mark.parametrize('path, key, found', [('/v2/a/tags/list', 'tags', TAGS), ('/v2/_catalog', 'repositories', ['a'])])
+def test_pages_of_nothing_and_pages_without_a_size(registry, path, key, found, count):
+    push_tags(registry, 'a', TAGS)
+
+    answer = registry('GET', f'{path}?n={count}')
+
+    assert (answer.status_code, answer.json[key]) == (200, [] if count else found)
+    assert 'Link' not in answer.headers
+
+
+NO_NUMBERS = ['x', '-1', '-' + '9' * 5000, '%2B5', '+5', '1.5', '1e3', '0x10', '5%20', '1_000', '%D9%A3', '%C2%B2', '%00', 'null', '5%0A']
+
+
+@pytest.mark.parametrize('count', NO_NUMBERS)
+@pytest.mark.parametrize('path', ['/v2/a/tags/list', '/v2/_catalog'])
+def test_a_size_of_a_page_that_is_no_number(registry, path, count):
+    push_tags(registry, 'a', ['v1'])
+
+    answer = registry('GET', f'{path}?n={count}')
+
+    assert (answer.status_code, code_of(answer)) == (400, 'UNSUPPORTED')
+    assert 'n' in answer.json['errors'][0]['message'].split()
+
+
+@pytest.mark.parametrize('query', ['last=.x', 'last=a/b'])
 def test_a_bad_page_of_tags(registry, query):
     push_tags(registry, 'a', ['v1'])
 
