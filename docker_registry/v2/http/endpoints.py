@@ -10,7 +10,8 @@ from docker_registry.v2.http import headers
 from docker_registry.v2.http.responses import empty, json_document
 from docker_registry.v2.registry import catalog, errors, formats, layout, names
 
-MOST_TAGS = 100  # tags in one PUT of a manifest
+MOST_TAGS = 50  # tags in one PUT of a manifest; each is a field of the response, and many clients read no more than 100 fields
+MOST_TAG_BYTES = 3 * 1024  # bytes of these fields; many proxies read no more than 4 KiB of a response's head
 
 
 def base(registry, request):
@@ -64,9 +65,15 @@ def put_manifest(registry, request, repository, reference):
 
 
 def _tags(request):
+    """Return the tags of a manifest that is pushed by digest, each once.
+
+    https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests
+
+    :raises TooManyTags: the response could not name them all
+    """
     tags = list(dict.fromkeys(names.tag(text) for text in request.args.getlist('tag')))
-    if len(tags) > MOST_TAGS:
-        raise errors.TooManyTags(detail={'limit': MOST_TAGS})
+    if len(tags) > MOST_TAGS or sum(len(f'OCI-Tag: {tag}\r\n') for tag in tags) > MOST_TAG_BYTES:
+        raise errors.TooManyTags(detail={'tags': MOST_TAGS, 'bytes of OCI-Tag fields': MOST_TAG_BYTES})
     return tags
 
 

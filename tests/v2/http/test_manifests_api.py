@@ -213,13 +213,55 @@ def test_several_tags_at_once(pushed):
         assert pushed('GET', f'/v2/a/manifests/{tag}').data == content
 
 
-def test_too_many_tags_and_bad_ones(pushed):
-    content = as_json(image(CONFIG))
-    target = digest_of(content) + '?' + '&'.join(f'tag=v{number}' for number in range(101))
+def with_tags(content, tags):
+    return digest_of(content) + '?' + '&'.join(f'tag={tag}' for tag in tags)
 
-    assert put(pushed, target, content, formats.OCI_IMAGE).status_code == 414
-    assert put(pushed, digest_of(content) + '?tag=.bad', content, formats.OCI_IMAGE).status_code == 400
-    assert put(pushed, '.bad', content, formats.OCI_IMAGE).status_code == 400
+
+#: The most that one request may have: 50 tags, and 3 KiB of OCI-Tag fields.
+MOST_TAGS = [[f'v{number}' for number in range(50)], [str(number).ljust(128, 'x') for number in range(22)]]
+
+
+@pytest.mark.parametrize('tags', MOST_TAGS, ids=['many', 'long'])
+def test_as_many_tags_as_a_response_may_name(pushed, tags):
+    content = as_json(image(CONFIG))
+
+    answer = put(pushed, with_tags(content, tags), content, formats.OCI_IMAGE)
+
+    assert (answer.status_code, answer.headers.getlist('OCI-Tag')) == (201, tags)
+    assert sum(len(f'{name}: {value}\r\n') for name, value in answer.headers) < 4096
+
+
+@pytest.mark.parametrize('tags', MOST_TAGS, ids=['many', 'long'])
+def test_more_tags_than_a_response_may_name_are_refused_before_anything_is_stored(fake_place, tags):
+    registry, content = fake_place.registry(), as_json(image(CONFIG))
+    registry.push_blob('a', CONFIG)
+    before = dict(fake_place.objects)
+
+    answer = put(registry, with_tags(content, tags + ['one-more']), content, formats.OCI_IMAGE)
+
+    assert (answer.status_code, code_of(answer)) == (414, 'UNSUPPORTED')
+    assert dict(fake_place.objects) == before
+
+
+def test_a_tag_that_is_named_twice_counts_once(pushed):
+    content = as_json(image(CONFIG))
+    tags = MOST_TAGS[0]
+
+    answer = put(pushed, with_tags(content, tags + tags), content, formats.OCI_IMAGE)
+
+    assert (answer.status_code, answer.headers.getlist('OCI-Tag')) == (201, tags)
+
+
+@pytest.mark.parametrize('bad', ['.bad', '', 'a/b', 'x' * 129, 'é'])
+def test_a_bad_tag_among_several(pushed, bad):
+    content = as_json(image(CONFIG))
+
+    assert put(pushed, with_tags(content, ['v1', bad]), content, formats.OCI_IMAGE).status_code == 400
+    assert pushed('GET', '/v2/a/manifests/v1').status_code == 404
+
+
+def test_a_bad_tag(pushed):
+    assert put(pushed, '.bad', as_json(image(CONFIG)), formats.OCI_IMAGE).status_code == 400
 
 
 @pytest.mark.parametrize('method', ['GET', 'HEAD', 'DELETE'])
