@@ -134,5 +134,6 @@ def code_of(answer):
     """Return the code of an error response. Its body must have the form that the spec requires."""
     assert answer.content_type == 'application/json', answer
     (error,) = answer.json['errors']
-    assert set(error) == {'code', 'message', 'detail'}
+    assert {'code', 'message'} <= set(error) <= {'code', 'message', 'detail'}
+    assert error.get('detail', 'left out') is not None
     return error['code']

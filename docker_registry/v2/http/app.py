@@ -193,7 +193,8 @@ class Registry:
             if match:
                 method = 'GET' if request.method == 'HEAD' and 'HEAD' not in methods else request.method
                 if method not in methods:
-                    raise errors.MethodNotAllowed(headers={'Allow': ', '.join(sorted(methods))})
+                    allowed = {*methods, 'HEAD'} if 'GET' in methods else methods
+                    raise errors.MethodNotAllowed(headers={'Allow': ', '.join(sorted(allowed))})
                 if action is not None:
                     self.guard.admit(request, action, match.groupdict().get('repository'))
                 return methods[method](self, request, **match.groupdict())

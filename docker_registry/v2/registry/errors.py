@@ -27,7 +27,8 @@ class RegistryError(Exception):
 
     def entries(self):
         """Return the list that stands under `errors` in the response body."""
-        return [{'code': self.code, 'message': self.message, 'detail': self.detail}]
+        entry = {'code': self.code, 'message': self.message}
+        return [entry if self.detail is None else dict(entry, detail=self.detail)]
 
 
 class BlobUnknown(RegistryError):
