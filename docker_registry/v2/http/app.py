@@ -146,6 +146,7 @@ class Registry:
     def __call__(self, environ, start_response):
         started = time.monotonic()
         self._proxies.apply(environ)
+        headers.mend_upload_url(environ)
         request = Request(environ)
         counter = SwiftRequests()
         token = _swift_requests.set(counter)

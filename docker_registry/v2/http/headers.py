@@ -1,12 +1,13 @@
 """Header fields and query parameters: turns text from clients into checked values, and values into header fields."""
 
 import re
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from docker_registry.v2.registry import errors
 
 LARGEST_PAGE = 100_000  # tags in one response to a client that asks for a number of them
 
+_UPLOAD = re.compile(r'(/v2/.+/blobs/uploads/[^/?&]+)((?:[?&].*)?)', re.DOTALL)
 _CONTENT_RANGE = re.compile(r'(?:bytes[ =])?(\d{1,19})-(\d{1,19})(?:/(?:\d+|\*))?', re.ASCII)
 
 
@@ -50,6 +51,19 @@ def page_size(text, default=None):
     if not re.fullmatch('[0-9]+', text, re.ASCII):
         raise errors.ParameterInvalid('the parameter n is not a whole number of at least 0', text[:100])
     return min(int(text.lstrip('0')[:20] or '0'), LARGEST_PAGE)  # Python refuses to read numbers of thousands of digits
+
+
+def mend_upload_url(environ):
+    """Move what a client appended to the path of an upload into the query, in a WSGI environment.
+
+    The spec asks clients for `<location>?digest=<digest>`, or for `&` where the location has a query. Some always append `&`, others
+    always `?`, and some write either into the path. Neither character occurs in the path of an upload, or in a value of its query.
+    """
+    match = _UPLOAD.fullmatch(environ.get('PATH_INFO', ''))
+    if match:
+        appended = quote(match[2], safe='=&?:', encoding='latin-1')
+        environ['PATH_INFO'] = match[1]
+        environ['QUERY_STRING'] = f'{appended}&{environ.get("QUERY_STRING", "")}'.replace('?', '&').strip('&')
 
 
 def next_link(path, **parameters):

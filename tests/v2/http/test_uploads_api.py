@@ -223,6 +223,63 @@ def test_a_commit_with_no_digest(registry, query):
     assert (answer.status_code, code_of(answer)) == (400, 'DIGEST_INVALID')
 
 
+#: What clients append to the Location, which has no query of its own.
+APPENDED = [
+    '&digest={digest}',
+    '&digest={encoded}',
+    '%26digest={encoded}',
+    '%3Fdigest={digest}',
+    '%26digest%3D{encoded}',
+    '?digest={encoded}',
+    '?&digest={digest}',
+    '&a=b&digest={digest}',
+    '&digest={digest}&a=b',
+    '?a=b?digest={digest}',
+    '?a=b&digest={digest}',
+    '?digest={digest}&a=b',
+    '?digest={digest}?a=b',
+    '?_state=x%3D%3D?digest={encoded}',
+    '&_state=x?digest={digest}',
+    '&digest={digest}?_state=x',
+]
+
+
+@pytest.mark.parametrize('appended', APPENDED)
+@pytest.mark.parametrize('content', [b'', SMALL])
+def test_a_digest_that_is_appended_to_the_url_in_an_unusual_way(registry, appended, content):
+    digest = digest_of(content)
+    location = registry('PATCH', registry.upload('a/b'), content).headers['Location']
+
+    answer = registry('PUT', location + appended.format(digest=digest, encoded=digest.replace(':', '%3A')))
+
+    assert (answer.status_code, answer.headers['Docker-Content-Digest']) == (201, digest)
+    assert registry('GET', f'/v2/a/b/blobs/{digest}').data == content
+
+
+@pytest.mark.parametrize('appended', ['&a=b', '?a=b?c=d', '%3Fa=b'])
+def test_any_request_of_an_upload_understands_what_is_appended(registry, appended):
+    location = registry.upload('a') + appended
+
+    answer = registry('PATCH', location, SMALL)
+    assert (answer.status_code, '=' in answer.headers['Location']) == (202, False)
+    assert [registry(method, location).status_code for method in ('GET', 'HEAD', 'DELETE')] == [204, 204, 204]
+
+
+def test_what_is_appended_does_not_show_in_the_log(fake_registry, caplog):
+    location = fake_registry.upload('a')
+    caplog.set_level('INFO', 'docker_registry.v2.http.requests')
+    caplog.clear()
+
+    fake_registry('GET', location + '&digest=' + digest_of(SMALL))
+
+    assert caplog.messages[0].startswith('GET /v2/a/blobs/uploads/... 204')
+
+
+@pytest.mark.parametrize('path', ['/v2/a&digest=x/tags/list', '/v2/a/manifests/v1&a=b', '/v2/a/blobs/uploads/&digest=x', '/v2/a/blobs/x&y'])
+def test_other_urls_are_taken_as_they_are(registry, path):
+    assert registry('GET', path).status_code in (400, 404)
+
+
 def test_an_unknown_algorithm(registry):
     assert registry('POST', '/v2/a/blobs/uploads/?digest-algorithm=md5').status_code == 400
 
