@@ -65,6 +65,7 @@ NUMBERS = [
     ('docs/operations.rst', 'seconds to finish ({} by default)', SERVER.graceful_timeout),
     ('docs/operations.rst', 'neither sends nor takes data for {} minutes', connections.CLIENT_TIMEOUT / MINUTE),
     ('docs/operations.rst', 'within {} seconds of its first byte', connections.HEAD_TIMEOUT),
+    ('docs/operations.rst', 'may have {} fields of up to {} KiB', server.MOST_FIELDS, server.LONGEST_FIELD // KiB),
     ('docs/operations.rst', 'without a request open for {} seconds', server.KEEP_ALIVE),
     ('docs/operations.rst', 'listen on {} only', SERVER.host),
     ('docs/decisions.rst', 'for each tag, sent {} at a time', REGISTRY.storage_threads),

@@ -1,7 +1,6 @@
 """The WSGI application: routes requests, turns errors into responses, and writes one log line for each request."""
 
 import contextvars
-import json
 import logging
 import re
 import secrets
@@ -9,7 +8,6 @@ import threading
 import time
 
 from werkzeug import Request as WerkzeugRequest
-from werkzeug import Response
 from werkzeug.exceptions import HTTPException
 
 from docker_registry.core import exceptions
@@ -17,6 +15,7 @@ from docker_registry.v2.access import guard
 from docker_registry.v2.access.tokens import Tokens
 from docker_registry.v2.http import blob_endpoints, endpoints, headers, proxies, upload_endpoints
 from docker_registry.v2.http.bodies import Body, Counted
+from docker_registry.v2.http.responses import COMMON_FIELDS, error_document
 from docker_registry.v2.registry import errors, names
 from docker_registry.v2.registry.absence import Absence
 from docker_registry.v2.registry.blobs import Blobs
@@ -154,8 +153,7 @@ class Registry:
             response = self._answer(request)
         finally:
             _swift_requests.reset(token)
-        response.headers['Docker-Distribution-Api-Version'] = 'registry/2.0'
-        response.headers['X-Content-Type-Options'] = 'nosniff'
+        response.headers.update(COMMON_FIELDS)
         response.headers['X-Request-Id'] = request.id
 
         def done(count):
@@ -179,14 +177,14 @@ class Registry:
             request.attach_body()
             return self._dispatch(request)
         except errors.RegistryError as error:
-            return _error_response(error)
+            return error_document(error)
         except exceptions.UnspecifiedError as error:
-            return _error_response(self._storage_error(request, error))
+            return error_document(self._storage_error(request, error))
         except HTTPException as error:
-            return _error_response(errors.ParameterInvalid(error.description, status=error.code))
+            return error_document(errors.ParameterInvalid(error.description, status=error.code))
         except Exception:
             logger.exception('%s %s failed (id %s)', request.method, request.logged_path, request.id)
-            return _error_response(errors.Internal())
+            return error_document(errors.Internal())
 
     def _dispatch(self, request):
         for pattern, methods, action in ROUTES:
@@ -210,14 +208,6 @@ class Registry:
             return errors.Denied('storage is full: the quota in Swift is exceeded')
         wait = getattr(error, 'retry_after', None) or self.config.retry_after
         return errors.Unavailable(headers={'Retry-After': str(int(wait))})
-
-
-def _error_response(error):
-    response = Response(json.dumps({'errors': error.entries()}), error.status, content_type='application/json')
-    for name, value in error.headers.items():
-        if name.lower() not in ('content-length', 'content-type'):
-            response.headers[name] = value
-    return response
 
 
 class SwiftRequests:

@@ -13,14 +13,20 @@ LINGER = 2  # seconds for which the server still reads from a connection that it
 MOST_UNREAD = 60 * 1024  # bytes of an unread body; gunicorn reads up to 64 KiB to keep the connection for the next request
 
 
+class SlowHead(Exception):
+    """A client began to send the head of a request, and did not finish it in time. gunicorn would not answer a `TimeoutError`."""
+
+
 class Patient:
     """A socket with timeouts. Without them, every client that goes silent would occupy a thread for ever."""
 
     _deadline = None  # when the whole head of a request must have arrived, even if it comes byte by byte
+    _has_begun = False  # whether a part of the head has arrived
 
     def setblocking(self, flag):
         """gunicorn calls this before each request. It starts the time limit for the head of the request."""
         self._deadline = time.monotonic() + HEAD_TIMEOUT if flag else None
+        self._has_begun = False
         self.settimeout(HEAD_TIMEOUT if flag else 0)
 
     def be_patient(self):
@@ -29,9 +35,17 @@ class Patient:
         self.settimeout(CLIENT_TIMEOUT)
 
     def recv(self, *arguments):
-        if self._deadline is not None:
-            self.settimeout(max(0.001, self._deadline - time.monotonic()))
-        return super().recv(*arguments)
+        if self._deadline is None:
+            return super().recv(*arguments)
+        self.settimeout(max(0.001, self._deadline - time.monotonic()))
+        try:
+            content = super().recv(*arguments)
+        except TimeoutError:
+            if self._has_begun:
+                raise SlowHead()
+            raise
+        self._has_begun = True
+        return content
 
 
 class PatientSocket(Patient, socket.socket):

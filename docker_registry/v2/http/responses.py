@@ -1,8 +1,12 @@
-"""Responses that several endpoints make."""
+"""Responses that several endpoints make, and those to errors."""
 
 import json
 
 from werkzeug import Response
+from werkzeug.http import http_date
+
+#: Fields of every response.
+COMMON_FIELDS = {'Docker-Distribution-Api-Version': 'registry/2.0', 'X-Content-Type-Options': 'nosniff'}
 
 
 def empty(status, fields=()):
@@ -14,3 +18,19 @@ def empty(status, fields=()):
 
 def json_document(document, content_type='application/json'):
     return Response(json.dumps(document), content_type=content_type)
+
+
+def error_document(error):
+    """Return the response to an `errors.RegistryError`."""
+    response = Response(json.dumps({'errors': error.entries()}), error.status, content_type='application/json')
+    for name, value in error.headers.items():
+        if name.lower() not in ('content-length', 'content-type'):
+            response.headers[name] = value
+    return response
+
+
+def last_words(error):
+    """Return the response to an error as the bytes of HTTP, for a connection that ends with it."""
+    response = error_document(error)
+    response.headers.update(COMMON_FIELDS, Date=http_date(), Connection='close')
+    return f'HTTP/1.1 {response.status}\r\n{response.headers}'.encode('latin-1') + response.get_data()

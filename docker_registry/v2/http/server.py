@@ -1,9 +1,11 @@
 """Runs the registry in gunicorn: worker processes with threads, and one log."""
 
+import contextlib
 import logging
 import os
 import signal
 import threading
+from http import HTTPStatus
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
@@ -11,8 +13,10 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from docker_registry.core.exceptions import UnspecifiedError
 from docker_registry.drivers.swift import __version__
-from docker_registry.v2.http.connections import Patient, PatientSocket, end, much_is_left
+from docker_registry.v2.http.connections import Patient, PatientSocket, SlowHead, end, much_is_left
 from docker_registry.v2.http.listening import BACKLOG
+from docker_registry.v2.http.responses import last_words
+from docker_registry.v2.registry import errors
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +24,8 @@ KEEP_ALIVE = 75  # seconds for which a connection stays open between requests
 WORKER_TIMEOUT = 120  # seconds without a heartbeat after which gunicorn replaces a worker; long requests do not stop the heartbeat
 LOGIN_SECONDS = 3  # seconds that a worker waits for its login to Swift before it serves
 LONGEST_REQUEST_LINE = 8190  # bytes, the most that gunicorn allows; the URL of an upload has up to 3,500
+LONGEST_FIELD = 24 * 1024  # bytes of a header field; podman's Range of 1024 ranges has up to 22 KiB
+MOST_FIELDS = 64  # header fields of a request; gunicorn copies a large head many times while it arrives, before any password is checked
 END_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)  # they end a worker
 MEMORY_FOLDER = '/dev/shm'  # for the heartbeat files of workers; it is writable even if the root file system is read-only
 
@@ -60,6 +66,23 @@ class Worker(ThreadWorker):
         req.should_close = lambda: ends() or much_is_left(req.body.reader)
         return super().handle_request(req, conn)
 
+    def handle_error(self, req, client, addr, exc):
+        """Answer a request that does not reach the application, or on which it failed, in the form of the API's other errors.
+
+        gunicorn logs the error and decides on the status. The page that it would send is HTML.
+        """
+        if isinstance(exc, SlowHead):
+            logger.info('a client was silent for too long')
+            error = errors.RequestInvalid('the head of the request did not arrive in time', status=408)
+        else:
+            page = Page()
+            super().handle_error(req, page, addr, exc)
+            error = errors.RequestInvalid(HTTPStatus(page.status).phrase, str(exc)[:200], status=page.status)
+            if page.status == 500:
+                error = errors.Internal()
+        with contextlib.suppress(OSError):  # the client has gone, or speaks no TLS
+            client.sendall(last_words(error))
+
     def set_accept_enabled(self, enabled):
         """Refuse new connections once the worker is shutting down, so that clients try elsewhere. gunicorn would let them wait."""
         super().set_accept_enabled(enabled)
@@ -70,6 +93,18 @@ class Worker(ThreadWorker):
     def handle_quit(self, sig, frame):
         """End at once. gunicorn would wait for the threads, and for ever if the signal arrives while it starts one."""
         os._exit(0)
+
+
+class Page:
+    """Takes the place of a socket that gunicorn writes an error page to, and remembers its `status`."""
+
+    status = 500
+
+    def gettimeout(self):
+        return 0.0
+
+    def sendall(self, content):
+        self.status = int(content.split(b' ', 2)[1])
 
 
 # Logging
@@ -149,6 +184,8 @@ class Server(BaseApplication):
             'graceful_timeout': settings.graceful_timeout,
             'keepalive': KEEP_ALIVE,
             'limit_request_line': LONGEST_REQUEST_LINE,
+            'limit_request_fields': MOST_FIELDS,
+            'limit_request_field_size': LONGEST_FIELD,
             'worker_tmp_dir': MEMORY_FOLDER if os.access(MEMORY_FOLDER, os.W_OK) else None,
             'control_socket_disable': True,
             # gunicorn believes no forwarded headers: the application decides which proxies to trust, see `proxies`.

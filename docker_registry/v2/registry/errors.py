@@ -113,6 +113,12 @@ class ParameterInvalid(RegistryError):
     code, message = 'UNSUPPORTED', 'invalid parameter'
 
 
+class RequestInvalid(RegistryError):
+    """The request is not valid HTTP, or larger than the server accepts."""
+
+    code, message = 'UNSUPPORTED', 'the request is not valid HTTP'
+
+
 class Denied(RegistryError):
     code, status, message = 'DENIED', 403, 'requested access to the resource is denied'
 

@@ -1,6 +1,9 @@
 """`registry-swift serve`: real processes and real sockets."""
 
+import contextlib
 import hashlib
+import http.client
+import json
 import os
 import signal
 import socket
@@ -91,6 +94,97 @@ def test_a_client_that_waits_for_100_continue_gets_it(serving):
     client.sendall(b'bytes')
 
     assert status_of(client) == 202
+
+
+def answer_to(client):
+    """Return (status, headers, body) of the only response that a connection gets. It must end with it."""
+    with client.makefile('rb') as file:
+        status = int(file.readline().split()[1])
+        headers = http.client.parse_headers(file)
+        return status, headers, file.read()
+
+
+#: What gunicorn refuses before the application sees it.
+MALFORMED = [
+    ('nonsense\r\n\r\n', 400),
+    ('GET  /v2/ HTTP/1.1\r\n\r\n', 400),
+    ('get /v2/ HTTP/1.1\r\n\r\n', 400),
+    ('GET /v2/ HTTP/7.0\r\n\r\n', 400),
+    ('GET /v2/\xe9 HTTP/1.1\r\n\r\n', 400),
+    ('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400),
+    ('GET /v2/ HTTP/1.1\r\nno field\r\n\r\n', 400),
+    ('GET /v2/ HTTP/1.1\r\nA b: c\r\n\r\n', 400),
+    ('GET /v2/ HTTP/1.1\nHost: a\n\n', 400),
+    ('GET /v2/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n', 400),
+    ('PUT /v2/ HTTP/1.1\r\nContent-Length: x\r\n\r\n', 400),
+    ('PUT /v2/ HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n', 400),
+    ('PUT /v2/ HTTP/1.1\r\nTransfer-Encoding: rot13\r\n\r\n', 501),
+    ('PUT /v2/ HTTP/1.1\r\nExpect: miracles\r\n\r\n', 417),
+    (f'GET /v2/{"x" * 9000} HTTP/1.1\r\n\r\n', 414),
+    (f'GET /v2/ HTTP/1.1\r\nX-A: {"x" * 30000}\r\n\r\n', 431),
+    ('GET /v2/ HTTP/1.1\r\n' + 'X-A: b\r\n' * 200 + '\r\n', 431),
+    ('GET /v2/ HTTP/1.1\r\n' + f'X-A: {"x" * 20000}\r\n' * 100, 431),
+]
+
+
+def test_what_is_no_valid_http_is_answered_with_an_error_of_the_api(fake, tmp_path):
+    with Serving(tmp_path, environment(fake)) as server:
+        for request, expected in MALFORMED:
+            with server.raw(request.encode('latin-1')) as client:
+                status, headers, body = answer_to(client)
+            assert (status, headers['Content-Type']) == (expected, 'application/json'), request[:60]
+            assert headers['Docker-Distribution-Api-Version'] == 'registry/2.0'
+            assert (headers['Connection'], int(headers['Content-Length'])) == ('close', len(body))
+            (error,) = json.loads(body)['errors']
+            assert error['code'] == 'UNSUPPORTED' and error['message']
+        assert 'Traceback' not in server.log
+        assert server.request('GET', '/v2/')[0] == 200
+
+
+def test_an_error_between_the_application_and_the_client_is_one_of_the_api(fake, tmp_path):
+    code = (
+        'import sys; from docker_registry.v2 import cli; from docker_registry.v2.http import bodies; '
+        'bodies.Counted.__next__ = lambda body: 1 / 0; sys.exit(cli.main(sys.argv[1:]))'
+    )
+    with Serving(tmp_path, environment(fake), command=['-c', code]) as server:
+        status, headers, body = server.request('GET', '/v2/')
+        assert (status, headers['Content-Type']) == (500, 'application/json')
+        assert json.loads(body)['errors'][0]['code'] == 'UNKNOWN'
+        assert 'ZeroDivisionError' in server.log
+
+
+def test_fields_of_16_kib_and_the_range_of_a_thousand_chunks_are_accepted(fake, tmp_path):
+    with Serving(tmp_path, environment(fake)) as server:
+        wanted = 'bytes=' + ','.join(f'{at}-{at + 9}' for at in range(5_000_000_000, 5_000_102_400, 100))
+        digest = digest_of(b'small')
+        server.request('POST', f'/v2/a/blobs/uploads/?digest={digest}', b'small')
+
+        assert server.request('GET', '/v2/', Authorization='Bearer ' + 'x' * 16 * 1024)[0] == 200
+        assert server.request('GET', f'/v2/a/blobs/{digest}', Range=wanted)[0] == 416
+
+
+def test_a_head_that_stops_is_answered_408(fake, tmp_path):
+    with Serving(tmp_path, environment(fake), command=IMPATIENT) as server:
+        status, headers, body = answer_to(server.raw('GET /v2/ HTTP/1.1\r\nHost:'))
+
+        assert (status, json.loads(body)['errors'][0]['code']) == (408, 'UNSUPPORTED')
+        assert headers['Connection'] == 'close'
+        assert 'a client was silent' in server.log and 'Traceback' not in server.log
+
+
+def test_http_on_a_port_with_tls_does_no_harm(fake, tmp_path, certificate):
+    with Serving(tmp_path, environment(fake), *tls_options(certificate)) as server:
+        client = server.raw(head('GET', '/v2/'))
+        with contextlib.suppress(ConnectionError):
+            while client.recv(1000):
+                pass
+        with tls_connection(server, certificate) as client:
+            client.sendall(head('GET', '/v2/').encode())
+            assert status_of(client) == 200
+        with tls_connection(server, certificate) as client:
+            client.sendall(b'nonsense\r\n\r\n')
+            assert answer_to(client)[0] == 400
+        assert 'Traceback' not in server.log
 
 
 def test_the_longest_url_of_an_upload_is_accepted(serving):
