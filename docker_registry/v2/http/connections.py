@@ -10,6 +10,7 @@ from docker_registry.v2.http.bodies import READ_SIZE
 CLIENT_TIMEOUT = 120  # seconds that a connection may be idle during a request, before the server closes it
 HEAD_TIMEOUT = 10  # seconds for the whole head of a request; a thread waits for it, before any password is checked
 LINGER = 2  # seconds for which the server still reads from a connection that it is closing
+CONTINUE = b'HTTP/1.1 100 Continue\r\n\r\n'  # what gunicorn sends to a client that expects it
 MOST_UNREAD = 60 * 1024  # bytes of an unread body; gunicorn reads up to 64 KiB to keep the connection for the next request
 
 
@@ -18,15 +19,20 @@ class SlowHead(Exception):
 
 
 class Patient:
-    """A socket with timeouts. Without them, every client that goes silent would occupy a thread for ever."""
+    """A socket with timeouts. Without them, every client that goes silent would occupy a thread for ever.
+
+    A client that sends `Expect: 100-continue` waits before it sends its body. gunicorn would invite it at once. This socket waits until
+    the application reads the body, so that a client whose request is refused need not send it.
+    """
 
     _deadline = None  # when the whole head of a request must have arrived, even if it comes byte by byte
     _has_begun = False  # whether a part of the head has arrived
+    keeps_waiting = False  # whether the client waits for CONTINUE
 
     def setblocking(self, flag):
         """gunicorn calls this before each request. It starts the time limit for the head of the request."""
         self._deadline = time.monotonic() + HEAD_TIMEOUT if flag else None
-        self._has_begun = False
+        self._has_begun = self.keeps_waiting = False
         self.settimeout(HEAD_TIMEOUT if flag else 0)
 
     def be_patient(self):
@@ -47,6 +53,18 @@ class Patient:
         self._has_begun = True
         return content
 
+    def send(self, content, *arguments):
+        if isinstance(content, bytes) and content == CONTINUE:  # responses are sent with `sendall`, which passes no `bytes` to `send`
+            self.keeps_waiting = True
+            return len(content)
+        return super().send(content, *arguments)
+
+    def invite(self):
+        """Send CONTINUE if the client waits for it."""
+        if self.keeps_waiting:
+            self.keeps_waiting = False
+            self.sendall(CONTINUE)
+
 
 class PatientSocket(Patient, socket.socket):
     pass
@@ -56,9 +74,20 @@ class PatientTLSSocket(Patient, ssl.SSLSocket):
     pass
 
 
-def much_is_left(reader):
-    """Return whether more of a body may be unread than gunicorn reads. The length of a chunked body is not known, so it counts."""
-    return getattr(reader, 'length', 0) > MOST_UNREAD or bool(getattr(reader, 'parser', None))
+class Invited:
+    """The body of a request as a file. Before the first read, it invites the client to send the body."""
+
+    def __init__(self, stream, sock):
+        self._stream, self._socket = stream, sock
+
+    def read(self, size):
+        self._socket.invite()
+        return self._stream.read(size)
+
+
+def much_is_left(reader, most=MOST_UNREAD):
+    """Return whether more than `most` bytes of a body may be unread. The length of a chunked body is not known, so it counts."""
+    return getattr(reader, 'length', 0) > most or bool(getattr(reader, 'parser', None))
 
 
 def end(sock):

@@ -13,7 +13,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from docker_registry.core.exceptions import UnspecifiedError
 from docker_registry.drivers.swift import __version__
-from docker_registry.v2.http.connections import Patient, PatientSocket, SlowHead, end, much_is_left
+from docker_registry.v2.http.connections import MOST_UNREAD, Invited, Patient, PatientSocket, SlowHead, end, much_is_left
 from docker_registry.v2.http.listening import BACKLOG
 from docker_registry.v2.http.responses import last_words
 from docker_registry.v2.registry import errors
@@ -61,9 +61,12 @@ class Worker(ThreadWorker):
         return result
 
     def handle_request(self, req, conn):
-        """Send `Connection: close` if much of the request's body may be unread. gunicorn would close the connection without it."""
+        """Send `Connection: close` if much of the request's body may be unread. gunicorn would close the connection without it.
+
+        If the client was not invited to send its body, nobody knows whether what comes next is the body or another request.
+        """
         ends = req.should_close
-        req.should_close = lambda: ends() or much_is_left(req.body.reader)
+        req.should_close = lambda: ends() or much_is_left(req.body.reader, 0 if conn.sock.keeps_waiting else MOST_UNREAD)
         return super().handle_request(req, conn)
 
     def handle_error(self, req, client, addr, exc):
@@ -169,6 +172,7 @@ class Server(BaseApplication):
 
     def _serve(self, environ, start_response):
         environ['gunicorn.socket'].be_patient()
+        environ['wsgi.input'] = Invited(environ['wsgi.input'], environ['gunicorn.socket'])
         return self._app(environ, start_response)
 
     def load_config(self):

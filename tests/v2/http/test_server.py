@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from docker_registry.v2.access import htpasswd
 from docker_registry.v2.http import connections
 from registry_client import digest_of
 from registry_process import DEADLINE, Serving, environment, until
@@ -185,6 +186,77 @@ def test_http_on_a_port_with_tls_does_no_harm(fake, tmp_path, certificate):
             client.sendall(b'nonsense\r\n\r\n')
             assert answer_to(client)[0] == 400
         assert 'Traceback' not in server.log
+
+
+# Expect: 100-continue
+
+
+def waiting(method, path, *fields):
+    return head(method, path, 'Expect: 100-continue', *fields)
+
+
+#: Requests that are refused whatever their body is, with the status.
+REFUSED = [
+    ('PATCH', '/v2/a/blobs/uploads/unknown', 1000, 404),
+    ('PUT', '/v2/a/blobs/uploads/unknown?digest=x', 1000, 404),
+    ('PUT', '/v2/A/manifests/v1', 1000, 400),
+    ('PUT', '/v2/a/manifests/.v1', 1000, 400),
+    ('PUT', '/v2/a/manifests/v1', 5 * 1024**2, 413),
+    ('POST', '/v2/a/blobs/uploads/?digest=x', 1000, 400),
+    ('POST', '/v2/a/tags/list', 1000, 405),
+    ('POST', '/nothing', 1000, 404),
+]
+
+
+@pytest.mark.parametrize('framing', ['length', 'chunked'])
+def test_a_client_whose_request_is_refused_is_not_invited_to_send_the_body(fake, tmp_path, framing):
+    with Serving(tmp_path, environment(fake)) as server:
+        for method, path, length, expected in REFUSED:
+            if framing == 'chunked' and expected == 413:
+                continue  # only the body tells that it is too large
+            fields = f'Content-Length: {length}' if framing == 'length' else 'Transfer-Encoding: chunked'
+            status, headers, _ = answer_to(server.raw(waiting(method, path, fields)))
+            assert (status, headers['Connection']) == (expected, 'close'), path
+
+
+def test_a_client_without_a_password_is_not_invited_to_send_the_body(fake, tmp_path):
+    (tmp_path / 'users').write_text(htpasswd.line('user', 'password') + '\n')
+    with Serving(tmp_path, environment(fake), '--htpasswd', str(tmp_path / 'users')) as server:
+        client = server.raw(waiting('PUT', '/v2/a/manifests/v1', 'Content-Length: 1000'))
+        assert answer_to(client)[0] == 401
+
+
+def test_a_client_that_does_not_wait_for_its_invitation_is_served(fake, tmp_path):
+    with Serving(tmp_path, environment(fake)) as server:
+        client = server.raw(waiting('PATCH', server.begin_upload(), 'Content-Length: 5') + 'bytes')
+        assert [status_of(client), status_of(client)] == [100, 202]
+
+
+def test_a_connection_on_which_a_client_was_invited_is_kept(fake, tmp_path):
+    with Serving(tmp_path, environment(fake)) as server:
+        upload = server.begin_upload()
+        client = server.raw()
+        for _ in range(2):
+            client.sendall(waiting('PATCH', upload, 'Content-Length: 5').encode())
+            assert status_of(client) == 100
+            client.sendall(b'bytes')
+            assert status_of(client) == 202
+        client.sendall(waiting('PATCH', upload, 'Content-Length: 0').encode())
+        assert status_of(client) == 202
+        client.sendall(head('GET', '/v2/').encode())
+        assert status_of(client) == 200
+
+
+def test_a_blob_that_looks_like_an_invitation_comes_through_tls(fake, tmp_path, certificate):
+    content = connections.CONTINUE
+    with Serving(tmp_path, environment(fake), *tls_options(certificate)) as server:
+        with tls_connection(server, certificate) as client:
+            client.sendall(
+                head('POST', f'/v2/a/blobs/uploads/?digest={digest_of(content)}', f'Content-Length: {len(content)}').encode() + content
+            )
+            assert status_of(client) == 201
+            client.sendall(head('GET', f'/v2/a/blobs/{digest_of(content)}', 'Connection: close').encode())
+            assert answer_to(client)[2] == content
 
 
 def test_the_longest_url_of_an_upload_is_accepted(serving):
