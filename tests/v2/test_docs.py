@@ -9,7 +9,7 @@ import pytest
 from gunicorn.workers import gthread
 
 from docker_registry.drivers import swift
-from docker_registry.v2.access import addresses, guard, htpasswd, tokens
+from docker_registry.v2.access import addresses, htpasswd, logins, tokens
 from docker_registry.v2.http import app, connections, ranges, server
 from docker_registry.v2.operations import check
 from docker_registry.v2.registry import blobs, formats, layout, upload_state, uploads
@@ -76,12 +76,13 @@ NUMBERS = [
     ('docs/operations.rst', '0.3 seconds with {}.', htpasswd.MOST_COST),
     ('docs/operations.rst', 'hashes a correct password at most once in {} minutes', htpasswd.REMEMBERED_SECONDS / MINUTE),
     ('docs/operations.rst', '``REGISTRY_LOGIN_FAILURES`` ({}) for one user', ACCESS.login_failures),
-    ('docs/operations.rst', '{} times as many for all users', guard.ALL_USERS),
-    ('docs/operations.rst', 'The count drains in {} minutes', guard.FAILURES_SECONDS / MINUTE),
+    ('docs/operations.rst', '{} times as many for all users', logins.ALL_USERS),
+    ('docs/operations.rst', 'The same password counts once in {} minutes', logins.FAILURES_SECONDS / MINUTE),
+    ('docs/operations.rst', 'The count drains in {} minutes', logins.FAILURES_SECONDS / MINUTE),
     ('docs/operations.rst', 'limit of {}, the address may try', ACCESS.login_failures),
-    ('docs/operations.rst', 'try again after {} seconds', guard.FAILURES_SECONDS / ACCESS.login_failures),
+    ('docs/operations.rst', 'try again after {} seconds', logins.FAILURES_SECONDS / ACCESS.login_failures),
     ('docs/operations.rst', 'one IPv6 network ({}) count', addresses.household('2001:db8::1').removeprefix('2001:db8::')),
-    ('docs/operations.rst', 'At most {} of its requests', guard.LOGINS),
+    ('docs/operations.rst', 'At most {} of its requests', logins.LOGINS),
     ('docs/operations.rst', 'accepts TLS 1.{} or newer', in_file(r'TLSVersion.TLSv1_(\d)', 'docker_registry/v2/http/listening.py')),
     ('docs/operations.rst', 'It does TLS {} or newer', in_file(r'ssl_protocols TLSv(\S+)', 'deploy/nginx.conf')),
     ('docs/operations.rst', 'with a cost of {}, the default of', htpasswd.COST),

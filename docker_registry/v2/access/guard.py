@@ -7,28 +7,20 @@ in, and cannot pull without a login unless it gets a token: https://distribution
 import base64
 import contextlib
 import logging
-import math
-import threading
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from docker_registry.v2.access import addresses, htpasswd
-from docker_registry.v2.access.failures import Failures
+from docker_registry.v2.access.logins import Logins
 from docker_registry.v2.access.tokens import Tokens
 from docker_registry.v2.registry import errors, names
 
 logger = logging.getLogger(__name__)
 
-FAILURES_SECONDS = 300  # a full count of failed logins drains in this time
-ALL_USERS = 10  # an address may fail this many times as often for all users together as for one user
-LOGINS = 6  # requests of one process that hash a password or wait for that; hashing occupies the processor
 TOKEN_PATH = '/v2/token'
 
 #: The kinds of access, as the scope of a token for it: https://distribution.github.io/distribution/spec/auth/scope/
 PING, PULL, PUSH, CATALOG = '', 'repository:{}:pull', 'repository:{}:pull,push', 'registry:catalog:*'
-
-#: Keys of failure counts, each with the number of failures that fills it.
-Limits = tuple[tuple[Hashable, int], ...]
 
 
 class Request(Protocol):
@@ -56,14 +48,12 @@ class Guard:
     """Admits users and, with `tokens`, pulls by everybody.
 
     :param users: `htpasswd.Users`
-    :param most_failures: failed logins of an address for one user, in `FAILURES_SECONDS`, after which it must wait
+    :param most_failures: see `Logins`
     :param tokens: `tokens.Tokens` if everybody may pull, else None
     """
 
     def __init__(self, users: htpasswd.Users, most_failures: int, tokens: Tokens | None = None):
-        self._users, self._tokens = users, tokens
-        self._most, self._failures = most_failures, Failures(FAILURES_SECONDS)
-        self._lock, self._places = threading.Lock(), threading.BoundedSemaphore(LOGINS)
+        self._users, self._tokens, self._logins = users, tokens, Logins(users, most_failures)
         self._has_warned = False
 
     def admit(self, request: Request, action: str, repository: str | None = None) -> None:
@@ -114,40 +104,13 @@ class Guard:
         :raises htpasswd.Broken: the file of users cannot be used
         """
         name, _, password = credentials.partition(b':')
-        household = addresses.household(request.remote_addr or '')
-        limits = ((household, name), self._most), ((household,), self._most * ALL_USERS)
-        self._require_patience(limits)  # comes first: otherwise guesses could be tried against remembered passwords at full speed
-        stored = self._users.recall(name, password) or self._check(name, password, limits)
+        stored = self._logins.check(name, password, request.remote_addr)
         if stored:
             return name.decode(), stored
         logger.warning(
             'a wrong password for %s from %s', name.decode() if self._users.hash_of(name) else 'an unknown user', request.remote_addr
         )
         raise errors.Unauthorized('wrong user name or password', headers={'WWW-Authenticate': challenge})
-
-    def _check(self, name: bytes, password: bytes, limits: Limits) -> bytes | None:
-        """Return the stored hash if the password is right. If it is wrong, count a failure and return None.
-
-        A process checks one password at a time. A request that waited may find that another one has checked the same password.
-
-        :raises TooManyRequests: too many logins failed, or too many are in progress
-        """
-        if not self._places.acquire(blocking=False):
-            raise errors.TooManyRequests('too many logins in progress; retry in a second', headers={'Retry-After': '1'})
-        try:
-            with self._lock:
-                self._require_patience(limits)
-                stored = self._users.recall(name, password) or self._users.check(name, password)
-                for key, most in limits if stored is None else ():
-                    self._failures.count(key, most)
-                return stored
-        finally:
-            self._places.release()
-
-    def _require_patience(self, limits: Limits) -> None:
-        wait = max(self._failures.wait(key, most) for key, most in limits)
-        if wait:
-            raise errors.TooManyRequests(headers={'Retry-After': str(math.ceil(wait))})
 
     # Challenges
 

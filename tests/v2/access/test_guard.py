@@ -10,8 +10,7 @@ import time
 
 import pytest
 
-from docker_registry.v2.access import guard as guard_module
-from docker_registry.v2.access import htpasswd
+from docker_registry.v2.access import htpasswd, logins
 from docker_registry.v2.access.failures import Failures
 from docker_registry.v2.access.tokens import TOKEN_SECONDS
 from docker_registry.v2.http.app import ROUTES
@@ -160,8 +159,8 @@ def guess(registry, password, name='alice', address='192.0.2.7'):
 @pytest.mark.parametrize('name', ['alice', 'nobody'])
 def test_who_guesses_has_to_wait_whether_the_user_is_there_or_not(fake_place, users, name):
     registry = fake_place.registry(Access(htpasswd=users, login_failures=3))
-    assert [guess(registry, 'wrong', name).status_code for _ in range(3)] == [401] * 3
-    answer = guess(registry, 'wrong', name)
+    assert [guess(registry, f'wrong-{number}', name).status_code for number in range(3)] == [401] * 3
+    answer = guess(registry, 'wrong-3', name)
 
     assert (answer.status_code, code_of(answer)) == (429, 'TOOMANYREQUESTS')
     assert 60 < int(answer.headers['Retry-After']) <= 100  # three failures drain in 300 seconds, one in 100
@@ -170,16 +169,16 @@ def test_who_guesses_has_to_wait_whether_the_user_is_there_or_not(fake_place, us
 def test_not_even_the_right_password_is_told_from_a_wrong_one_then(fake_place, users):
     registry = fake_place.registry(Access(htpasswd=users, login_failures=3))
     assert guess(registry, 'correct horse').status_code == 200  # now the registry remembers the password
-    for _ in range(3):
-        guess(registry, 'wrong')
+    for number in range(3):
+        guess(registry, f'wrong-{number}')
 
     assert guess(registry, 'correct horse').status_code == 429
 
 
 def test_others_do_not_have_to_wait(fake_place, users):
     registry = fake_place.registry(Access(htpasswd=users, login_failures=3))
-    for _ in range(4):
-        guess(registry, 'wrong')
+    for number in range(4):
+        guess(registry, f'wrong-{number}')
 
     assert guess(registry, 'correct horse', address='192.0.2.8').status_code == 200
     assert guess(registry, 'battery', 'bob').status_code == 200
@@ -187,7 +186,7 @@ def test_others_do_not_have_to_wait(fake_place, users):
 
 def test_an_address_that_tries_many_users_has_to_wait_for_all(fake_place, users):
     registry = fake_place.registry(Access(htpasswd=users, login_failures=1))
-    for number in range(guard_module.ALL_USERS):
+    for number in range(logins.ALL_USERS):
         assert guess(registry, 'wrong', f'user-{number}').status_code == 401
 
     assert guess(registry, 'battery', 'bob').status_code == 429
@@ -197,51 +196,119 @@ def test_an_address_that_tries_many_users_has_to_wait_for_all(fake_place, users)
 def test_addresses_of_one_ipv6_network_are_one(fake_place, users):
     registry = fake_place.registry(Access(htpasswd=users, login_failures=2))
     for number in range(2):
-        guess(registry, 'wrong', address=f'2001:db8::{number}')
+        guess(registry, f'wrong-{number}', address=f'2001:db8::{number}')
 
     assert guess(registry, 'wrong', address='2001:db8::ffff').status_code == 429
     assert guess(registry, 'wrong', address='2001:db8:0:1::').status_code == 401
 
 
+def test_an_old_password_does_not_use_up_the_attempts_of_the_right_one(fake_place, users):
+    registry = fake_place.registry(Access(htpasswd=users, login_failures=2))
+
+    assert [guess(registry, 'old').status_code for _ in range(20)] == [401] * 20
+    assert guess(registry, 'correct horse').status_code == 200
+
+
+def test_an_old_password_is_hashed_once(closed, monkeypatch):
+    """Otherwise a client that repeats it would occupy the processor, because its attempts are not counted."""
+    calls = count_checks(closed, monkeypatch)
+    for _ in range(3):
+        guess(closed, 'old')
+
+    assert len(calls) == 1
+
+
+def test_an_old_password_of_another_address_or_user_counts_for_these(fake_place, users):
+    registry = fake_place.registry(Access(htpasswd=users, login_failures=1))
+    assert guess(registry, 'old').status_code == 401
+
+    assert guess(registry, 'old', address='192.0.2.8').status_code == 401
+    assert guess(registry, 'old', 'bob').status_code == 401
+    assert [guess(registry, 'new', name, address).status_code for name, address in (('alice', '192.0.2.8'), ('bob', '192.0.2.7'))] == [
+        429
+    ] * 2
+
+
+def test_a_wrong_password_that_becomes_the_right_one_is_right(closed, users):
+    assert guess(closed, 'new').status_code == 401
+    replace(users, b'alice:%b\n' % htpasswd.make(b'new', 4))
+
+    assert guess(closed, 'new').status_code == 200
+
+
+def fail(failures, key, most, times):
+    for number in range(times):
+        failures.count((key, number, time.monotonic()), ((key, most),))
+
+
 def test_failures_are_forgotten_little_by_little(monkeypatch):
     failures, now = Failures(300), [1000.0]
+    limits = (('key', 10),)
     monkeypatch.setattr(time, 'monotonic', lambda: now[0])
-    for _ in range(10):
-        assert failures.wait('key', 10) == 0
-        failures.count('key', 10)
-    assert failures.wait('key', 10) == pytest.approx(30)
+    for number in range(10):
+        assert failures.wait(limits) == 0
+        failures.count(number, limits)
+    assert failures.wait(limits) == pytest.approx(30)
     now[0] += 30
-    assert failures.wait('key', 10) == 0
-    for _ in range(50):
-        failures.count('key', 10)
-    assert failures.wait('key', 10) == pytest.approx(60)
+    assert failures.wait(limits) == 0
+    fail(failures, 'key', 10, times=50)
+    assert failures.wait(limits) == pytest.approx(60)
     now[0] += 300
-    assert failures.wait('key', 10) == 0
+    assert failures.wait(limits) == 0
+
+
+def test_the_same_attempt_counts_again_when_the_count_has_drained(monkeypatch):
+    failures, now = Failures(300), [1000.0]
+    monkeypatch.setattr(time, 'monotonic', lambda: now[0])
+    for _ in range(2):
+        for _ in range(5):
+            failures.count('attempt', (('key', 1),))
+            assert failures.wait((('key', 1),)) == pytest.approx(300)
+        now[0] += 300
+
+
+def test_the_memory_of_attempts_does_not_grow(monkeypatch):
+    failures = Failures(300)
+    monkeypatch.setattr(failures._attempts, 'offset', lambda key: 0)
+    failures.count('first', (('key', 10),))
+    failures.count('second', (('key', 10),))
+
+    assert failures.has_counted('second') and not failures.has_counted('first')
 
 
 def test_two_that_have_one_bucket_wait_no_longer_than_each_alone(monkeypatch):
     failures = Failures(300)
-    monkeypatch.setattr(failures, '_offset', lambda key: 0)
-    for _ in range(200):
-        failures.count('address', 100)
+    monkeypatch.setattr(failures._buckets, 'offset', lambda key: 0)
+    fail(failures, 'address', 100, times=200)
 
-    assert failures.wait('user', 10) <= 60
+    assert failures.wait((('user', 10),)) <= 60
 
 
-def test_no_failure_is_lost_of_those_that_come_together():
-    failures = Failures(10**6)
+def in_processes(call):
     context = multiprocessing.get_context('fork')
-    processes = [context.Process(target=lambda: [failures.count('key', 1000) for _ in range(200)]) for _ in range(4)]
+    processes = [context.Process(target=call, args=(number,)) for number in range(4)]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
 
+
+def test_no_failure_is_lost_of_those_that_come_together():
+    failures = Failures(10**6)
+    in_processes(lambda process: [failures.count((process, number), (('key', 1000),)) for number in range(200)])
+
     assert failures._level('key') == pytest.approx(0.8, abs=0.001)
 
 
+def test_the_same_attempt_counts_once_in_all_processes():
+    failures = Failures(10**6)
+    in_processes(lambda process: [failures.count(number, (('key', 1000),)) for number in range(200)])
+
+    assert failures._level('key') == pytest.approx(0.2, abs=0.001)
+
+
 def test_logins_that_wait_leave_places_for_other_requests(closed, monkeypatch):
-    """While `guard_module.LOGINS` logins are in progress, further ones get 429, and other requests are served."""
+    """While `logins.LOGINS` logins are in progress, further ones get 429, and other requests are served."""
     users, hashing, go_on = closed.app.guard._users, threading.Event(), threading.Event()
 
     def check(name, password):
@@ -249,27 +316,33 @@ def test_logins_that_wait_leave_places_for_other_requests(closed, monkeypatch):
         assert go_on.wait(30)
 
     monkeypatch.setattr(users, 'check', check)
-    with concurrent.futures.ThreadPoolExecutor(guard_module.LOGINS) as pool:
-        waiting = [pool.submit(guess, closed, 'wrong', f'user-{number}') for number in range(guard_module.LOGINS)]
+    with concurrent.futures.ThreadPoolExecutor(logins.LOGINS) as pool:
+        waiting = [pool.submit(guess, closed, 'wrong', f'user-{number}') for number in range(logins.LOGINS)]
         assert hashing.wait(30)
-        while closed.app.guard._places._value:
+        while closed.app.guard._logins._places._value:
             time.sleep(0.01)
         answer = guess(closed, 'wrong', 'one-more')
         assert (answer.status_code, answer.headers['Retry-After']) == (429, '1')
         assert closed('GET', '/healthz').status_code == 200
         go_on.set()
 
-        assert [future.result().status_code for future in waiting] == [401] * guard_module.LOGINS
+        assert [future.result().status_code for future in waiting] == [401] * logins.LOGINS
+
+
+def count_checks(registry, monkeypatch):
+    """Return a list that grows by one for each password that is hashed from now on."""
+    users, calls = registry.app.guard._users, []
+    check = users.check
+    monkeypatch.setattr(users, 'check', lambda *given: calls.append(given) or check(*given))
+    return calls
 
 
 def test_a_password_that_many_requests_bring_at_once_is_hashed_once(closed, monkeypatch):
-    users, calls = closed.app.guard._users, []
-    check = users.check
-    monkeypatch.setattr(users, 'check', lambda *given: calls.append(given) or check(*given))
-    with concurrent.futures.ThreadPoolExecutor(guard_module.LOGINS) as pool:
-        statuses = [answer.status_code for answer in pool.map(lambda _: guess(closed, 'correct horse'), range(guard_module.LOGINS))]
+    calls = count_checks(closed, monkeypatch)
+    with concurrent.futures.ThreadPoolExecutor(logins.LOGINS) as pool:
+        statuses = [answer.status_code for answer in pool.map(lambda _: guess(closed, 'correct horse'), range(logins.LOGINS))]
 
-    assert (statuses, len(calls)) == ([200] * guard_module.LOGINS, 1)
+    assert (statuses, len(calls)) == ([200] * logins.LOGINS, 1)
 
 
 def test_a_file_that_cannot_be_used_is_503_and_nobody_is_called_wrong(closed, public, users):
@@ -370,7 +443,7 @@ def test_a_wrong_password_gets_no_token(public):
 
 def test_who_guesses_for_a_token_has_to_wait_too(fake_place, users):
     registry = fake_place.registry(Access(htpasswd=users, anonymous_pull=True, login_failures=3))
-    statuses = [registry('GET', '/v2/token', headers=basic(password='wrong')).status_code for _ in range(4)]
+    statuses = [registry('GET', '/v2/token', headers=basic(password=f'wrong-{number}')).status_code for number in range(4)]
 
     assert statuses == [401, 401, 401, 429]
 
@@ -378,7 +451,7 @@ def test_who_guesses_for_a_token_has_to_wait_too(fake_place, users):
 @pytest.mark.parametrize(
     'damage',
     [
-        lambda text: 'B' + text[1:] if text[0] == 'A' else 'A' + text[1:],
+        lambda text: text[:-2] + ('A' if text[-2] != 'A' else 'B') + text[-1],  # not all bits of the last letter count
         lambda text: '',
         lambda text: 'x.y',
         lambda text: text[1:],

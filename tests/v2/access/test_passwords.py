@@ -10,8 +10,12 @@ from docker_registry.drivers.swift import __version__
 from docker_registry.v2.access import htpasswd
 from registry_process import Serving, environment, until
 
-WRONG = {'Authorization': 'Basic ' + base64.b64encode(b'alice:wrong').decode()}
-RIGHT = {'Authorization': 'Basic ' + base64.b64encode(b'alice:correct horse').decode()}
+
+def basic(password):
+    return {'Authorization': 'Basic ' + base64.b64encode(f'alice:{password}'.encode()).decode()}
+
+
+RIGHT = basic('correct horse')
 
 
 @pytest.fixture
@@ -24,16 +28,25 @@ def test_processes_count_wrong_passwords_together(fake, tmp_path, users):
     environ = environment(fake, GUNICORN_WORKERS=4, REGISTRY_HTPASSWD=users, REGISTRY_LOGIN_FAILURES=5)
     with Serving(tmp_path, environ) as server:
         until(lambda: len(server.workers) == 4)
-        statuses = [server.request('GET', '/v2/', **WRONG)[0] for _ in range(20)]
+        statuses = [server.request('GET', '/v2/', **basic(f'wrong-{number}'))[0] for number in range(20)]
 
     assert statuses == [401] * 5 + [429] * 15
+
+
+def test_processes_count_an_old_password_once_together(fake, tmp_path, users):
+    environ = environment(fake, GUNICORN_WORKERS=4, REGISTRY_HTPASSWD=users, REGISTRY_LOGIN_FAILURES=2)
+    with Serving(tmp_path, environ) as server:
+        until(lambda: len(server.workers) == 4)
+
+        assert [server.request('GET', '/v2/', **basic('old'))[0] for _ in range(40)] == [401] * 40
+        assert server.request('GET', '/v2/', **RIGHT)[0] == 200
 
 
 def test_who_stands_behind_a_proxy_that_is_trusted_waits_alone(fake, tmp_path, users):
     environ = environment(fake, REGISTRY_HTPASSWD=users, REGISTRY_LOGIN_FAILURES=2, REGISTRY_TRUSTED_PROXIES='127.0.0.0/8')
     with Serving(tmp_path, environ) as server:
-        for _ in range(3):
-            status = server.request('GET', '/v2/', X_Forwarded_For='192.0.2.7', **WRONG)[0]
+        for number in range(3):
+            status = server.request('GET', '/v2/', X_Forwarded_For='192.0.2.7', **basic(f'wrong-{number}'))[0]
         assert status == 429
         assert server.request('GET', '/v2/', X_Forwarded_For='192.0.2.8', **RIGHT)[0] == 200
         assert 'from=192.0.2.8 user=alice' in until(lambda: 'user=alice' in server.log and server.log)
