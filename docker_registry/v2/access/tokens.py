@@ -3,6 +3,7 @@
 https://distribution.github.io/distribution/spec/auth/token/
 """
 
+import datetime
 import hashlib
 import time
 
@@ -10,13 +11,17 @@ from itsdangerous import BadData, URLSafeSerializer
 
 from docker_registry.v2.access.htpasswd import Users
 
-TOKEN_SECONDS = 300  # lifetime of a token, unless its user or the user's password changes before
+LEEWAY = 60  # seconds for which a token is accepted longer than clients are told, for requests on their way and clocks that differ
 
 
 class Tokens:
-    """Makes and reads tokens. All instances with the same key accept them. A token becomes invalid when the password changes."""
+    """Makes and reads tokens. All instances with the same key accept them. A token becomes invalid when the password changes.
 
-    def __init__(self, key: bytes):
+    :param lifetime: seconds for which clients are told to use a token; clients take less than 60 for 60
+    """
+
+    def __init__(self, key: bytes, lifetime: int):
+        self._lifetime = lifetime
         self._serializer = URLSafeSerializer(key, salt='login', signer_kwargs={'digest_method': hashlib.sha256})
 
     def make(self, user: str, stored: bytes | None) -> dict[str, str | int]:
@@ -25,9 +30,14 @@ class Tokens:
         :param user: name of the user, or '' for an anonymous token
         :param stored: stored hash of the user's password, or None for an anonymous token
         """
-        claims = {'user': user, 'password': _fingerprint(stored), 'expires': int(time.time()) + TOKEN_SECONDS}
-        token = self._serializer.dumps(claims)
-        return {'token': token, 'access_token': token, 'expires_in': TOKEN_SECONDS}
+        issued = int(time.time())
+        token = self._serializer.dumps({'user': user, 'password': _fingerprint(stored), 'expires': issued + self._lifetime})
+        return {
+            'token': token,
+            'access_token': token,
+            'expires_in': self._lifetime,
+            'issued_at': datetime.datetime.fromtimestamp(issued, datetime.timezone.utc).strftime('%Y-%m-%dT%H:%M:%SZ'),
+        }
 
     def read(self, token: bytes, users: Users) -> str | None:
         """Return the user of a token, or '' for an anonymous token.
@@ -42,7 +52,7 @@ class Tokens:
             return None
         user = claims['user']
         stored = users.hash_of(user.encode()) if user else None
-        if claims['expires'] < time.time() or claims['password'] != _fingerprint(stored) or user and stored is None:
+        if claims['expires'] + LEEWAY < time.time() or claims['password'] != _fingerprint(stored) or user and stored is None:
             return None
         return user
 

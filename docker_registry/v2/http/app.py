@@ -131,7 +131,7 @@ class Registry:
     def _guard(self, users, access):
         if users is None:
             return guard.Everybody()
-        tokens = Tokens(self._key(b'logins of the registry v2 API')) if access.anonymous_pull else None
+        tokens = Tokens(self._key(b'logins of the registry v2 API'), access.token_lifetime) if access.anonymous_pull else None
         return guard.Guard(users, access.login_failures, tokens)
 
     def read_token(self, repository, token):

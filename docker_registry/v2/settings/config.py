@@ -98,6 +98,12 @@ class Access:
         'The registry forgets them within five minutes',
         _number(1),
     )
+    token_lifetime: int = _setting(
+        300,
+        'lifetime of the tokens that docker gets for a login or for anonymous pulls; the registry accepts them one minute longer',
+        _number(60, 86400),
+        unit='seconds',
+    )
     trusted_proxies: tuple[Network, ...] = _setting(
         (),
         'addresses or networks of your proxies, separated by commas; list every proxy between clients and the registry. '

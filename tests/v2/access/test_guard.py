@@ -2,6 +2,7 @@
 
 import base64
 import concurrent.futures
+import datetime
 import multiprocessing
 import os
 import re
@@ -12,7 +13,6 @@ import pytest
 
 from docker_registry.v2.access import htpasswd, logins
 from docker_registry.v2.access.failures import Failures
-from docker_registry.v2.access.tokens import TOKEN_SECONDS
 from docker_registry.v2.http.app import ROUTES
 from docker_registry.v2.settings import config
 from docker_registry.v2.settings.config import Access
@@ -465,11 +465,33 @@ def test_a_token_that_is_not_ours_is_no_good(public, damage):
     assert 'error="invalid_token"' in answer.headers['WWW-Authenticate']
 
 
-def test_a_token_ends(public, monkeypatch):
-    allowed, now = bearer(token(public, headers=basic())), time.time()
-    monkeypatch.setattr(time, 'time', lambda: now + TOKEN_SECONDS + 2)
+def test_a_token_says_when_it_was_issued(public):
+    before = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+    answer = public('GET', '/v2/token').json
 
-    assert public('GET', '/v2/', headers=allowed).status_code == 401
+    assert re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ', answer['issued_at'])
+    assert before <= datetime.datetime.fromisoformat(answer['issued_at'][:-1] + '+00:00') <= datetime.datetime.now(datetime.timezone.utc)
+
+
+@pytest.mark.parametrize('lifetime', [60, 3600])
+def test_a_token_ends_a_minute_after_clients_are_told(fake_place, users, monkeypatch, lifetime):
+    registry, now = fake_place.registry(Access(htpasswd=users, anonymous_pull=True, token_lifetime=lifetime)), time.time()
+    answer = registry('GET', '/v2/token', headers=basic()).json
+    assert answer['expires_in'] == lifetime
+    monkeypatch.setattr(time, 'time', lambda: now + lifetime + 58)
+    assert registry('GET', '/v2/', headers=bearer(answer['token'])).status_code == 200
+    monkeypatch.setattr(time, 'time', lambda: now + lifetime + 62)
+
+    assert registry('GET', '/v2/', headers=bearer(answer['token'])).status_code == 401
+
+
+def test_a_token_of_an_instance_whose_clock_is_ahead_is_good(public, monkeypatch):
+    now = time.time()
+    monkeypatch.setattr(time, 'time', lambda: now + 30)
+    allowed = bearer(token(public, headers=basic()))
+    monkeypatch.setattr(time, 'time', lambda: now)
+
+    assert public('GET', '/v2/', headers=allowed).status_code == 200
 
 
 def test_a_token_ends_with_the_password_it_was_given_for(public, users):

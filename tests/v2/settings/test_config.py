@@ -9,6 +9,7 @@ from docker_registry.v2.settings import config
     'kind, environ, message',
     [
         (config.Config, {'REGISTRY_SPARSE_MANIFESTS': 'maybe'}, 'REGISTRY_SPARSE_MANIFESTS must be true or false'),
+        (config.Access, {'REGISTRY_TOKEN_LIFETIME': '59'}, r'\(REGISTRY_TOKEN_LIFETIME\) must be a whole number from 60 to'),
         (config.Config, {'REGISTRY_PAGE': '0'}, 'REGISTRY_PAGE must be a whole number of at least 1'),
         (config.Config, {'REGISTRY_UPLOAD_SECRET_FILE': '/nowhere'}, 'REGISTRY_UPLOAD_SECRET_FILE: /nowhere cannot be read'),
         (config.Access, {'REGISTRY_TRUSTED_PROXIES': '10.0.0.0/33'}, r'--trusted-proxies \(REGISTRY_TRUSTED_PROXIES\) must be addresses'),
