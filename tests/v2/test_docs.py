@@ -116,7 +116,7 @@ NUMBERS = [
     ('docs/decisions.rst', 'Routes are {} regular expressions', WORDS[len(app.ROUTES)]),
     ('docs/decisions.rst', 'gunicorn {} or newer', in_file("'gunicorn>=(\\d+)", 'setup.py')),
     ('docs/decisions.rst', 'A token expires after {} seconds', ACCESS.token_lifetime),
-    ('docs/decisions.rst', 'accepts it {} seconds longer', tokens.LEEWAY),
+    ('docs/decisions.rst', 'accepts a token {} seconds longer', tokens.LEEWAY),
     ('benchmarks/README.rst', 'with python-swiftclient {},', in_file('^OURS.*swiftclient==([0-9.]+)', 'benchmarks/environments.py')),
     ('benchmarks/README.rst', 'python-swiftclient {} that it pins', in_file('^RELEASED.*client==([0-9.]+)', 'benchmarks/environments.py')),
     ('benchmarks/README.rst', '1 and then {} threads', in_file('^CALLERS = [(]1, ([0-9]+)[)]', 'benchmarks/driver.py')),

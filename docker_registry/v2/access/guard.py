@@ -12,22 +12,28 @@ from typing import Any, Protocol
 
 from docker_registry.v2.access import addresses, htpasswd
 from docker_registry.v2.access.logins import Logins
-from docker_registry.v2.access.tokens import Tokens
+from docker_registry.v2.access.scopes import Scopes
+from docker_registry.v2.access.tokens import Invalid, Tokens
 from docker_registry.v2.registry import errors, names
 
 logger = logging.getLogger(__name__)
 
 TOKEN_PATH = '/v2/token'
 
-#: The kinds of access, as the scope of a token for it: https://distribution.github.io/distribution/spec/auth/scope/
-PING, PULL, PUSH, CATALOG = '', 'repository:{}:pull', 'repository:{}:pull,push', 'registry:catalog:*'
+#: The kinds of access: the type of the resource, and the actions on it.
+PING, CATALOG = ('', ()), ('registry', ('*',))
+PULL, PUSH, DELETE = ('repository', ('pull',)), ('repository', ('pull', 'push')), ('repository', ('delete',))
+
+Access = tuple[str, tuple[str, ...]]
 
 
 class Request(Protocol):
-    """What the guard reads of a request, and the `user` that it sets."""
+    """What the guard reads of a request, and what it sets: the `user`, and the `scopes` if a token limits them."""
 
     user: str | None
+    scopes: Scopes | None
     method: str
+    args: Any
     host: str
     scheme: str
     headers: Any
@@ -37,10 +43,13 @@ class Request(Protocol):
 class Everybody:
     """The guard of a registry without passwords: admits every request."""
 
-    def admit(self, request: Request, action: str, repository: str | None = None) -> None:
+    def admit(self, request: Request, access: Access, repository: str | None = None) -> None:
         pass
 
-    def grant(self, request: Request) -> dict:
+    def may_mount(self, request: Request, source: str | None) -> bool:
+        return True
+
+    def grant(self, request: Request, asked: Scopes) -> dict:
         raise errors.NotFound(detail=TOKEN_PATH)
 
 
@@ -56,29 +65,37 @@ class Guard:
         self._users, self._tokens, self._logins = users, tokens, Logins(users, most_failures)
         self._has_warned = False
 
-    def admit(self, request: Request, action: str, repository: str | None = None) -> None:
+    def admit(self, request: Request, access: Access, repository: str | None = None) -> None:
         """Admit a request and set its `user`, or raise.
 
-        :raises Unauthorized: the request needs a login, or its login or token is wrong
+        :raises Unauthorized: the request needs a login, its login or token is wrong, or its token is for something else
         :raises TooManyRequests: too many logins failed, or too many are in progress
         :raises Unavailable: the file of users cannot be used
         """
-        if action == PULL and request.method not in ('GET', 'HEAD'):
-            action = PUSH
+        if access == PULL and request.method not in ('GET', 'HEAD'):
+            access = DELETE if request.method == 'DELETE' else PUSH
+        needed = _needed(access, repository)
         kind, credentials = _authorization(request)
         with _known_users():
             if kind == 'basic':
-                request.user, _ = self._log_in(request, credentials, self._challenge(request, action, repository))
+                request.user, _ = self._log_in(request, credentials, self._challenge(request, needed))
             elif kind == 'bearer' and self._tokens:
-                request.user = self._tokens.read(credentials, self._users)
-                if request.user is None:
-                    raise self._unauthorized(request, action, repository, 'invalid_token')
-        anonymous = self._tokens and (action == PULL or action == PING and kind == 'bearer')
-        if not request.user and not anonymous:
-            raise self._unauthorized(request, action, repository, 'insufficient_scope' if kind == 'bearer' else '')
+                try:
+                    request.user, request.scopes = self._tokens.read(credentials)
+                except Invalid as error:
+                    raise self._unauthorized(request, needed, 'invalid_token', str(error))
+        anonymous = self._tokens and (access == PULL or access == PING and kind == 'bearer')
+        if not request.user and not anonymous or request.scopes is not None and not request.scopes.covers(needed):
+            raise self._unauthorized(request, needed, 'insufficient_scope' if kind == 'bearer' else '')
 
-    def grant(self, request: Request) -> dict:
+    def may_mount(self, request: Request, source: str | None) -> bool:
+        """Return whether an admitted request may mount a blob from a repository, or from any if that is None."""
+        return request.scopes is None or source is not None and request.scopes.covers(_needed(PULL, source))
+
+    def grant(self, request: Request, asked: Scopes) -> dict:
         """Return the response document with a token for the user of a request, or an anonymous token if it has no login.
+
+        The token is for what the client asks and may do. To ask for more is no error.
 
         :raises NotFound: this registry issues no tokens
         :raises Unauthorized: the login is wrong
@@ -92,7 +109,7 @@ class Guard:
         if kind == 'basic':
             with _known_users():
                 request.user, stored = self._log_in(request, credentials, BASIC)
-        return self._tokens.make(request.user or '', stored)
+        return self._tokens.make(request.user or '', stored, asked if request.user else asked.only('pull'))
 
     # Passwords
 
@@ -114,20 +131,19 @@ class Guard:
 
     # Challenges
 
-    def _unauthorized(self, request: Request, action: str, repository: str | None, error: str) -> errors.Unauthorized:
-        return errors.Unauthorized(headers={'WWW-Authenticate': self._challenge(request, action, repository, error)})
+    def _unauthorized(self, request: Request, needed: Scopes, error: str, message: str | None = None) -> errors.Unauthorized:
+        return errors.Unauthorized(message, headers={'WWW-Authenticate': self._challenge(request, needed, error)})
 
-    def _challenge(self, request: Request, action: str, repository: str | None, error: str = '') -> str:
+    def _challenge(self, request: Request, needed: Scopes, error: str = '') -> str:
         if not self._tokens or self._is_misled(request):
             return BASIC
         if not addresses.is_host(request.host):
             raise errors.ParameterInvalid('the Host header is not a host name or an address')
-        fields = {
-            'realm': f'{request.scheme}://{request.host}{TOKEN_PATH}',
-            'service': request.host,
-            'scope': _scope(action, repository),
-            'error': error,
-        }
+        if request.method == 'POST' and request.args.get(
+            'mount'
+        ):  # an upload begins if the token does not cover this, so clients are told in advance
+            needed |= _needed(PULL, request.args.get('from'))
+        fields = {'realm': f'{request.scheme}://{request.host}{TOKEN_PATH}', 'service': request.host, 'scope': str(needed), 'error': error}
         return 'Bearer ' + ','.join(f'{name}="{value}"' for name, value in fields.items() if value)
 
     def _is_misled(self, request: Request) -> bool:
@@ -158,11 +174,15 @@ def _known_users() -> Iterator[None]:
         raise errors.Unavailable('the registry cannot look up users at the moment; retry later')
 
 
-def _scope(action: str, repository: str | None) -> str:
+def _needed(access: Access, repository: str | None) -> Scopes:
+    """Return the scopes that a token needs for a request. A repository that cannot exist needs none: no endpoint serves it."""
+    kind, actions = access
+    if kind != 'repository':
+        return Scopes({(kind, 'catalog'): actions})
     try:
-        return action.format(repository and names.repository(repository))
-    except errors.NameInvalid:  # such a repository cannot exist, so it needs no scope
-        return ''
+        return Scopes({(kind, names.repository(repository or '')): actions})
+    except errors.NameInvalid:
+        return Scopes()
 
 
 def _authorization(request: Request) -> tuple[str, bytes]:

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from docker_registry.core import exceptions
 from docker_registry.v2.access import guard
 from docker_registry.v2.access.tokens import Tokens
-from docker_registry.v2.http import blob_endpoints, endpoints, headers, proxies, upload_endpoints
+from docker_registry.v2.http import blob_endpoints, endpoints, headers, proxies, token_endpoint, upload_endpoints
 from docker_registry.v2.http.bodies import Body, Counted
 from docker_registry.v2.http.responses import COMMON_FIELDS, error_document
 from docker_registry.v2.registry import errors, names
@@ -38,7 +38,7 @@ ROUTES = [
     for pattern, methods, action in (
         (r'/v2/?', {'GET': endpoints.base}, guard.PING),
         (r'/v2/_catalog', {'GET': endpoints.list_repositories}, guard.CATALOG),
-        (guard.TOKEN_PATH, {'GET': endpoints.get_token}, None),
+        (guard.TOKEN_PATH, {'GET': token_endpoint.get_token}, None),
         (r'/healthz', {'GET': endpoints.healthz}, None),
         (r'/readyz', {'GET': endpoints.readyz}, None),
         (r'/v2/(?P<repository>.+)/tags/list', {'GET': endpoints.list_tags}, guard.PULL),
@@ -82,9 +82,10 @@ def create_app(config, storage, users=None, access=config_module.Access()):
 
 
 class Request(WerkzeugRequest):
-    """A request with its `body`, its `user` (once that is known) and its `id` for the log."""
+    """A request with its `body`, its `id` for the log and, once they are known, its `user` and the `scopes` of its token."""
 
     user = ''
+    scopes = None
 
     def __init__(self, environ):
         super().__init__(environ)
@@ -131,7 +132,7 @@ class Registry:
     def _guard(self, users, access):
         if users is None:
             return guard.Everybody()
-        tokens = Tokens(self._key(b'logins of the registry v2 API'), access.token_lifetime) if access.anonymous_pull else None
+        tokens = Tokens(self._key(b'logins of the registry v2 API'), access.token_lifetime, users) if access.anonymous_pull else None
         return guard.Guard(users, access.login_failures, tokens)
 
     def read_token(self, repository, token):

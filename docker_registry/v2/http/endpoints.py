@@ -19,13 +19,6 @@ def base(registry, request):
     return json_document({})
 
 
-def get_token(registry, request):
-    """Issue a token: https://distribution.github.io/distribution/spec/auth/token/"""
-    response = json_document(registry.guard.grant(request))
-    response.headers['Cache-Control'] = 'no-store'
-    return response
-
-
 # Manifests: end-3, end-7, end-9
 
 

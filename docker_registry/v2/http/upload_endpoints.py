@@ -8,7 +8,7 @@ from docker_registry.v2.registry import errors, names
 def begin_upload(registry, request, repository):
     repository = names.repository(repository)
     mount, whole = request.args.get('mount'), request.args.get('digest')
-    mounted = mount is not None and _mounted(registry, repository, mount, request.args.get('from'))
+    mounted = mount is not None and _mounted(registry, request, repository, mount)
     if mounted:
         return _created(repository, mounted)
     upload = registry.uploads.begin(repository, request.args.get('digest-algorithm', 'sha256'))
@@ -21,7 +21,7 @@ def begin_upload(registry, request, repository):
     return response
 
 
-def _mounted(registry, repository, mount, source):
+def _mounted(registry, request, repository, mount):
     """Mount a blob and return its digest. Return None if that cannot be done.
 
     Then the request begins an upload, whatever is wrong with the digest or the other repository: "unable to mount the requested blob"
@@ -29,11 +29,12 @@ def _mounted(registry, repository, mount, source):
     a mount on a guess, for instance from a repository of another registry, and has the blob at hand. CNCF distribution does the same.
     Trouble with Swift is still an error: it would meet the upload, too, after the client has sent a whole layer.
     """
+    source = request.args.get('from')
     try:
         digest, source = names.digest(mount), names.repository(source) if source else None
     except (errors.DigestInvalid, errors.NameInvalid):
         return None
-    return digest if registry.blobs.mount(repository, digest, source) else None
+    return digest if registry.guard.may_mount(request, source) and registry.blobs.mount(repository, digest, source) else None
 
 
 def get_upload(registry, request, repository, token):
