@@ -77,6 +77,8 @@ NUMBERS = [
     ('docs/operations.rst', 'hashes a correct password at most once in {} minutes', htpasswd.REMEMBERED_SECONDS / MINUTE),
     ('docs/operations.rst', '``REGISTRY_LOGIN_FAILURES`` ({}) for one user', ACCESS.login_failures),
     ('docs/operations.rst', '{} times as many for all users', logins.ALL_USERS),
+    ('docs/operations.rst', 'A refresh token ends after {} days', tokens.REFRESH_SECONDS / 86400),
+    ('docs/decisions.rst', 'lasts {} days', tokens.REFRESH_SECONDS / 86400),
     ('docs/operations.rst', 'The same password counts once in {} minutes', logins.FAILURES_SECONDS / MINUTE),
     ('docs/operations.rst', 'The count drains in {} minutes', logins.FAILURES_SECONDS / MINUTE),
     ('docs/operations.rst', 'limit of {}, the address may try', ACCESS.login_failures),

@@ -49,7 +49,7 @@ class Everybody:
     def may_mount(self, request: Request, source: str | None) -> bool:
         return True
 
-    def grant(self, request: Request, asked: Scopes) -> dict:
+    def grant(self, request: Request, kind: str, credentials: bytes, asked: Scopes, offline: bool) -> dict:
         raise errors.NotFound(detail=TOKEN_PATH)
 
 
@@ -75,7 +75,7 @@ class Guard:
         if access == PULL and request.method not in ('GET', 'HEAD'):
             access = DELETE if request.method == 'DELETE' else PUSH
         needed = _needed(access, repository)
-        kind, credentials = _authorization(request)
+        kind, credentials = authorization(request)
         with _known_users():
             if kind == 'basic':
                 request.user, _ = self._log_in(request, credentials, self._challenge(request, needed))
@@ -92,11 +92,13 @@ class Guard:
         """Return whether an admitted request may mount a blob from a repository, or from any if that is None."""
         return request.scopes is None or source is not None and request.scopes.covers(_needed(PULL, source))
 
-    def grant(self, request: Request, asked: Scopes) -> dict:
-        """Return the response document with a token for the user of a request, or an anonymous token if it has no login.
+    def grant(self, request: Request, kind: str, credentials: bytes, asked: Scopes, offline: bool) -> dict:
+        """Return the response document with a token for a user, or with an anonymous token.
 
         The token is for what the client asks and may do. To ask for more is no error.
 
+        :param kind: 'basic' for the credentials of Basic authentication, 'refresh' for a refresh token, anything else for none
+        :param offline: True to return a refresh token as well
         :raises NotFound: this registry issues no tokens
         :raises Unauthorized: the login is wrong
         :raises TooManyRequests: too many logins failed, or too many are in progress
@@ -104,14 +106,21 @@ class Guard:
         """
         if not self._tokens:
             raise errors.NotFound(detail=TOKEN_PATH)
-        kind, credentials = _authorization(request)
-        stored = None
-        if kind == 'basic':
-            with _known_users():
-                request.user, stored = self._log_in(request, credentials, BASIC)
-        return self._tokens.make(request.user or '', stored, asked if request.user else asked.only('pull'))
+        stored: bytes | None
+        with _known_users():
+            if kind == 'basic':
+                user, stored = self._log_in(request, credentials, BASIC)
+            elif kind == 'refresh':
+                user, stored = self._refresh(request, credentials, self._tokens)
+            else:
+                return self._tokens.make('', None, asked.only('pull'))
+        request.user = user
+        document = self._tokens.make(user, stored, asked)
+        if offline:
+            document['refresh_token'] = credentials.decode() if kind == 'refresh' else self._tokens.make_refresh(user, stored)
+        return document
 
-    # Passwords
+    # Logins
 
     def _log_in(self, request: Request, credentials: bytes, challenge: str) -> tuple[str, bytes]:
         """Return (user name, stored hash of the password) for right credentials.
@@ -128,6 +137,20 @@ class Guard:
             'a wrong password for %s from %s', name.decode() if self._users.hash_of(name) else 'an unknown user', request.remote_addr
         )
         raise errors.Unauthorized('wrong user name or password', headers={'WWW-Authenticate': challenge})
+
+    def _refresh(self, request: Request, token: bytes, tokens: Tokens) -> tuple[str, bytes | None]:
+        """Return (user name, stored hash of the password) for a refresh token.
+
+        :raises Unauthorized: the token is not valid
+        :raises TooManyRequests: too many logins failed
+        :raises htpasswd.Broken: the file of users cannot be used
+        """
+        try:
+            return tokens.read_refresh(token)
+        except Invalid as error:
+            self._logins.refuse(error.user.encode(), token, request.remote_addr)
+            logger.warning('a refresh token for %s from %s: %s', error.user or 'an unknown user', request.remote_addr, error)
+            raise errors.Unauthorized(str(error), headers={'WWW-Authenticate': BASIC})
 
     # Challenges
 
@@ -185,7 +208,7 @@ def _needed(access: Access, repository: str | None) -> Scopes:
         return Scopes()
 
 
-def _authorization(request: Request) -> tuple[str, bytes]:
+def authorization(request: Request) -> tuple[str, bytes]:
     """Return (scheme in lower case, credentials) of a request. Credentials of Basic are decoded (RFC 7617).
 
     The scheme is '' if there is no Authorization header, or if Basic credentials are not base64.

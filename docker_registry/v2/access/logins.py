@@ -43,6 +43,16 @@ class Logins:
         finally:
             self._places.release()
 
+    def refuse(self, name: bytes, token: bytes, client: str | None) -> None:
+        """Count a wrong refresh token like a wrong password.
+
+        :param name: user that the token was made for, or b'' if this registry did not make it
+        :raises TooManyRequests: too many logins failed
+        """
+        limits = self._limits(name, client)
+        self._require_patience(limits)
+        self._failures.count((addresses.household(client or ''), token), limits)
+
     def _hash(self, name: bytes, password: bytes, client: str | None, limits: Limits) -> bytes | None:
         """Check a password that this process does not know yet. A process checks one password at a time.
 

@@ -38,7 +38,7 @@ ROUTES = [
     for pattern, methods, action in (
         (r'/v2/?', {'GET': endpoints.base}, guard.PING),
         (r'/v2/_catalog', {'GET': endpoints.list_repositories}, guard.CATALOG),
-        (guard.TOKEN_PATH, {'GET': token_endpoint.get_token}, None),
+        (guard.TOKEN_PATH, {'GET': token_endpoint.get_token, 'POST': token_endpoint.post_token}, None),
         (r'/healthz', {'GET': endpoints.healthz}, None),
         (r'/readyz', {'GET': endpoints.readyz}, None),
         (r'/v2/(?P<repository>.+)/tags/list', {'GET': endpoints.list_tags}, guard.PULL),
