@@ -119,6 +119,11 @@ def require_sense(server_settings, access, options, environ):
             '--anonymous-pull (REGISTRY_ANONYMOUS_PULL) is set, but --htpasswd (REGISTRY_HTPASSWD) is not. '
             'Without a file of users, everybody may push as well. Set both'
         )
+    if access.bearer_tokens and not access.htpasswd:
+        raise config_error(
+            '--bearer-tokens (REGISTRY_BEARER_TOKENS) is set, but --htpasswd (REGISTRY_HTPASSWD) is not. '
+            'Without a file of users, everybody may do everything. Set both'
+        )
     foreign = sorted(name for name in environ if re.fullmatch('REGISTRY_AUTH(_(HTPASSWD|TOKEN|SILLY).*)?', name))
     if foreign:
         raise config_error(

@@ -67,6 +67,7 @@ def failed_start(environ, *arguments):
         ({'REGISTRY_HTPASSWD': '/dev/null'}, 'REGISTRY_HTPASSWD'),
         ({'REGISTRY_HTPASSWD': '/etc'}, 'REGISTRY_HTPASSWD'),
         ({'REGISTRY_ANONYMOUS_PULL': 'yes'}, 'REGISTRY_HTPASSWD'),
+        ({'REGISTRY_BEARER_TOKENS': 'yes'}, 'REGISTRY_HTPASSWD'),
         ({'REGISTRY_TRUSTED_PROXIES': 'proxy'}, 'REGISTRY_TRUSTED_PROXIES'),
         ({'REGISTRY_AUTH_HTPASSWD_PATH': '/etc/htpasswd'}, 'REGISTRY_HTPASSWD'),
         ({'REGISTRY_AUTH': 'htpasswd'}, 'REGISTRY_HTPASSWD'),

@@ -1,7 +1,7 @@
 """Decides which requests to admit: those of users with a password and, if anonymous pulls are allowed, pulls by everybody.
 
-Users log in with Basic authentication. With anonymous pulls, the registry also issues tokens. docker asks `/v2/` once how to log
-in, and cannot pull without a login unless it gets a token: https://distribution.github.io/distribution/spec/auth/token/
+Users log in with Basic authentication, or exchange their password for a token. docker asks `/v2/` once how to log in, and cannot pull
+without a login unless it gets a token: https://distribution.github.io/distribution/spec/auth/token/
 """
 
 import base64
@@ -54,14 +54,15 @@ class Everybody:
 
 
 class Guard:
-    """Admits users and, with `tokens`, pulls by everybody.
+    """Admits users and, if `everybody_pulls`, pulls by everybody.
 
     :param users: `htpasswd.Users`
     :param most_failures: see `Logins`
-    :param tokens: `tokens.Tokens` if everybody may pull, else None
+    :param tokens: `tokens.Tokens` to ask clients for tokens, or None to ask for passwords; needed if everybody may pull
     """
 
-    def __init__(self, users: htpasswd.Users, most_failures: int, tokens: Tokens | None = None):
+    def __init__(self, users: htpasswd.Users, most_failures: int, tokens: Tokens | None, everybody_pulls: bool):
+        self._everybody_pulls = everybody_pulls
         self._users, self._tokens, self._logins = users, tokens, Logins(users, most_failures)
         self._has_warned = False
 
@@ -84,7 +85,7 @@ class Guard:
                     request.user, request.scopes = self._tokens.read(credentials)
                 except Invalid as error:
                     raise self._unauthorized(request, needed, 'invalid_token', str(error))
-        anonymous = self._tokens and (access == PULL or access == PING and kind == 'bearer')
+        anonymous = self._everybody_pulls and (access == PULL or access == PING and kind == 'bearer')
         if not request.user and not anonymous or request.scopes is not None and not request.scopes.covers(needed):
             raise self._unauthorized(request, needed, 'insufficient_scope' if kind == 'bearer' else '')
 
@@ -112,8 +113,8 @@ class Guard:
                 user, stored = self._log_in(request, credentials, BASIC)
             elif kind == 'refresh':
                 user, stored = self._refresh(request, credentials, self._tokens)
-            else:
-                return self._tokens.make('', None, asked.only('pull'))
+            else:  # if only users may pull, the token is for nothing; docker tries a push for a minute if it gets none
+                return self._tokens.make('', None, asked.only('pull') if self._everybody_pulls else Scopes())
         request.user = user
         document = self._tokens.make(user, stored, asked)
         if offline:
@@ -179,7 +180,7 @@ class Guard:
             self._has_warned = True
             logger.warning(
                 'the proxy %s says that clients use TLS, but --trusted-proxies (REGISTRY_TRUSTED_PROXIES) does not name it. '
-                'Until you add it, docker cannot pull through it without a login',
+                'Until you add it, the registry asks for passwords (Basic) instead of tokens, and docker cannot pull without a login',
                 request.remote_addr,
             )
         return misled

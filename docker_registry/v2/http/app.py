@@ -132,8 +132,10 @@ class Registry:
     def _guard(self, users, access):
         if users is None:
             return guard.Everybody()
-        tokens = Tokens(self._key(b'logins of the registry v2 API'), access.token_lifetime, users) if access.anonymous_pull else None
-        return guard.Guard(users, access.login_failures, tokens)
+        tokens = None
+        if access.anonymous_pull or access.bearer_tokens:
+            tokens = Tokens(self._key(b'logins of the registry v2 API'), access.token_lifetime, users)
+        return guard.Guard(users, access.login_failures, tokens, access.anonymous_pull)
 
     def read_token(self, repository, token):
         """Return the upload that a URL names.

@@ -92,6 +92,12 @@ class Access:
     anonymous_pull: bool = _setting(
         False, 'let everybody pull without a password; pushing, deleting and listing repositories still need a user', _flag
     )
+    bearer_tokens: bool = _setting(
+        False,
+        'ask clients for tokens (Bearer) instead of passwords (Basic), so that CNCF distribution as a pull-through cache can log in, and '
+        'docker keeps no password; Basic works as well. Always so with anonymous pulls',
+        _flag,
+    )
     login_failures: int = _setting(
         10,
         'wrong passwords that an address may send for one user before it must wait; for all users together, ten times as many. '
@@ -99,10 +105,7 @@ class Access:
         _number(1),
     )
     token_lifetime: int = _setting(
-        300,
-        'lifetime of the tokens that docker gets for a login or for anonymous pulls; the registry accepts them one minute longer',
-        _number(60, 86400),
-        unit='seconds',
+        300, 'lifetime of tokens; the registry accepts them one minute longer', _number(60, 86400), unit='seconds'
     )
     trusted_proxies: tuple[Network, ...] = _setting(
         (),

@@ -1,8 +1,8 @@
 """Fixtures for tests of who may do what: a file of users, and registries with it."""
 
 import pytest
-from access_client import LAYER
 
+from access_client import LAYER
 from docker_registry.v2.access import htpasswd
 from docker_registry.v2.settings.config import Access
 
@@ -17,6 +17,13 @@ def users(tmp_path):
 def closed(fake_place, users):
     """A registry that only users may use."""
     return fake_place.registry(Access(htpasswd=users))
+
+
+@pytest.fixture
+def bearing(fake_place, users):
+    """A registry that only users may use, with tokens."""
+    fake_place.registry().push_image('team/app', 'v1', LAYER)
+    return fake_place.registry(Access(htpasswd=users, bearer_tokens=True))
 
 
 @pytest.fixture

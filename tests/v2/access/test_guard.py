@@ -295,6 +295,44 @@ def test_a_file_that_cannot_be_used_is_503_and_nobody_is_called_wrong(closed, pu
     assert public('GET', '/v2/team/app/tags/list', headers=anonymous).status_code == 200
 
 
+# Tokens for users
+
+
+@pytest.mark.parametrize('method, path', EVERYTHING)
+@pytest.mark.parametrize(
+    'sent', [{}, {'Authorization': 'Basic !'}, basic(password='wrong'), bearer('x')], ids=['nothing', 'garbled', 'wrong', 'x']
+)
+def test_clients_are_asked_for_tokens_if_that_is_set(bearing, method, path, sent):
+    answer = bearing(method, path, headers=sent)
+
+    assert answer.status_code == 401
+    assert answer.headers['WWW-Authenticate'].startswith('Bearer realm="http://localhost/v2/token",service="localhost"')
+    assert not bearing.swift_requests
+
+
+@pytest.mark.parametrize('method, path', EVERYTHING)
+def test_users_get_in_with_a_token_or_a_password(bearing, method, path):
+    for headers in (bearer(token(bearing, headers=basic())), basic()):
+        assert bearing(method, path, headers=headers).status_code not in (401, 403, 429)
+
+
+@pytest.mark.parametrize('method, path', EVERYTHING)
+def test_a_client_without_a_login_gets_a_token_for_nothing_if_only_users_may_pull(bearing, method, path):
+    """docker repeats a push for a minute if it gets no token at all."""
+    given = bearing('GET', '/v2/token?scope=repository:team/app:pull&offline_token=true').json
+
+    assert given['scope'] == '' and 'refresh_token' not in given
+    answer = bearing(method, path, headers=bearer(given['token']))
+    assert answer.status_code == 401 and 'error="insufficient_scope"' in answer.headers['WWW-Authenticate']
+
+
+@pytest.mark.parametrize('path', ['/v2/', '/v2/team/app/manifests/v1'])
+def test_an_anonymous_token_of_an_instance_that_lets_everybody_pull_is_no_good_at_others(public, bearing, path):
+    answer = bearing('GET', path, headers=bearer(token(public)))
+
+    assert answer.status_code == 401 and 'error="insufficient_scope"' in answer.headers['WWW-Authenticate']
+
+
 # Anonymous pulls
 
 
