@@ -41,6 +41,9 @@ class Skopeo:
         self.copy('docker://%s/%s' % (server.address, name), 'dir:%s' % folder, '--src-tls-verify=false', *options)
         return str(folder)
 
+    def delete(self, server, name, *options):
+        run(['skopeo', 'delete', '--tls-verify=false', *options, 'docker://%s/%s' % (server.address, name)], self._environment)
+
     def copy(self, source, target, *options):
         run(['skopeo', 'copy', '--quiet', *options, source, target], self._environment)
 

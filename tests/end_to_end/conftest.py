@@ -74,6 +74,11 @@ class Place:
         need('docker-registry')
         return self._started(servers.Distribution(self.folder, self.swift, self.container))
 
+    def cache(self, origin, credentials=''):
+        """Start CNCF distribution as a pull-through cache in front of a registry, and return it when it is ready."""
+        need('docker-registry')
+        return self._started(servers.Cache(self.folder, origin, credentials))
+
     def _started(self, server):
         self.servers.append(server)
         return server.wait()

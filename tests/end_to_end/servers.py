@@ -201,6 +201,38 @@ storage:
         ).stdout
 
 
+class Cache(Server):
+    """CNCF distribution 2.8 as a pull-through cache in front of a registry.
+
+    :param credentials: name:password of a user of the registry, or '' for none
+    """
+
+    CONFIGURATION = """
+version: 0.1
+log: {{level: info}}
+http: {{addr: "{address}", secret: of the tests}}
+storage:
+  filesystem: {{rootdirectory: "{folder}"}}
+proxy: {{remoteurl: "{origin}", username: "{name}", password: "{password}"}}
+"""
+
+    def __init__(self, folder, origin, credentials=''):
+        port = free_port()
+        name, _, password = credentials.partition(':')
+        configuration = os.path.join(folder, 'cache-%d.yml' % port)
+        with open(configuration, 'w') as file:
+            file.write(
+                self.CONFIGURATION.format(
+                    address='127.0.0.1:%d' % port,
+                    folder=os.path.join(folder, 'cache-%d' % port),
+                    origin=origin.url,
+                    name=name,
+                    password=password,
+                )
+            )
+        super().__init__([program('docker-registry'), 'serve', configuration], folder, {'HOME': folder}, port)
+
+
 class DockerEngine:
     """A docker engine for tests, without network or firewall rules. The path of its folder is short enough for sockets.
 
