@@ -169,6 +169,13 @@ def docker():
 
 
 @pytest.fixture
+def ctr(docker):
+    """containerd's client, for the containerd of the docker engine. Call it with the words of a command; it may fail."""
+    need('ctr')
+    return docker.ctr
+
+
+@pytest.fixture
 def other_docker():
     """A docker engine without any images, as on another machine."""
     yield from _docker_engine()

@@ -305,6 +305,13 @@ class DockerEngine:
         # The classic builder is part of every version of docker.
         return {'PATH': '/usr/bin:/bin', 'HOME': self._folder, 'DOCKER_HOST': self.host, 'DOCKER_BUILDKIT': '0'}
 
+    def ctr(self, *words):
+        """Run a command of containerd's client in the containerd of this engine. Return its `subprocess.CompletedProcess`."""
+        socket = self._path('exec/containerd/containerd.sock')
+        return subprocess.run(
+            [program('ctr'), '--address', socket, '--namespace', 'tests', *words], capture_output=True, text=True, timeout=5 * PATIENCE
+        )
+
     def __call__(self, *words):
         """Run a docker command, which must succeed, and return its output."""
         done = self.run(*words)

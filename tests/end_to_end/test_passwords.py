@@ -1,4 +1,4 @@
-"""Passwords in the registry itself, with docker and skopeo as clients."""
+"""Passwords in the registry itself, with docker, containerd, skopeo and podman as clients."""
 
 import base64
 import json
@@ -152,6 +152,22 @@ def test_skopeo_with_an_old_password_locks_nobody_out(place, users, skopeo, new_
             skopeo.push(new_image(), registry, 'team/image:v1', '--dest-creds', WRONG)
 
     skopeo.push(new_image(), registry, 'team/image:v1', '--dest-creds', ALICE)
+
+
+def test_containerd_with_an_old_password_locks_nobody_out(ctr, place, users, skopeo, new_image, new_folder):
+    """One push of containerd sends the password once for each layer, and twice to get a token."""
+    registry = place.registry(REGISTRY_HTPASSWD=users, REGISTRY_BEARER_TOKENS='yes', REGISTRY_LOGIN_FAILURES='2')
+    image = new_image(10, 11, 12, 13)
+    skopeo.push(image, registry, 'team/image:v1', '--dest-creds', ALICE)
+    pulled, pushed = registry.address + '/team/image:v1', registry.address + '/team/copy:v1'
+    options = ('--plain-http', '--user', ALICE)
+    assert ctr('content', 'fetch', *options, pulled).returncode == 0
+    done = ctr('images', 'push', '--plain-http', '--user', WRONG, pushed, pulled)
+    assert done.returncode != 0 and '401' in done.stderr
+    done = ctr('images', 'push', *options, pushed, pulled)
+    assert done.returncode == 0, done.stderr
+
+    assert images.differences(image.folder, skopeo.pull(registry, 'team/copy:v1', new_folder(), '--src-creds', ALICE)) == []
 
 
 def test_a_push_may_take_longer_than_its_token_lasts(place, users, skopeo, new_image, new_folder):
