@@ -1517,6 +1517,7 @@ class Storage(driver.Base):
         self._swift = _Swift(self.settings)
         self._cache = _Cache(self.settings.container)
         self._plain = _Names()
+        self._emptied = _Emptied()
         self._temp_url_key_is_set = self.settings.temp_url_set_key == 'no'
 
     @property
@@ -1856,8 +1857,19 @@ class Storage(driver.Base):
 
         The manifest is deleted first. A crash after that leaves unused segments, but never an object with holes.
 
+        A pseudo-folder from which this `Storage` has just removed the last object counts as an empty folder: it can be
+        removed once.
+
         :raises FileNotFoundError: there was nothing to delete
         """
+        try:
+            self._remove(path)
+        except exceptions.FileNotFoundError:
+            if not self._emptied.discard(self._name(path)):
+                raise
+        self._emptied.removed(self._name(path))
+
+    def _remove(self, path):
         name = self._name(path)
         with self._cache.changing([path]):
             segments = self._segments_of(name)
@@ -1980,6 +1992,39 @@ class _Names(object):
             self._names[name] = True
             if len(self._names) > self.MOST:
                 self._names.popitem(last=False)
+
+
+class _Emptied(object):
+    """The folders from which something was removed in the last minute: up to 1000, the oldest is forgotten first.
+
+    The v1 registry deletes the tags of a repository one by one, and then the folder of the repository. A file system
+    still has that folder, but Swift has no folders. Without this memory, the registry would tell its client that the
+    repository it has just deleted did not exist.
+    """
+
+    MOST, SECONDS = 1000, 60
+
+    def __init__(self):
+        self._times = collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    def removed(self, name):
+        """Remember the folders that `name` was in. Forget it and those below it: they are gone for good."""
+        parts = name.split('/')
+        with self._lock:
+            for folder in [folder for folder in self._times if (folder + '/').startswith(name + '/')]:
+                del self._times[folder]
+            for depth in range(1, len(parts)):
+                folder = '/'.join(parts[:depth])
+                self._times.pop(folder, None)  # so that it is the newest
+                self._times[folder] = time.time()
+            while len(self._times) > self.MOST:
+                self._times.popitem(last=False)
+
+    def discard(self, name):
+        """Forget a folder. Returns whether it was known."""
+        with self._lock:
+            return time.time() - self._times.pop(name, 0) < self.SECONDS
 
 
 class _Foreground(object):

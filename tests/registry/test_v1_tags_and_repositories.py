@@ -88,6 +88,16 @@ def test_a_repository_cannot_be_deleted_twice(client, small_image, name):
     assert client.ask('DELETE', 'repositories/%s/' % name).status == 404
 
 
+def test_a_repository_that_has_nothing_but_tags_can_be_deleted_once(client, small_image, name):
+    """The registry deletes its tags first, and then its folder, which does not exist any more by then."""
+    layer = small_image().layers[0]
+    client.push_layer(layer)
+    for tag in ('latest', 'test'):
+        client.put_tag(name, tag, layer.id)
+    client.delete_repository(name)
+    assert client.ask('DELETE', 'repositories/%s/' % name).status == 404
+
+
 def test_repositories_whose_names_begin_the_same_survive(client, other_client, small_image, name):
     image = small_image()
     siblings = [name + more for more in ('2', '-old', '.git', '_')]
