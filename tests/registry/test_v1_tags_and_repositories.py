@@ -1,8 +1,11 @@
 # -*- coding: utf-8 -*-
-"""Changes of tags and repositories in a v1 registry, seen from two processes on one container."""
+"""Changes of tags and repositories in a v1 registry, seen from two processes on one container.
+
+They include what docker-registry's own tests/test_tags.py checks.
+"""
 import pytest
 
-from v1_client import expected_of
+from v1_client import V1Client, expected_of
 
 
 @pytest.fixture
@@ -55,6 +58,25 @@ def test_a_deleted_tag_is_gone_in_every_process(both, small_image, name):
     assert [client.tags(name) for client in both] == [{'kept': image.id}] * 2
 
 
+def test_what_is_known_of_a_tag_is_that_of_its_last_push(registry, both, small_image, name):
+    image = small_image()
+    both[0].push(name, image, 'latest', 'other')
+    pusher = V1Client(registry.address)
+    pusher.user_agent = 'docker/0.7.2-dev go/go1.2 os/ostest arch/archtest'
+    pusher.put_tag(name, 'latest', image.id)
+    for client in both:
+        assert known_of(client, name, 'latest') == ['0.7.2-dev', 'go1.2', 'ostest', 'archtest']
+        assert known_of(client, name, 'other') == ['1.5.0', 'go1.4.1', 'linux', 'amd64']
+
+
+def known_of(client, name, tag):
+    """What the registry stored of the client that pushed a tag. For `latest`, the repository says the same."""
+    known = client.get_json('repositories/%s/tags/%s/json' % (name, tag))
+    if tag == 'latest':
+        assert client.get_json('repositories/%s/json' % name) == known
+    return [known[key] for key in ('docker_version', 'docker_go_version', 'os', 'arch')]
+
+
 def test_a_tag_cannot_be_deleted_twice(both, small_image, name):
     both[0].push(name, small_image(), 'latest', 'kept')
     both[0].delete_tag(name, 'latest')
@@ -80,6 +102,20 @@ def test_nothing_remains_of_a_deleted_repository(deployment, both, small_image, 
     assert statuses(both, 'repositories/%s/tags/latest' % name) == [404, 404]
     assert statuses(both, 'repositories/%s/images' % name) == [404, 404]
     assert [client.get_json('repositories/%s/properties' % name) for client in both] == [{'access': 'public'}] * 2
+
+
+def test_a_repository_that_was_never_pushed_is_not_found(both, name):
+    for path in ('tags', 'tags/latest', 'images'):
+        assert statuses(both, 'repositories/%s/%s' % (name, path)) == [404, 404]
+    assert statuses(both, 'repositories/%s/' % name, 'DELETE') == [404, 404]
+
+
+def test_a_repository_may_have_odd_characters_in_its_name(client, other_client, small_image, name):
+    image, odd = small_image(), name + '%25%24_-test'  # percent-encoded: %$_-test
+    client.push(odd, image, 'latest')
+    assert other_client.pull(odd, 'latest') == expected_of(image)
+    client.delete_repository(odd)
+    assert other_client.ask('GET', 'repositories/%s/tags' % odd).status == 404
 
 
 def test_a_repository_cannot_be_deleted_twice(client, small_image, name):

@@ -37,7 +37,7 @@ class V1Client(object):
     user_agent = 'docker/1.5.0 go/go1.4.1 git-commit/a8a31ef kernel/3.13.0-24-generic os/linux arch/amd64'
 
     def __init__(self, address):
-        self._address = address
+        self.address = address
 
     # Requests. Each has its own connection, so that a killed or replaced worker does not make a test depend on timing.
 
@@ -56,7 +56,7 @@ class V1Client(object):
 
     def begin(self, method, path, headers=None, body=None):
         """Send a request and return its connection. Without a body, the caller can send one on it."""
-        connection = httplib.HTTPConnection(*self._address, timeout=TIMEOUT)
+        connection = httplib.HTTPConnection(*self.address, timeout=TIMEOUT)
         headers = dict({'User-Agent': self.user_agent, 'Connection': 'close'}, **(headers or {}))
         chunked = body is not None and not isinstance(body, bytes)
         if chunked:
