@@ -1,7 +1,7 @@
 """Fixtures for end-to-end tests: real clients and a real Swift, with `registry-swift serve` between them.
 
-A `place` is the container of one test, and the servers that the test starts on it. The tests run as root. They need Debian's
-docker.io, skopeo, podman, docker-registry, busybox-static and mmdebstrap, `registry-swift` in this virtualenv, and a SWIFT_PYTHON.
+A `place` is the container of one test, and the servers that the test starts on it. The tests run as root. They need the programs that
+`tools/run_tests.py` names, `registry-swift` in this virtualenv, and a SWIFT_PYTHON.
 """
 
 import os
