@@ -33,7 +33,7 @@ NEEDED_PROGRAMS = {
     'py27': ['redis-server'],
     'registry': ['redis-server', 'swig'],
     'v2': ['htpasswd'],
-    'e2e': 'dockerd docker containerd ctr skopeo podman docker-registry nginx htpasswd busybox openssl curl'.split(),
+    'e2e': 'dockerd docker containerd ctr skopeo podman buildah docker-registry nginx htpasswd busybox openssl curl'.split(),
     'images': 'dockerd docker docker-compose skopeo nginx htpasswd mmdebstrap busybox openssl curl make'.split(),
 }
 LARGE = ['py311', 'e2e']  # have tests that take gigabytes: they run where LARGE is 1, or names the environment
