@@ -92,7 +92,9 @@ def _json(content: bytes) -> dict:
 
 
 def _refuse_schema_1(document: dict, sent: str, own: str) -> None:
-    if sent in _SCHEMA_1 or own in _SCHEMA_1 or document.get('schemaVersion') == 1:
+    """Refuse Docker's first format. Only Docker's types mean it, or no type at all: another type may count its versions from 1, too."""
+    untyped = not sent and not own and document.get('schemaVersion') == 1
+    if untyped or sent in _SCHEMA_1 or own in _SCHEMA_1:
         raise errors.ManifestInvalid(
             'this registry does not accept image manifest schema 1. Push with docker 1.10 or newer, which sends schema 2'
         )
