@@ -49,13 +49,14 @@ def parse(content: bytes, content_type: str = '') -> Parsed:
     own = own_media_type(document)
     sent = '' if content_type.partition(';')[0].strip().lower() in _NO_TYPE else names.media_type(content_type)
     _refuse_schema_1(document, sent, own)
-    if sent and own and sent != own:
+    if sent and own and sent.lower() != own.lower():
         raise errors.ManifestInvalid(f'the Content-Type is {sent}, but the manifest says {own}')
     if not sent and not own:
         raise errors.ManifestInvalid('neither the Content-Type nor the manifest states its media type')
     media_type = own or sent
-    _refuse_ambiguity(document, media_type)
-    return Parsed(media_type, bool(own), *_named(document, media_type), **_referring(document, media_type))
+    kind = media_type.lower()  # RFC 9110, 8.3.1
+    _refuse_ambiguity(document, kind)
+    return Parsed(media_type, bool(own), *_named(document, kind), **_referring(document, kind))
 
 
 def media_type_of(content: bytes) -> str:
@@ -94,56 +95,56 @@ def _json(content: bytes) -> dict:
 def _refuse_schema_1(document: dict, sent: str, own: str) -> None:
     """Refuse Docker's first format. Only Docker's types mean it, or no type at all: another type may count its versions from 1, too."""
     untyped = not sent and not own and document.get('schemaVersion') == 1
-    if untyped or sent in _SCHEMA_1 or own in _SCHEMA_1:
+    if untyped or sent.lower() in _SCHEMA_1 or own.lower() in _SCHEMA_1:
         raise errors.ManifestInvalid(
             'this registry does not accept image manifest schema 1. Push with docker 1.10 or newer, which sends schema 2'
         )
 
 
-def _refuse_ambiguity(document: dict, media_type: str) -> None:
+def _refuse_ambiguity(document: dict, kind: str) -> None:
     """Refuse a manifest that some clients would read as an image and others as an index (CVE-2021-41190)."""
-    other = ('manifests',) if media_type in _IMAGES else ('config', 'layers') if media_type in _INDEXES else ()
+    other = ('manifests',) if kind in _IMAGES else ('config', 'layers') if kind in _INDEXES else ()
     if any(key in document for key in other):
-        raise errors.ManifestInvalid(f'a manifest of type {media_type} must not have {" or ".join(other)}')
+        raise errors.ManifestInvalid(f'a manifest of type {kind} must not have {" or ".join(other)}')
     if other and document.get('schemaVersion') != 2:
         raise errors.ManifestInvalid('schemaVersion must be 2')
 
 
-def _named(document: dict, media_type: str) -> tuple[tuple[Digest, ...], tuple[Digest, ...]]:
+def _named(document: dict, kind: str) -> tuple[tuple[Digest, ...], tuple[Digest, ...]]:
     """Return (digests of blobs, digests of manifests) that a manifest names. Both are empty for an unknown media type."""
-    if media_type in _IMAGES:
+    if kind in _IMAGES:
         layers = [layer for layer in _descriptors(document, 'layers') if not _is_foreign(layer)]
         return _digests([_descriptor(document.get('config'), 'config')] + layers), ()
-    if media_type in _INDEXES:
+    if kind in _INDEXES:
         return (), _digests(_descriptors(document, 'manifests'))
-    if media_type == OCI_ARTIFACT:
+    if kind == OCI_ARTIFACT:
         return _digests(_descriptors(document, 'blobs')), ()
     return (), ()
 
 
 def _is_foreign(layer: dict) -> bool:
-    return _text(_field(layer, 'mediaType', ''), 'mediaType').startswith(_FOREIGN_LAYERS)
+    return _text(_field(layer, 'mediaType', ''), 'mediaType').lower().startswith(_FOREIGN_LAYERS)
 
 
-def _referring(document: dict, media_type: str) -> dict[str, Any]:
+def _referring(document: dict, kind: str) -> dict[str, Any]:
     """Return the fields of `Parsed` that the list of referrers needs, or {} if the manifest has no subject."""
     subject = document.get('subject')
     if subject is None:
         return {}
     return {
         'subject': names.digest(_text(_descriptor(subject, 'subject').get('digest'), 'subject.digest')),
-        'artifact_type': _artifact_type(document, media_type),
+        'artifact_type': _artifact_type(document, kind),
         'annotations': _annotations(document),
     }
 
 
-def _artifact_type(document: dict, media_type: str) -> str:
+def _artifact_type(document: dict, kind: str) -> str:
     """Return the artifact type of a manifest, or ''.
 
     https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers
     """
     stated = _text(_field(document, 'artifactType', ''), 'artifactType')
-    if stated or media_type in _INDEXES or not isinstance(document.get('config'), dict):
+    if stated or kind in _INDEXES or not isinstance(document.get('config'), dict):
         return stated
     return _text(_field(document['config'], 'mediaType', ''), 'config.mediaType')
 
