@@ -113,7 +113,7 @@ def list_referrers(registry, request, repository, digest):
         names.digest(last.replace('/', ':', 1))
     found, position = registry.referrers.page(repository, digest, last)
     if wanted:
-        found = [descriptor for descriptor in found if descriptor.get('artifactType', '') == wanted]
+        found = [descriptor for descriptor in found if descriptor.get('artifactType', '').lower() == wanted.lower()]
     response = json_document({'schemaVersion': 2, 'mediaType': formats.OCI_INDEX, 'manifests': found}, formats.OCI_INDEX)
     if wanted:
         response.headers['OCI-Filters-Applied'] = 'artifactType'

@@ -266,12 +266,13 @@ def test_the_subject_is_acknowledged(registry, subject):
     assert answer.headers['OCI-Subject'] == subject['digest']
 
 
-def test_referrers_of_one_type(registry, subject):
+@pytest.mark.parametrize('wanted', [SBOM, SBOM.upper()])
+def test_referrers_of_one_type(registry, subject, wanted):
     for artifact_type in (SBOM, SIGNATURE):
         manifest = referring(subject, artifactType=artifact_type)
         registry.push_manifest('a', digest_of(as_json(manifest)), manifest)
 
-    answer = registry('GET', f'/v2/a/referrers/{subject["digest"]}?artifactType={SBOM}')
+    answer = registry('GET', f'/v2/a/referrers/{subject["digest"]}?artifactType={wanted}')
 
     assert [found['artifactType'] for found in answer.json['manifests']] == [SBOM]
     assert answer.headers['OCI-Filters-Applied'] == 'artifactType'
