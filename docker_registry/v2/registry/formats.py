@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from docker_registry.v2.registry import errors, names
+from docker_registry.v2.registry import errors, names, strict_json
 from docker_registry.v2.registry.names import Digest
 
 OCI_IMAGE = 'application/vnd.oci.image.manifest.v1+json'
@@ -21,19 +21,35 @@ _NO_TYPE = ('', 'application/json', 'application/octet-stream', 'application/x-w
 #: Types of layers that clients do not push: their descriptor names another place to download them from.
 _FOREIGN_LAYERS = ('application/vnd.docker.image.rootfs.foreign.diff.tar', 'application/vnd.oci.image.layer.nondistributable.')
 
+#: The keys of a manifest, of a descriptor and of a platform that clients read. Annotations have no keys of their own.
+_MANIFEST_KEYS = (
+    *('schemaVersion', 'mediaType', 'artifactType', 'config', 'layers', 'manifests', 'blobs', 'subject', 'annotations', 'fsLayers'),
+)
+_DESCRIPTOR_KEYS = ('mediaType', 'digest', 'size', 'urls', 'annotations', 'data', 'artifactType', 'platform')
+_PLATFORM_KEYS = ('architecture', 'os', 'os.version', 'os.features', 'variant', 'features')
+_MOST_SIZE = 2**63 - 1  # bytes; clients read a size as a signed number of 64 bits
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A blob or manifest that a manifest names. `size` is in bytes, or None if the manifest does not state it."""
+
+    digest: Digest
+    size: int | None = None
+
 
 @dataclass(frozen=True)
 class Parsed:
     """Those parts of a manifest that this registry uses.
 
-    `blobs` and `manifests` are the digests that must be in the repository. `stated` is True if the bytes themselves give the
-    media type; otherwise the registry stores the type next to them.
+    `blobs` and `manifests` must be in the repository. `stated` is True if the bytes themselves give the media type; otherwise the
+    registry stores the type next to them.
     """
 
     media_type: str
     stated: bool
-    blobs: tuple[Digest, ...] = ()
-    manifests: tuple[Digest, ...] = ()
+    blobs: tuple[Reference, ...] = ()
+    manifests: tuple[Reference, ...] = ()
     subject: Digest | None = None
     artifact_type: str = ''
     annotations: dict[str, str] = field(default_factory=dict)
@@ -42,10 +58,12 @@ class Parsed:
 def parse(content: bytes, content_type: str = '') -> Parsed:
     """Return the `Parsed` manifest for bytes and the Content-Type that a client sent.
 
-    :raises ManifestInvalid: it is not a manifest, or its media type is missing, contradictory or not accepted
+    :raises ManifestInvalid: it is not a manifest, clients would read it in another way (`strict_json`), or its media type is missing,
+        contradictory or not accepted
     :raises DigestInvalid: it names a digest that is not a sha256 or sha512 digest
     """
-    document = _json(content)
+    document = strict_json.load(content)
+    strict_json.require_exact_keys(document, _MANIFEST_KEYS, '')
     own = own_media_type(document)
     sent = '' if content_type.partition(';')[0].strip().lower() in _NO_TYPE else names.media_type(content_type)
     _refuse_schema_1(document, sent, own)
@@ -56,15 +74,23 @@ def parse(content: bytes, content_type: str = '') -> Parsed:
     media_type = own or sent
     kind = media_type.lower()  # RFC 9110, 8.3.1
     _refuse_ambiguity(document, kind)
-    return Parsed(media_type, bool(own), *_named(document, kind), **_referring(document, kind))
+    return Parsed(media_type, bool(own), **_named(document, kind), **_referring(document, kind))
 
 
 def media_type_of(content: bytes) -> str:
-    """Return the media type that a manifest's bytes state, or '' if they state none.
+    """Return the media type that a stored manifest states, or '' if it states none.
+
+    CNCF distribution accepts more than `parse`, and what it stored must be served. So this does not use `strict_json`.
 
     :raises ManifestInvalid: the bytes are not a JSON object, or the stated type is not a media type
     """
-    return own_media_type(_json(content))
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        raise errors.ManifestInvalid('the manifest is not valid JSON')
+    if not isinstance(document, dict):
+        raise errors.ManifestInvalid('the manifest is not a JSON object')
+    return own_media_type(document)
 
 
 def own_media_type(document: dict) -> str:
@@ -72,29 +98,19 @@ def own_media_type(document: dict) -> str:
 
     Older clients leave out `mediaType` in OCI manifests. Then the other fields tell the type.
     """
-    stated = document.get('mediaType')
+    stated = _text(_field(document, 'mediaType', ''), 'mediaType')
     if stated:
-        return names.media_type(_text(stated, 'mediaType'))
-    if document.get('schemaVersion') != 2:
+        return names.media_type(stated)
+    if not _has_version(document, 2):
         return ''
-    if 'manifests' in document:
+    if _has(document, 'manifests'):
         return OCI_INDEX
-    return OCI_IMAGE if 'config' in document and 'layers' in document else ''
-
-
-def _json(content: bytes) -> dict:
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
-        raise errors.ManifestInvalid('the manifest is not valid JSON')
-    if not isinstance(document, dict):
-        raise errors.ManifestInvalid('the manifest is not a JSON object')
-    return document
+    return OCI_IMAGE if _has(document, 'config') and _has(document, 'layers') else ''
 
 
 def _refuse_schema_1(document: dict, sent: str, own: str) -> None:
     """Refuse Docker's first format. Only Docker's types mean it, or no type at all: another type may count its versions from 1, too."""
-    untyped = not sent and not own and document.get('schemaVersion') == 1
+    untyped = not sent and not own and _has_version(document, 1)
     if untyped or sent.lower() in _SCHEMA_1 or own.lower() in _SCHEMA_1:
         raise errors.ManifestInvalid(
             'this registry does not accept image manifest schema 1. Push with docker 1.10 or newer, which sends schema 2'
@@ -104,26 +120,26 @@ def _refuse_schema_1(document: dict, sent: str, own: str) -> None:
 def _refuse_ambiguity(document: dict, kind: str) -> None:
     """Refuse a manifest that some clients would read as an image and others as an index (CVE-2021-41190)."""
     other = ('manifests',) if kind in _IMAGES else ('config', 'layers') if kind in _INDEXES else ()
-    if any(key in document for key in other):
+    if any(_has(document, key) for key in other):
         raise errors.ManifestInvalid(f'a manifest of type {kind} must not have {" or ".join(other)}')
-    if other and document.get('schemaVersion') != 2:
+    if other and not _has_version(document, 2):
         raise errors.ManifestInvalid('schemaVersion must be 2')
 
 
-def _named(document: dict, kind: str) -> tuple[tuple[Digest, ...], tuple[Digest, ...]]:
-    """Return (digests of blobs, digests of manifests) that a manifest names. Both are empty for an unknown media type."""
+def _named(document: dict, kind: str) -> dict[str, Any]:
+    """Return the fields of `Parsed` for what a manifest names, or {} for an unknown media type."""
     if kind in _IMAGES:
-        layers = [layer for layer in _descriptors(document, 'layers') if not _is_foreign(layer)]
-        return _digests([_descriptor(document.get('config'), 'config')] + layers), ()
+        layers = [layer for layer in _descriptors(document, 'layers') if not _type_of(layer).startswith(_FOREIGN_LAYERS)]
+        return {'blobs': _references([_descriptor(document.get('config'), 'config')] + layers)}
     if kind in _INDEXES:
-        return (), _digests(_descriptors(document, 'manifests'))
+        return {'manifests': _references(_descriptors(document, 'manifests'))}
     if kind == OCI_ARTIFACT:
-        return _digests(_descriptors(document, 'blobs')), ()
-    return (), ()
+        return {'blobs': _references(_descriptors(document, 'blobs'))}
+    return {}
 
 
-def _is_foreign(layer: dict) -> bool:
-    return _text(_field(layer, 'mediaType', ''), 'mediaType').lower().startswith(_FOREIGN_LAYERS)
+def _type_of(descriptor: dict) -> str:
+    return _text(_field(descriptor, 'mediaType', ''), 'mediaType').lower()
 
 
 def _referring(document: dict, kind: str) -> dict[str, Any]:
@@ -146,7 +162,7 @@ def _artifact_type(document: dict, kind: str) -> str:
     stated = _text(_field(document, 'artifactType', ''), 'artifactType')
     if stated or kind in _INDEXES or not isinstance(document.get('config'), dict):
         return stated
-    return _text(_field(document['config'], 'mediaType', ''), 'config.mediaType')
+    return _text(_field(_descriptor(document['config'], 'config'), 'mediaType', ''), 'config.mediaType')
 
 
 def _annotations(document: dict) -> dict[str, str]:
@@ -160,17 +176,41 @@ def _descriptors(document: dict, key: str) -> list[dict]:
     entries = _field(document, key, [])
     if not isinstance(entries, list):
         raise errors.ManifestInvalid(f'{key} must be a list')
-    return [_descriptor(entry, key) for entry in entries]
+    return [_descriptor(entry, f'{key}[{number}]') for number, entry in enumerate(entries)]
 
 
-def _descriptor(entry: object, key: str) -> dict:
+def _descriptor(entry: object, where: str) -> dict:
     if not isinstance(entry, dict):
-        raise errors.ManifestInvalid(f'{key} must hold descriptors, which are JSON objects')
+        raise errors.ManifestInvalid(f'{where} must be a descriptor, which is a JSON object')
+    strict_json.require_exact_keys(entry, _DESCRIPTOR_KEYS, where)
+    platform = entry.get('platform')
+    if isinstance(platform, dict):
+        strict_json.require_exact_keys(platform, _PLATFORM_KEYS, f'{where}.platform')
     return entry
 
 
-def _digests(descriptors: list[dict]) -> tuple[Digest, ...]:
-    return tuple(dict.fromkeys(names.digest(_text(entry.get('digest'), 'digest')) for entry in descriptors))
+def _references(descriptors: list[dict]) -> tuple[Reference, ...]:
+    return tuple(dict.fromkeys(Reference(names.digest(_text(entry.get('digest'), 'digest')), _size(entry)) for entry in descriptors))
+
+
+def _size(descriptor: dict) -> int | None:
+    """Return the size of a descriptor in bytes, or None if it does not state one. Some clients write 0 for a size that they do not know."""
+    size = _field(descriptor, 'size', 0)
+    if type(size) is not int or not 0 <= size <= _MOST_SIZE:  # a bool is an int, too
+        raise errors.ManifestInvalid(
+            f'the size of {descriptor["digest"]} must be a whole number of bytes: digits without point or exponent'
+        )
+    return size or None
+
+
+def _has(document: dict, key: str) -> bool:
+    """Return whether the document has a value under a key. Clients read null as no value."""
+    return document.get(key) is not None
+
+
+def _has_version(document: dict, version: int) -> bool:
+    value = document.get('schemaVersion')
+    return type(value) is int and value == version  # neither 2.0, which clients refuse, nor true
 
 
 def _field(document: dict, key: str, default: Any) -> Any:

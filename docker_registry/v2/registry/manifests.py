@@ -146,9 +146,9 @@ class Manifests:
     def _require_references(self, repository: str, parsed: formats.Parsed) -> None:
         if self._sparse:
             return
-        missing = self._blobs.missing(repository, parsed.blobs)
-        there = self._together.map(lambda digest: self.exists(repository, digest), parsed.manifests)
-        missing += [digest for digest, exists in zip(parsed.manifests, there) if not exists]
+        missing = self._blobs.missing(repository, [blob.digest for blob in parsed.blobs])
+        there = self._together.map(lambda manifest: self.exists(repository, manifest.digest), parsed.manifests)
+        missing += [manifest.digest for manifest, exists in zip(parsed.manifests, there) if not exists]
         if missing:
             raise errors.ManifestBlobUnknown([str(digest) for digest in missing])
 

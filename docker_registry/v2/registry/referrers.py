@@ -66,7 +66,7 @@ class Referrers:
         """Return the digests in the index under the fallback tag; [] if there is no such index."""
         try:
             index = self._storage.get_content(layout.blob(self._tags.resolve(repository, layout.referrers_tag(subject))), newest=False)
-            return formats.parse(index, formats.OCI_INDEX).manifests
+            return [entry.digest for entry in formats.parse(index, formats.OCI_INDEX).manifests]
         except (exceptions.FileNotFoundError, errors.RegistryError):
             return []
 

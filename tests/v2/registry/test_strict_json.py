@@ -1,0 +1,101 @@
+"""JSON that docker, containerd and podman would read in another way, or not at all."""
+
+import json
+import unicodedata
+
+import pytest
+from hypothesis import given, strategies
+
+from docker_registry.v2.registry import errors, strict_json
+
+KNOWN = ('mediaType', 'config', 'layers', 'os.version')
+texts = strategies.text(strategies.characters(codec='utf-8'), max_size=20)
+documents = strategies.dictionaries(
+    texts,
+    strategies.recursive(
+        strategies.none()
+        | strategies.booleans()
+        | strategies.integers()
+        | strategies.floats(allow_nan=False, allow_infinity=False)
+        | texts,
+        lambda inner: strategies.lists(inner, max_size=3) | strategies.dictionaries(texts, inner, max_size=3),
+        max_leaves=8,
+    ),
+    max_size=4,
+)
+
+
+@given(documents, strategies.booleans())
+def test_an_object_comes_back(document, ascii_only):
+    assert strict_json.load(json.dumps(document, ensure_ascii=ascii_only).encode()) == document
+
+
+@pytest.mark.parametrize(
+    'content, word',
+    [
+        (b'', 'line 1 column 1'),
+        (b'{"a": 1,}', 'line 1 column 9'),
+        (b'{} {}', 'Extra data'),
+        (b'\xef\xbb\xbf{}', 'byte order mark'),
+        ('{}'.encode('utf-16'), 'UTF-8 at byte 0'),
+        ('{}'.encode('utf-16-le'), 'line 1 column 2'),
+        ('{}'.encode('utf-32-be'), 'line 1 column 1'),
+        (b'{"a": "\xe4"}', 'UTF-8 at byte 7'),
+        (b'{"a": "\xed\xa0\x80"}', 'UTF-8 at byte 7'),
+        (b'{"a": "\n"}', 'control character'),
+        (b'{"a": NaN}', 'NaN'),
+        (b'{"a": [-Infinity]}', '-Infinity'),
+        (b'{"a": 01}', 'line 1 column 8'),
+        (b'{"a": ' + b'9' * 5000 + b'}', 'digits'),
+        (b'{"a": ' + b'[' * 100000, 'nested too deeply'),
+        (b'{"a": ' * 100000 + b'1' + b'}' * 100000, 'nested too deeply'),
+        (b'[]', 'not a JSON object'),
+        (b'null', 'not a JSON object'),
+        (b'{"a": 1, "a": 2}', "'a' twice"),
+        (b'{"a": [{"\\u0061": 1, "a": 1}]}', "'a' twice"),
+        (b'{"\\ud800": 1, "\\ud800": 2}', r"'\ud800' twice"),
+    ],
+    ids=range(21),
+)
+def test_what_is_refused_and_in_which_words(content, word):
+    with pytest.raises(errors.ManifestInvalid) as caught:
+        strict_json.load(content)
+
+    assert word in caught.value.message
+    assert caught.value.message.isascii()
+
+
+@given(strategies.binary(max_size=50))
+def test_any_bytes_are_an_object_or_refused(content):
+    try:
+        assert isinstance(strict_json.load(content), dict)
+    except errors.ManifestInvalid:
+        pass
+
+
+@pytest.mark.parametrize('key', ['MediaType', 'mediatype', 'CONFIG', 'layer\u017f', 'O\u017f.VERSION'])
+def test_a_key_that_go_takes_for_a_known_one_is_refused_with_its_place(key):
+    with pytest.raises(errors.ManifestInvalid) as caught:
+        strict_json.require_exact_keys({key: 1}, KNOWN, 'layers[7]')
+
+    assert 'layers[7]' in caught.value.message and ascii(key) in caught.value.message
+
+
+@pytest.mark.parametrize('known, key', [('K', '\u212a'), ('k', '\u212a'), ('s', '\u017f'), ('S', '\u017f'), ('s', 'S'), ('k', 'K')])
+def test_the_letters_outside_ascii_that_go_folds(known, key):
+    with pytest.raises(errors.ManifestInvalid):
+        strict_json.require_exact_keys({key: 1}, [known], '')
+
+
+@given(strategies.characters(min_codepoint=128, exclude_characters='\u017f\u212a'))
+def test_no_other_letter_outside_ascii_is_folded(letter):
+    """Go folds one letter into one. What Python folds into several, such as a ligature, is another key to Go."""
+    plain = unicodedata.normalize('NFKD', letter.casefold())
+    for known in {plain, plain[:1], 'i', 'ss', 'ff', 'st'} - {letter}:
+        if known.isascii():
+            strict_json.require_exact_keys({letter: 1}, [known], '')
+
+
+@given(strategies.dictionaries(strategies.sampled_from([*KNOWN, 'os_version', 'media-type', 'con\ufb01g', 'Foo', 'foo', '']), texts))
+def test_known_keys_and_others_pass(entry):
+    strict_json.require_exact_keys(entry, KNOWN, '')
