@@ -16,6 +16,7 @@ DOCKER_LIST = 'application/vnd.docker.distribution.manifest.list.v2+json'
 _IMAGES = (OCI_IMAGE, DOCKER_IMAGE)
 _INDEXES = (OCI_INDEX, DOCKER_LIST)
 _SCHEMA_1 = ('application/vnd.docker.distribution.manifest.v1+json', 'application/vnd.docker.distribution.manifest.v1+prettyjws')
+_MANIFESTS = (*_IMAGES, *_INDEXES, OCI_ARTIFACT, *_SCHEMA_1)
 #: Content-Types that clients send by default. They do not state a manifest's type.
 _NO_TYPE = ('', 'application/json', 'application/octet-stream', 'application/x-www-form-urlencoded', 'text/plain')
 #: Types of layers that clients do not push: their descriptor names another place to download them from.
@@ -42,14 +43,15 @@ class Reference:
 class Parsed:
     """Those parts of a manifest that this registry uses.
 
-    `blobs` and `manifests` must be in the repository. `stated` is True if the bytes themselves give the media type; otherwise the
-    registry stores the type next to them.
+    `blobs`, `manifests` and `blobs_or_manifests` must be in the repository. `stated` is True if the bytes themselves give the media
+    type; otherwise the registry stores the type next to them.
     """
 
     media_type: str
     stated: bool
     blobs: tuple[Reference, ...] = ()
     manifests: tuple[Reference, ...] = ()
+    blobs_or_manifests: tuple[Reference, ...] = ()
     subject: Digest | None = None
     artifact_type: str = ''
     annotations: dict[str, str] = field(default_factory=dict)
@@ -132,10 +134,20 @@ def _named(document: dict, kind: str) -> dict[str, Any]:
         layers = [layer for layer in _descriptors(document, 'layers') if not _type_of(layer).startswith(_FOREIGN_LAYERS)]
         return {'blobs': _references([_descriptor(document.get('config'), 'config')] + layers)}
     if kind in _INDEXES:
-        return {'manifests': _references(_descriptors(document, 'manifests'))}
+        return _entries(_descriptors(document, 'manifests'))
     if kind == OCI_ARTIFACT:
         return {'blobs': _references(_descriptors(document, 'blobs'))}
     return {}
+
+
+def _entries(descriptors: list[dict]) -> dict[str, Any]:
+    """Return the fields of `Parsed` for the entries of an index.
+
+    BuildKit before 0.21 stores a build cache as an index of blobs: layers, and a config of type application/vnd.buildkit.cacheconfig.v0.
+    """
+    manifests = [entry for entry in descriptors if _type_of(entry) in _MANIFESTS]
+    others = [entry for entry in descriptors if _type_of(entry) not in _MANIFESTS]
+    return {'manifests': _references(manifests), 'blobs_or_manifests': _references(others)}
 
 
 def _type_of(descriptor: dict) -> str:

@@ -13,6 +13,7 @@ from docker_registry.v2.registry.blobs import Blobs
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.deletions import Deletions
 from docker_registry.v2.registry.names import Digest
+from docker_registry.v2.registry.references import References
 from docker_registry.v2.registry.referrers import Referrers
 from docker_registry.v2.registry.storage import Stat, Storage
 from docker_registry.v2.registry.tags import Tags
@@ -44,12 +45,12 @@ class Manifests:
     ):
         self._storage = storage
         self._together = together
-        self._blobs = blobs
         self._tags = tags
         self._deletions = deletions
         self._referrers = referrers
         self._absence = absence
         self._sparse = sparse
+        self._references = References(storage, together, blobs)
         self._cache = ContentCache(cache_size)
 
     # Reading
@@ -144,13 +145,8 @@ class Manifests:
         return parsed
 
     def _require_references(self, repository: str, parsed: formats.Parsed) -> None:
-        if self._sparse:
-            return
-        missing = self._blobs.missing(repository, [blob.digest for blob in parsed.blobs])
-        there = self._together.map(lambda manifest: self.exists(repository, manifest.digest), parsed.manifests)
-        missing += [manifest.digest for manifest, exists in zip(parsed.manifests, there) if not exists]
-        if missing:
-            raise errors.ManifestBlobUnknown([str(digest) for digest in missing])
+        if not self._sparse:
+            self._references.require(repository, parsed)
 
     def _store(self, digest: Digest, content: bytes) -> None:
         # Overwrite without checking. The stored bytes may be damaged, and a check costs as much as writing these few bytes.

@@ -66,7 +66,8 @@ class Referrers:
         """Return the digests in the index under the fallback tag; [] if there is no such index."""
         try:
             index = self._storage.get_content(layout.blob(self._tags.resolve(repository, layout.referrers_tag(subject))), newest=False)
-            return [entry.digest for entry in formats.parse(index, formats.OCI_INDEX).manifests]
+            parsed = formats.parse(index, formats.OCI_INDEX)
+            return [entry.digest for entry in (*parsed.manifests, *parsed.blobs_or_manifests)]
         except (exceptions.FileNotFoundError, errors.RegistryError):
             return []
 

@@ -244,3 +244,22 @@ def test_the_first_version_of_another_type_is_not_schema_1(document, sent):
 @pytest.mark.parametrize('media_type', [formats.OCI_IMAGE, formats.DOCKER_IMAGE, formats.OCI_INDEX])
 def test_an_image_of_version_1_is_told_the_right_version(media_type):
     assert refusal({'schemaVersion': 1}, media_type) == 'schemaVersion must be 2'
+
+
+# What an index names
+
+
+@pytest.mark.parametrize('media_type', [formats.OCI_IMAGE, formats.DOCKER_LIST.upper(), formats.OCI_ARTIFACT, SCHEMA_1])
+def test_an_index_names_manifests(media_type):
+    parsed = formats.parse(as_json(index(descriptor(b'1', media_type))))
+
+    assert (parsed.manifests, parsed.blobs_or_manifests, parsed.blobs) == ((reference(b'1'),), (), ())
+
+
+@pytest.mark.parametrize(
+    'media_type', ['application/vnd.oci.image.layer.v1.tar+gzip', 'application/vnd.buildkit.cacheconfig.v0', UNKNOWN, '']
+)
+def test_an_index_names_blobs_as_a_build_cache(media_type):
+    parsed = formats.parse(as_json(index(descriptor(b'1', media_type))))
+
+    assert (parsed.manifests, parsed.blobs_or_manifests, parsed.blobs) == ((), (reference(b'1'),), ())
