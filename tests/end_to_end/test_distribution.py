@@ -1,6 +1,7 @@
 """CNCF distribution 2.8 and this registry on one container. Each serves, byte for byte, what the other has written."""
 
 import pytest
+from swiftclient.client import Connection
 
 import clients
 import images
@@ -81,6 +82,44 @@ class TestWhatTheyWrote:
         place.swift.mark()
         skopeo.push(image, ours, 'a:v2')
         assert sum(request.bytes_in for request in place.swift.requests()) < MiB
+
+
+class TestWhatTheyLost:
+    """A dynamic large object that lost its last segment. Swift serves what is left, without an error."""
+
+    SIZES = (45 * MiB,)  # distribution stores this in three segments of up to 20 MiB
+
+    @pytest.fixture
+    def lose(self, place):
+        """A function that deletes the last segment of the largest object that distribution wrote."""
+
+        def lose():
+            swift = Connection(place.swift.auth_url, place.swift.user, place.swift.key)
+            _, found = swift.get_container(place.container, prefix='segments/', full_listing=True)
+            folders = [entry['name'].rpartition('/')[0] for entry in found]
+            folder = max(folders, key=folders.count)
+            assert folders.count(folder) == 3
+            swift.delete_object(place.container, max(entry['name'] for entry in found if entry['name'].startswith(folder)))
+            swift.close()
+
+        return lose
+
+    def test_a_push_fails_and_the_next_one_repairs_it(self, theirs, ours, skopeo, new_image, same, lose):
+        image = new_image(*self.SIZES)
+        skopeo.push(image, theirs, 'a:v1')
+        lose()
+        with pytest.raises(clients.CommandFailed, match='manifest unknown|blob unknown'):
+            skopeo.push(image, ours, 'a:v1')
+        skopeo.push(image, ours, 'a:v1')
+        assert same(image, ours, 'a:v1') and same(image, theirs, 'a:v1')
+        assert '0 blobs and 0 manifests eligible for deletion' in theirs.collect()
+
+    def test_a_push_to_another_repository_repairs_it(self, theirs, ours, skopeo, new_image, same, lose):
+        image = new_image(*self.SIZES)
+        skopeo.push(image, theirs, 'a:v1')
+        lose()
+        skopeo.push(image, ours, 'b:v1')
+        assert same(image, ours, 'a:v1') and same(image, ours, 'b:v1') and same(image, theirs, 'a:v1')
 
 
 class TestWhatWeWrote:

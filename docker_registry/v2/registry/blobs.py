@@ -1,12 +1,13 @@
 """Blobs: bytes stored under their digest, and the links that make them part of a repository."""
 
 import logging
+import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from docker_registry.core import exceptions
-from docker_registry.v2.registry import errors, layout
+from docker_registry.v2.registry import damage, errors, layout
 from docker_registry.v2.registry.absence import Absence
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.names import Digest
@@ -19,7 +20,6 @@ READ_SIZE = 256 * 1024
 SMALL = 1024 * 1024  # bytes; a blob up to this size is read into memory, so that the driver can retry its PUT
 ONE_OBJECT = 4 * 1024**3  # bytes; Swift's own limit is 5 GiB, but a site may set a lower one
 FRESH_SECONDS = 60  # for this long after it saw a blob, a process accepts manifests that name it without asking Swift
-DURABLE_SECONDS = 3600  # nobody collects garbage while clients push (docs/switching.rst), so the bytes of a younger link are there
 
 #: First and last byte, both included; one of them may be None.
 Range = tuple[int | None, int | None]
@@ -33,7 +33,7 @@ class Blobs:
         self._together = together
         self._absence = absence
         self._replication_cycle = replication_cycle
-        self._seen = Recent(FRESH_SECONDS)
+        self._seen = Recent(FRESH_SECONDS)  # (repository, digest): size
 
     # Reading
 
@@ -49,8 +49,12 @@ class Blobs:
         size = self._stored_size(digest)
         if size is None:
             raise errors.BlobUnknown(detail=str(digest))
-        self._seen.add((repository, digest))
+        self._seen.add((repository, digest), size)
         return size
+
+    def seen_size(self, repository: str, digest: Digest) -> int | None:
+        """Return the size of a blob that this process saw in the repository a short time ago, or None. Asks nobody."""
+        return self._seen.get((repository, digest))
 
     def open(self, repository: str, digest: Digest, bytes_range: Range | None = None) -> Stream:
         """Return the storage driver's stream of a blob of this repository, or of a range of it. An empty blob comes whole.
@@ -119,32 +123,15 @@ class Blobs:
             return None
         return size if _is_whole(digest, size) else None
 
-    def missing(self, repository: str, digests: Iterable[Digest]) -> list[Digest]:
-        """Return a list of those digests that are not in this repository."""
-        digests = [digest for digest in dict.fromkeys(digests) if (repository, digest) not in self._seen]
-        found = self._together.map(lambda digest: self._is_usable(repository, digest), digests)
-        return [digest for digest, usable in zip(digests, found) if not usable]
-
-    def _is_usable(self, repository: str, digest: Digest) -> bool:
-        """Return whether a manifest may name the blob.
-
-        A link is written after the blob's bytes and deleted before them. So a young link proves that the bytes are there. An old link
-        needs a second request, because the garbage collector of CNCF distribution deletes bytes and leaves their links.
-        """
-        try:
-            link = self._storage.stat(layout.layer_link(repository, digest))
-        except exceptions.FileNotFoundError:
-            return False
-        if link.last_modified is not None and abs(time.time() - link.last_modified) < DURABLE_SECONDS:
-            return True
-        return self._stored_size(digest) is not None
-
     # Writing
 
-    def link(self, repository: str, digest: Digest) -> None:
-        """Make a stored blob part of this repository."""
+    def link(self, repository: str, digest: Digest, size: int | None = None) -> None:
+        """Make a stored blob part of this repository.
+
+        :param size: bytes, if known; then this process accepts manifests that state it without asking Swift
+        """
         self._storage.replace(layout.layer_link(repository, digest), str(digest).encode())
-        self._seen.add((repository, digest))
+        self._seen.add((repository, digest), size)
 
     def unlink(self, repository: str, digest: Digest) -> None:
         """Remove a blob from this repository only.
@@ -156,20 +143,26 @@ class Blobs:
             raise errors.BlobUnknown(detail=str(digest))
 
     def mount(self, repository: str, digest: Digest, source: str | None = None) -> bool:
-        """Link a blob of the repository `source`, or of any if that is None. Return False if the blob is not stored for certain.
+        """Link a blob of the repository `source`, or of any if that is None.
 
         Without a source, no link proves that a PUT of the blob succeeded. So a small blob that is young is stored again.
+
+        :return: False if the blob is not stored for certain, or is damaged
         """
         calls: list[Callable[[], Any]] = [lambda: self._stat(digest)]
         if source is not None:
             calls.append(lambda: self._storage.exists(layout.layer_link(source, digest)))
         stat, *acknowledged = self._together.all(*calls)
-        if stat is None or not _is_whole(digest, stat.size) or not all(acknowledged):
+        if stat is None or not _is_whole(digest, stat.size) or not all(acknowledged) or self._is_damaged(digest, stat):
             return False
         if acknowledged or self._is_replicated(stat):
-            self.link(repository, digest)
+            self.link(repository, digest, stat.size)
             return True
         return stat.size is not None and stat.size <= SMALL and self._store_again(repository, digest)
+
+    def _is_damaged(self, digest: Digest, stat: Stat) -> bool:
+        """Return whether the blob is known to be damaged. Only a large object can be: the ETag of any other is the MD5 of its bytes."""
+        return not re.fullmatch('[0-9a-f]{32}', stat.etag or '') and damage.noted(self._storage, digest) == stat.size
 
     def _store_again(self, repository: str, digest: Digest) -> bool:
         try:
@@ -189,7 +182,7 @@ class Blobs:
             raise errors.DigestInvalid(detail=str(digest))
         # Overwrite without checking. A stored blob may be damaged, and a check costs as much as writing these few bytes.
         self._storage.replace(layout.blob(digest), content)
-        self.link(repository, digest)
+        self.link(repository, digest, len(content))
 
     def store_stream(self, repository: str, digest: Digest, source: Source, length: int) -> None:
         """Store `length` bytes of the file `source` under their final name.
@@ -209,7 +202,7 @@ class Blobs:
         else:
             # Overwrite (no `new=True`): an object under this name has the wrong size, and the right bytes repair it.
             self._storage.put_stream(layout.blob(digest), verified, length)
-        self.link(repository, digest)
+        self.link(repository, digest, length)
 
     def store_parts(self, repository: str, digest: Digest, parts: Sequence[Part]) -> None:
         """Commit stored parts as a blob. The caller has verified their digest.
@@ -222,7 +215,7 @@ class Blobs:
                 self._storage.compose(layout.blob(digest), parts)
         except exceptions.FileNotFoundError:
             raise errors.UploadUnknown(detail='parts of the upload are missing')
-        self.link(repository, digest)
+        self.link(repository, digest, size)
 
     def _is_stored(self, repository: str, digest: Digest, size: int) -> bool:
         """Return whether the blob need not be stored again: it has the right size, and is on more than one node for certain.

@@ -5,6 +5,7 @@ which distribution's walkers skip:
 
     docker/registry/v2/
         blobs/<algorithm>/<first two digits>/<hex>/data         the bytes of a layer, config or manifest
+        blobs/<algorithm>/<first two digits>/<hex>/damage       ours: the size with which the blob is damaged
         repositories/<name>/
             _layers/<algorithm>/<hex>/link                      the blob belongs to this repository
             _manifests/
@@ -32,6 +33,10 @@ _AFTER_OWN_NAMES = '_~'
 
 def blob(digest: Digest) -> str:
     return f'{ROOT}/blobs/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/data'
+
+
+def damage(digest: Digest) -> str:
+    return f'{ROOT}/blobs/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/damage'
 
 
 def repository(name: str) -> str:

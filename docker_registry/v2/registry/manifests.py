@@ -125,7 +125,7 @@ class Manifests:
         The manifest is linked only after its references have been found, and tagged or listed as a referrer only after its bytes and
         its link are stored. Its bytes may be stored before the references have been found: without a link, nobody sees them.
 
-        :raises ManifestInvalid: see `formats.parse`
+        :raises ManifestInvalid: see `formats.parse` and `References.require`
         :raises DigestInvalid: see `formats.parse`
         :raises ManifestBlobUnknown: a blob or manifest that it names is not in the repository
         """
