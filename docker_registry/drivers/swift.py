@@ -101,7 +101,8 @@ RENEWED_AHEAD, RENEWAL_PAUSE = 60, 10  # seconds: renew a token this long before
 SAME_SECOND = 1.1
 CONTAINER_CHECK_SECONDS = 60  # after a 404, the driver checks that the container exists, at most this often
 SEGMENTS = '_segments'  # the folder of all segments, below the root
-SEGMENTS_HEADER = 'X-Object-Meta-Segments'  # "<upload id> <count>", on each large object that stream_write commits
+METADATA = 'X-Object-Meta-'  # begins the headers that Swift stores with an object
+SEGMENTS_HEADER = METADATA + 'Segments'  # "<upload id> <count>", on each large object that stream_write commits
 
 
 # --- Settings -------------------------------------------------------------------------------------------------
@@ -1272,7 +1273,7 @@ class Stream(object):
     .size is the size of the object. .first and .length are the first byte and the length of the range. All are in
     bytes. .size and .length are None if Swift does not tell them: for a dynamic large object whose segments fill more
     than one page of a listing. .etag and .content_type are as Swift returns them.
-    .last_modified is in seconds since the epoch, or None.
+    .last_modified is in seconds since the epoch, or None. .metadata is as in `Stat`.
 
     :raises UnreachableError, BrokenError: the bytes cannot be read, or the object changed while it was being read
     """
@@ -1283,7 +1284,7 @@ class Stream(object):
         headers = self._response.headers
         self.first, self.length, self.size = _extent(self._response)
         self.etag, self.content_type = headers.get('Etag'), headers.get('Content-Type')
-        self.last_modified = _modified(headers)
+        self.last_modified, self.metadata = _modified(headers), _metadata(headers)
         self._done = 0
         self._failures, self._failed_at = 0, 0
 
@@ -1496,8 +1497,8 @@ _MANIFEST_QUERY, _MANIFEST_HEADERS = {'multipart-manifest': 'put'}, {'Accept': '
 Part = collections.namedtuple('Part', 'path size etag')
 
 #: What is known about an object. size is in bytes, last_modified in seconds since the epoch. Every field but the path
-#: can be None. A pseudo-folder in a listing has only a path.
-Stat = collections.namedtuple('Stat', 'path size etag last_modified content_type')
+#: can be None. A pseudo-folder in a listing has only a path. metadata is {name in lower case: text}, and None in a listing.
+Stat = collections.namedtuple('Stat', 'path size etag last_modified content_type metadata')
 
 
 class Storage(driver.Base):
@@ -1572,7 +1573,7 @@ class Storage(driver.Base):
             etag = stream.etag or ''
             if re.match('[0-9a-f]{32}$', etag) and etag != _Blocks([content]).etag:
                 raise _broken('GET', path, 200, {}, 'the MD5 of the bytes is not the ETag')
-            return content, Stat(path, len(content), stream.etag, stream.last_modified, stream.content_type)
+            return content, Stat(path, len(content), stream.etag, stream.last_modified, stream.content_type, stream.metadata)
         return _retrying(self.settings, attempt)
 
     def put_content(self, path, content):
@@ -1585,10 +1586,14 @@ class Storage(driver.Base):
         with self._cache.changing([path]):
             return self._swift.put(self._name(path), _Blocks([_as_bytes(content)]), new=True)
 
-    def replace(self, path, content):
-        """`put_content` that always takes one request. Use it only for names that never hold a large object."""
+    def replace(self, path, content, metadata=None):
+        """`put_content` that always takes one request. Use it only for names that never hold a large object.
+
+        :param metadata: {name: text} to store with it; see `Stat`
+        """
+        headers = dict((METADATA + name, value) for name, value in (metadata or {}).items())
         with self._cache.changing([path]):
-            self._swift.put(self._name(path), _Blocks([_as_bytes(content)]))
+            self._swift.put(self._name(path), _Blocks([_as_bytes(content)]), headers)
 
     def _put(self, path, body, **more):
         """Store an object. If it replaces a large object, delete the old segments."""
@@ -1788,7 +1793,7 @@ class Storage(driver.Base):
         response = self._swift.head(self._name(path), self._is_newest(path, newest))
         headers = response.headers
         return Stat(path, response.int_header('Content-Length'), headers.get('Etag'), _modified(headers),
-                    headers.get('Content-Type'))
+                    headers.get('Content-Type'), _metadata(headers))
 
     def list_directory(self, path=None):
         """The paths of all direct children, objects and pseudo-folders, page by page.
@@ -1840,7 +1845,7 @@ class Storage(driver.Base):
     def _stats(self, page, prefix):
         for path, entry in self._entries(page, prefix):
             yield Stat(path, entry.get('bytes'), entry.get('hash'), _listed_time(entry.get('last_modified')),
-                       entry.get('content_type'))
+                       entry.get('content_type'), None)
 
     # Removing
 
@@ -2094,6 +2099,10 @@ def _as_bytes(content):
 
 def _joined(*paths):
     return '/'.join(filter(None, (path.strip('/') for path in paths)))
+
+
+def _metadata(headers):
+    return dict((name[len(METADATA):].lower(), value) for name, value in headers.items() if name.lower().startswith(METADATA.lower()))
 
 
 def _modified(headers):

@@ -2,7 +2,7 @@
 
 import pytest
 
-FIRST_PUSH, PULL, SAME_PUSH = 16, 7, 12
+FIRST_PUSH, PULL, SAME_PUSH = 14, 7, 10
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def test_first_push(instances):
 
     skopeo.push()
 
-    assert skopeo.cost <= (12 if len(instances) == 1 else 16)
+    assert skopeo.cost <= (12 if len(instances) == 1 else 14)
 
 
 def test_pull(place, instances):
@@ -81,7 +81,7 @@ def test_push_again_unchanged(instances):
 
     skopeo.push()
 
-    assert skopeo.cost <= (8 if len(instances) == 1 else 12)
+    assert skopeo.cost <= (8 if len(instances) == 1 else 10)
 
 
 def test_no_listing_in_all_this(fake_place):

@@ -3,8 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import damage, errors, layout
@@ -12,13 +11,15 @@ from docker_registry.v2.registry.absence import Absence
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.names import Digest
 from docker_registry.v2.registry.recent import Recent
+from docker_registry.v2.registry.sources import Verified, read_all
 from docker_registry.v2.registry.storage import Part, Source, Stat, Storage, Stream
 
 logger = logging.getLogger(__name__)
 
-READ_SIZE = 256 * 1024
 SMALL = 1024 * 1024  # bytes; a blob up to this size is read into memory, so that the driver can retry its PUT
 ONE_OBJECT = 4 * 1024**3  # bytes; Swift's own limit is 5 GiB, but a site may set a lower one
+VERIFIED = 'size'  # metadata of a link: the bytes that the registry has read of the blob
+VERIFIED_SECONDS = 600  # for this long after that, all instances accept manifests that name the blob without looking at it
 FRESH_SECONDS = 60  # for this long after it saw a blob, a process accepts manifests that name it without asking Swift
 
 #: First and last byte, both included; one of them may be None.
@@ -44,12 +45,14 @@ class Blobs:
 
         :raises BlobUnknown: the repository does not have the blob
         """
-        if not self._storage.exists(layout.layer_link(repository, digest)):
-            raise errors.BlobUnknown(detail=str(digest))
-        size = self._stored_size(digest)
+        size = self._size_of_linked(digest, self._storage.exists(layout.layer_link(repository, digest)))
+        self._seen.add((repository, digest), size)
+        return size
+
+    def _size_of_linked(self, digest: Digest, is_linked: bool) -> int:
+        size = self._stored_size(digest) if is_linked else None
         if size is None:
             raise errors.BlobUnknown(detail=str(digest))
-        self._seen.add((repository, digest), size)
         return size
 
     def seen_size(self, repository: str, digest: Digest) -> int | None:
@@ -125,13 +128,30 @@ class Blobs:
 
     # Writing
 
-    def link(self, repository: str, digest: Digest, size: int | None = None) -> None:
+    def link(self, repository: str, digest: Digest, size: int | None = None, verified: bool = True) -> None:
         """Make a stored blob part of this repository.
 
         :param size: bytes, if known; then this process accepts manifests that state it without asking Swift
+        :param verified: whether the registry has read the blob; then all instances do so for a short time
         """
-        self._storage.replace(layout.layer_link(repository, digest), str(digest).encode())
+        metadata = {VERIFIED: str(size)} if verified and size is not None else None
+        self._storage.replace(layout.layer_link(repository, digest), str(digest).encode(), metadata)
         self._seen.add((repository, digest), size)
+
+    def linked_size(self, repository: str, digest: Digest) -> int:
+        """`size`, in one request if the link is so young that the blob is what the registry read when it wrote the link."""
+        link = self._link(repository, digest)
+        size = _verified_size(link) if link else None
+        if link is None or size is None or time.time() - (link.last_modified or 0) > VERIFIED_SECONDS:
+            return self._size_of_linked(digest, link is not None)
+        self._seen.add((repository, digest), size)
+        return size
+
+    def _link(self, repository: str, digest: Digest) -> Stat | None:
+        try:
+            return self._storage.stat(layout.layer_link(repository, digest))
+        except exceptions.FileNotFoundError:
+            return None
 
     def unlink(self, repository: str, digest: Digest) -> None:
         """Remove a blob from this repository only.
@@ -149,14 +169,11 @@ class Blobs:
 
         :return: False if the blob is not stored for certain, or is damaged
         """
-        calls: list[Callable[[], Any]] = [lambda: self._stat(digest)]
-        if source is not None:
-            calls.append(lambda: self._storage.exists(layout.layer_link(source, digest)))
-        stat, *acknowledged = self._together.all(*calls)
-        if stat is None or not _is_whole(digest, stat.size) or not all(acknowledged) or self._is_damaged(digest, stat):
+        stat, link = self._together.all(lambda: self._stat(digest), lambda: None if source is None else self._link(source, digest))
+        if stat is None or not _is_whole(digest, stat.size) or (source is not None and not link) or self._is_damaged(digest, stat):
             return False
-        if acknowledged or self._is_replicated(stat):
-            self.link(repository, digest, stat.size)
+        if link or self._is_replicated(stat):
+            self.link(repository, digest, stat.size, verified=link is not None and _verified_size(link) == stat.size)
             return True
         return stat.size is not None and stat.size <= SMALL and self._store_again(repository, digest)
 
@@ -193,7 +210,7 @@ class Blobs:
         :raises SizeInvalid: the source has fewer bytes; nothing is stored
         """
         if length <= SMALL:
-            return self.store_bytes(repository, digest, _read_all(source, length))
+            return self.store_bytes(repository, digest, read_all(source, length))
         verified = Verified(source, digest, length)
         if self._is_stored(repository, digest, length):
             verified.drain()
@@ -239,44 +256,12 @@ class Blobs:
         return stat.last_modified is not None and time.time() - stat.last_modified > self._replication_cycle
 
 
+def _verified_size(link: Stat) -> int | None:
+    """Return the size of the blob that the registry read before it wrote a link. None if something else has written the link."""
+    size = (link.metadata or {}).get(VERIFIED, '')
+    return int(size) if size.isdigit() else None
+
+
 def _is_whole(digest: Digest, size: int | None) -> bool:
     """Return False if the size is 0 and should not be: a dynamic large object is empty if its segments are lost or not yet listed."""
     return size is None or size > 0 or digest.is_of_nothing
-
-
-def _read_all(source: Source, length: int) -> bytes:
-    content = bytearray()
-    while len(content) < length:
-        block = source.read(min(READ_SIZE, length - len(content)))
-        if not block:
-            raise errors.SizeInvalid()
-        content += block
-    return bytes(content)
-
-
-class Verified:
-    """A file of `length` bytes that verifies its digest.
-
-    If the digest is wrong, `read` raises `DigestInvalid` instead of returning the last block.
-    """
-
-    def __init__(self, source: Source, digest: Digest, length: int):
-        self._source, self._digest, self._left = source, digest, length
-        self._hasher = digest.hasher()
-
-    def read(self, size: int = READ_SIZE) -> bytes:
-        if not self._left:
-            return b''
-        block = self._source.read(min(size, self._left))
-        if not block:
-            raise errors.SizeInvalid()
-        self._hasher.update(block)
-        self._left -= len(block)
-        if not self._left and not self._digest.matches(self._hasher):
-            raise errors.DigestInvalid(detail=str(self._digest))
-        return block
-
-    def drain(self) -> None:
-        """Read to the end, only to verify the digest."""
-        while self.read():
-            pass

@@ -46,7 +46,7 @@ class References:
 
     def _size(self, repository: str, digest: Digest) -> int | None:
         try:
-            return self._blobs.size(repository, digest)
+            return self._blobs.linked_size(repository, digest)
         except errors.BlobUnknown:
             return None
 

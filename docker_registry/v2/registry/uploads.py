@@ -14,16 +14,17 @@ import hashlib
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import errors, layout, names, upload_state
-from docker_registry.v2.registry.blobs import ONE_OBJECT, READ_SIZE, Blobs, Verified
+from docker_registry.v2.registry.blobs import ONE_OBJECT, Blobs
 from docker_registry.v2.registry.names import Digest
+from docker_registry.v2.registry.sources import Chained, Hashed, Joined, Verified
 from docker_registry.v2.registry.storage import Part as PartLike
-from docker_registry.v2.registry.storage import Source, Storage, Stream
+from docker_registry.v2.registry.storage import Source, Storage
 from docker_registry.v2.registry.upload_state import Part, Upload
 
 MOST_PENDING_READ = 8 * 1024  # bytes; a first chunk up to this size may fit into the token, and need no part
@@ -135,77 +136,6 @@ class Uploads:
 
 def _is_well_cut(parts: Sequence[PartLike]) -> bool:
     return len(parts) <= MOST_PARTS and all(part.size >= SMALLEST_PART for part in parts[:-1])
-
-
-class Chained:
-    """A file that consists of some bytes and then the content of another file."""
-
-    def __init__(self, start: bytes, source: Source):
-        self._start, self._source = start, source
-
-    def read(self, size: int = READ_SIZE) -> bytes:
-        if not self._start:
-            return self._source.read(size)
-        block, self._start = self._start[:size], self._start[size:]
-        return block
-
-
-class Hashed:
-    """A file that hashes and counts the bytes that are read from it, except the first `skip` bytes, which are hashed already."""
-
-    def __init__(self, source: Source, hasher, skip: int = 0):
-        self._source, self._skip = source, skip
-        self.hasher = hasher
-        self.count = 0
-
-    def read(self, size: int = READ_SIZE) -> bytes:
-        block = self._source.read(size)
-        new = block[self._skip :]
-        self._skip -= len(block) - len(new)
-        self.count += len(new)
-        if self.hasher:
-            self.hasher.update(new)
-        return block
-
-    def read_up_to(self, size: int) -> bytes:
-        """Return `size` bytes, or fewer at the end of the file."""
-        content = b''
-        while len(content) < size:
-            block = self.read(size - len(content))
-            if not block:
-                break
-            content += block
-        return content
-
-
-class Joined:
-    """A file that consists of stored parts, in order. `read` raises `UploadUnknown` if a part is missing or has another size."""
-
-    def __init__(self, storage: Storage, parts: Iterable[PartLike]):
-        self._storage = storage
-        self._parts = collections.deque(parts)
-        self._stream: Iterator[bytes] = iter(())
-        self._block = b''
-
-    def read(self, size: int = READ_SIZE) -> bytes:
-        while not self._block:
-            self._block = next(self._stream, b'')
-            if not self._block:
-                if not self._parts:
-                    return b''
-                self._stream = self._open(self._parts.popleft())
-        block, self._block = self._block[:size], self._block[size:]
-        return block
-
-    def _open(self, part: PartLike) -> Stream:
-        try:
-            stream = self._storage.stream_read(part.path, newest=False)
-        except exceptions.FileNotFoundError:
-            raise errors.UploadUnknown(detail='parts of the upload are missing')
-        if stream.size != part.size:
-            stream.close()
-            raise errors.UploadUnknown(detail='parts of the upload have changed')
-        return stream
 
 
 class Hashers:

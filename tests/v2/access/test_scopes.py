@@ -1,8 +1,8 @@
 """What a token may be used for: scopes as text, and requests that a token covers or not."""
 
 import pytest
-from access_client import EVERYTHING, LAYER, PULLS, basic, bearer, token
 
+from access_client import EVERYTHING, LAYER, PULLS, basic, bearer, token
 from docker_registry.v2.access.scopes import LONGEST, MOST, Scopes
 from docker_registry.v2.settings.config import Access
 from registry_client import code_of, digest_of

@@ -85,7 +85,7 @@ class Listing:
 
     def list_page(self, path, marker=None, limit=None, recursive=False):
         after = [found for found in self._paths if found.startswith(path + '/') and found > (marker or '')]
-        return [driver_module.Stat(found, 71, None, 1, None) for found in after[: min(self._most, limit)]]
+        return [driver_module.Stat(found, 71, None, 1, None, None) for found in after[: min(self._most, limit)]]
 
     def exists(self, path):
         return path in self._paths
