@@ -57,7 +57,7 @@ class RunningSwift(object):
                 errors.seek(0)
                 raise RuntimeError('Swift did not start: %s' % errors.read().decode('utf-8', 'replace'))
         for name, value in json.loads(ready.decode('utf-8')).items():
-            setattr(self, {'log': 'log_path'}.get(str(name), str(name)), value if isinstance(value, int) else str(value))
+            setattr(self, {'log': 'log_path'}.get(str(name), str(name)), value if isinstance(value, (int, list, dict)) else str(value))
         self._marked = 0
 
     def __enter__(self):

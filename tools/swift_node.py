@@ -8,6 +8,8 @@ SIGINT, or with --stdin until its standard input ends.  Then it stops everything
     swift_node.py                               a temporary Swift
     swift_node.py --data /srv/swift --port 8080 keeps its objects for the next start, which may use another port
     swift_node.py --keystone                    logs in as on an OpenStack cloud (also needs requirements-keystone.txt)
+    swift_node.py --nodes 4 --replicas 3 --stdin
+                                                several nodes, which can be killed, stopped and started (see below)
 """
 # As a module:
 #
@@ -19,6 +21,7 @@ import base64
 import configparser
 import contextlib
 import fcntl
+import functools
 import http.client
 import json
 import os
@@ -169,14 +172,21 @@ class SwiftNode:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
+    def facts(self):
+        """More for the line of JSON."""
+        return self.keystone.facts() if self.keystone else {}
+
     def wait(self, descriptor=None):
-        """Block until `descriptor` is readable.  :raises StartError, KeystoneError: a server ended meanwhile"""
+        """Block until `descriptor` ends; without one, for ever.  :raises StartError, KeystoneError: a server ended meanwhile"""
         ends = [self._process.stdout] + ([self.keystone.output] if self.keystone else [])
-        ended = select.select(ends + ([] if descriptor is None else [descriptor]), [], [])[0]
-        if self._process.stdout in ended:
-            raise self._error('ended')
-        if self.keystone and self.keystone.output in ended:
-            raise self.keystone.error('ended')
+        while True:
+            ended = select.select(ends + ([] if descriptor is None else [descriptor]), [], [])[0]
+            if self._process.stdout in ended:
+                raise self._error('ended')
+            if self.keystone and self.keystone.output in ended:
+                raise self.keystone.error('ended')
+            if not os.read(descriptor, 4096):
+                return
 
     # -- folders and configuration
 
@@ -185,13 +195,17 @@ class SwiftNode:
             self._folder = tempfile.mkdtemp(prefix='swift-node-')
         self._etc, self._devices = os.path.join(self._folder, 'etc'), os.path.join(self._folder, 'devices')
         log = os.path.join(self._folder, 'log')
-        for folder in (self._etc, log, os.path.join(self._devices, 'd1')):
+        for folder in [self._etc, log] + [os.path.join(self._devices, device) for device in self._device_names()]:
             os.makedirs(folder, exist_ok=True)
         self._lock = lock(os.path.join(self._folder, 'lock'))
         check_xattrs(self._devices)
         self.request_log, self.swift_log = os.path.join(log, 'requests.log'), os.path.join(log, 'swift.log')
         for path in (self.request_log, self.swift_log):
             open(path, 'w').close()
+
+    def _device_names(self):
+        """Folders below the folder `devices`."""
+        return ['d1']
 
     def _write_configuration(self):
         swift, proxy = self._swift_conf(), self._proxy_conf()
@@ -202,6 +216,9 @@ class SwiftNode:
             conf[section][option] = str(value)
         self._write('swift.conf', swift)
         self._write('proxy-server.conf', proxy)
+        self._write_servers()
+
+    def _write_servers(self):
         for name in SERVERS[1:]:
             self._write(
                 name + '-server.conf',
@@ -453,25 +470,32 @@ def run_server(etc, name, sockets, lifeline):
     sock = sockets.pop(name)
     for other in sockets.values():
         other.close()
+
+    def ready(conf):
+        if name in CHORES:
+            import eventlet
+
+            eventlet.spawn(CHORES[name], conf)
+        os.write(node, name.encode() + b'\n')
+
+    answer_requests(os.path.join(etc, name + '-server.conf'), name, sock, ready)
+
+
+def answer_requests(conf_path, name, sock, ready=lambda conf: None, log_name=None):
+    """Be the server `name` on a socket that listens, for ever.  Calls `ready` with the configuration when it accepts requests."""
     import eventlet
     from swift.common import utils, wsgi
 
     utils.monkey_patch()
     utils.disable_fallocate()
-    conf = wsgi.appconfig(os.path.join(etc, name + '-server.conf'), name=name + '-server')
+    conf = wsgi.appconfig(conf_path, name=name + '-server')
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def ready():
-        if name in CHORES:
-            eventlet.spawn(CHORES[name], conf)
-        os.write(node, name.encode() + b'\n')
-
     wsgi.run_server(
         conf,
-        utils.get_logger(conf, name, log_route=name),
+        utils.get_logger(conf, log_name or name, log_route=name),
         eventlet.greenio.GreenSocket(sock),
-        global_conf={'log_name': name},
-        ready_callback=ready,
+        global_conf={'log_name': log_name or name},
+        ready_callback=lambda: ready(conf),
     )
 
 
@@ -688,8 +712,14 @@ class CountedInput:
 
 
 def parse_arguments(argv):
-    parser = argparse.ArgumentParser(formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__)
+    import swift_cluster  # which imports this module
+
+    parser = argparse.ArgumentParser(
+        formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__, epilog='several nodes:\n' + swift_cluster.__doc__
+    )
     add = parser.add_argument
+    add('--nodes', type=int, default=1, metavar='N', help='number of nodes, each with its own servers (default %(default)s)')
+    add('--replicas', type=int, default=1, metavar='N', help='on how many nodes each object is stored (default %(default)s)')
     add('--data', metavar='DIR', help='keep everything in DIR (default: a temporary folder, removed at the end)')
     add('--port', type=int, default=0, help='port of the proxy (default: a free port)')
     add('--user', default='test:tester', help='account:name that can log in (default %(default)s)')
@@ -746,16 +776,20 @@ def setting(text):
 
 
 def run(options):
-    with SwiftNode(
-        options.data,
-        options.port,
-        options.user,
-        options.key,
-        options.token_life,
-        options.delay_ms,
-        options.without,
-        options.encryption,
-        dict(options.settings),
+    import swift_cluster
+
+    several = options.nodes > 1 or options.replicas > 1
+    make = functools.partial(swift_cluster.SwiftCluster, options.nodes, options.replicas) if several else SwiftNode
+    with make(
+        data=options.data,
+        port=options.port,
+        user=options.user,
+        key=options.key,
+        token_life=options.token_life,
+        delay_ms=options.delay_ms,
+        without=options.without,
+        encryption=options.encryption,
+        settings=dict(options.settings),
         keystone=options.keystone,
     ) as node:
         facts = {
@@ -767,10 +801,8 @@ def run(options):
             'swift_log': node.swift_log,
             'pid': os.getpid(),
         }
-        print(json.dumps(dict(facts, **node.keystone.facts() if node.keystone else {})), flush=True)
+        print(json.dumps(dict(facts, **node.facts())), flush=True)
         node.wait(0 if options.stdin else None)
-        while os.read(0, 4096):
-            node.wait(0)
 
 
 def main(argv):
@@ -794,4 +826,6 @@ def stop(number, frame):
 
 
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    import swift_node  # this file, under the name by which Swift and swift_cluster know it
+
+    sys.exit(swift_node.main(sys.argv[1:]))
