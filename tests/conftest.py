@@ -5,6 +5,7 @@ SWIFT_PYTHON    a Python with OpenStack Swift, to run the real Swift
 REGISTRY_TEST_REQUIRE   servers whose absence fails a test instead of skipping it, comma-separated; `all` means every server
 """
 import os
+import shutil
 import sys
 import uuid
 
@@ -64,6 +65,18 @@ def real_swift(swift_python):
     node = swift_process.start(swift_python, listing_limit=LISTING_LIMIT)
     yield node
     node.stop()
+
+
+@pytest.fixture(scope='session')
+def cluster(swift_python):
+    """A Swift of four nodes with three replicas, on Python 3. Its proxy leaves out a server after one error, until it is restarted."""
+    import swift_cluster
+    absent = [program for program in swift_cluster.PROGRAMS if not shutil.which(program)]
+    if absent:
+        missing('cluster', 'not installed: %s' % ', '.join(absent))
+    rest = ['DEFAULT:error_suppression_limit=0', 'DEFAULT:error_suppression_interval=600']
+    with swift_cluster.start(swift_python, set=rest) as running:
+        yield running
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@
         cluster.heal()
         cluster.replicate()
 
+`close` ends it, as the end of the `with` does.
 Each method returns when it has really happened: a killed server refuses connections, a started one answers.  Methods may be called
 by several threads; the cluster does one thing at a time.
 """
@@ -18,6 +19,8 @@ import threading
 import urllib.parse
 
 import swift_process
+
+PROGRAMS = ('memcached', 'rsync')  # which it needs
 
 #: Where a node keeps an object, container or account, or would: the URL at its server, its folder there, and whether the ring names it.
 Place = collections.namedtuple('Place', 'node url folder primary')
@@ -39,7 +42,8 @@ class Error(Exception):
 class Cluster(swift_process.RunningSwift):
     """A running cluster.  `nodes` and `replicas` are numbers; `ports` has lists of ports by kind, node 1 first.
 
-    A kind is object, container, account, proxy or memcached.  Nodes are numbered from 1; without a number it is every node.
+    A kind is object, container, account, proxy or memcached; `node` means the first three.  Nodes are numbered from 1.  Without a
+    number, all servers of the kind are meant.
     """
 
     def __init__(self, command):
@@ -50,10 +54,8 @@ class Cluster(swift_process.RunningSwift):
         """kill -9: connections are refused."""
         self._command('kill', kind, node)
 
-    def stop(self, kind=None, node=None):
-        """SIGSTOP: connections are accepted, and nothing answers.  Without a kind: end the cluster."""
-        if kind is None:
-            return super().stop()
+    def stop(self, kind, node=None):
+        """SIGSTOP: connections are accepted, and nothing answers."""
         self._command('stop', kind, node)
 
     def cont(self, kind, node=None):
@@ -63,6 +65,11 @@ class Cluster(swift_process.RunningSwift):
     def start(self, kind, node=None):
         """Let servers run, whether they were killed or stopped."""
         self._command('start', kind, node)
+
+    def restart(self, kind, node=None):
+        """Kill servers and start them: they forget what they had in memory, such as errors of others."""
+        self.kill(kind, node)
+        self.start(kind, node)
 
     def kill_node(self, node):
         self.kill('node', node)

@@ -53,7 +53,7 @@ class RunningSwift(object):
                                             env=environment, close_fds=True)
             ready = self.process.stdout.readline()
             if not ready:
-                self.stop()
+                self.close()
                 errors.seek(0)
                 raise RuntimeError('Swift did not start: %s' % errors.read().decode('utf-8', 'replace'))
         for name, value in json.loads(ready.decode('utf-8')).items():
@@ -64,7 +64,7 @@ class RunningSwift(object):
         return self
 
     def __exit__(self, *exc_info):
-        self.stop()
+        self.close()
 
     def mark(self):
         """Begin to collect requests here."""
@@ -81,6 +81,10 @@ class RunningSwift(object):
 
     def stop(self):
         """Stop it and wait until it has ended. Can be called again."""
+        self.close()
+
+    def close(self):
+        """The same as `stop`, which can mean something else where there are several servers."""
         self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()

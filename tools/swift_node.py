@@ -319,9 +319,7 @@ class SwiftNode:
 
     def _error(self, what, said=b''):
         missing = [name for name in SERVERS if name not in said.decode().split()]
-        with open(self.swift_log, errors='replace') as log:
-            tail = ''.join(log.readlines()[-40:])
-        return StartError('Swift (%s) %s; the last lines of its log:\n%s' % (', '.join(missing), what, tail))
+        return StartError('Swift (%s) %s; the last lines of its log:\n%s' % (', '.join(missing), what, tail(self.swift_log)))
 
     # -- the first requests
 
@@ -360,6 +358,11 @@ def signals_held():
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def tail(path):
+    with open(path, errors='replace') as log:
+        return ''.join(log.readlines()[-40:])
 
 
 def listen(port):
@@ -712,10 +715,10 @@ class CountedInput:
 
 
 def parse_arguments(argv):
-    import swift_cluster  # which imports this module
+    import swift_commands  # which imports this module
 
     parser = argparse.ArgumentParser(
-        formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__, epilog='several nodes:\n' + swift_cluster.__doc__
+        formatter_class=argparse.RawDescriptionHelpFormatter, description=__doc__, epilog=swift_commands.__doc__
     )
     add = parser.add_argument
     add('--nodes', type=int, default=1, metavar='N', help='number of nodes, each with its own servers (default %(default)s)')
