@@ -133,7 +133,8 @@ class SwiftCluster(SwiftNode):
         conf['filter:cache'] = {
             'use': 'egg:swift#memcache',
             'memcache_servers': '127.0.0.1:%d' % self.servers['memcached', 1].port,
-            'error_suppression_interval': '1',
+            'set error_suppression_interval': '1',  # `set`: PasteDeploy skips what DEFAULT has, too
+            'set error_suppression_limit': '10',
         }
         return conf
 
