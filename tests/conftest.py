@@ -1,6 +1,7 @@
 """Fixtures: the Swifts that the tests run on, and drivers for them.
 
-TEST_SWIFTS     Swifts for the contract suite (default: `fake,real`); `live` is the Swift that the OS_* variables name
+TEST_SWIFTS     Swifts for the contract suite (default: `fake,real`); `cluster` is one of several nodes, and `live` the one that the OS_*
+                variables name
 SWIFT_PYTHON    a Python with OpenStack Swift, to run the real Swift
 REGISTRY_TEST_REQUIRE   servers whose absence fails a test instead of skipping it, comma-separated; `all` means every server
 """
@@ -51,7 +52,7 @@ def clean_environment(monkeypatch):
 @pytest.fixture(scope='session')
 def swift_python():
     """A Python that has OpenStack Swift."""
-    if 'real' not in SWIFTS:
+    if not {'real', 'cluster'} & set(SWIFTS):
         pytest.skip('TEST_SWIFTS leaves out the real Swift')
     python = os.environ.get('SWIFT_PYTHON', '')
     if not os.path.exists(python):
@@ -75,7 +76,7 @@ def cluster(swift_python):
     if absent:
         missing('cluster', 'not installed: %s' % ', '.join(absent))
     rest = ['DEFAULT:error_suppression_limit=0', 'DEFAULT:error_suppression_interval=600']
-    with swift_cluster.start(swift_python, set=rest) as running:
+    with swift_cluster.start(swift_python, set=rest, listing_limit=LISTING_LIMIT) as running:
         yield running
 
 
@@ -100,8 +101,9 @@ def swift_config(request):
         if 'swift_authurl' not in LIVE:
             missing('live', NO_LIVE)
         config = dict(LIVE, swift_segment_size='1MiB', swift_pool_size=6, storage_path=place)
-    elif request.param == 'real':
-        config = settings_for(request.getfixturevalue('real_swift'), swift_container=place, storage_path='root')
+    elif request.param in ('real', 'cluster'):
+        server = request.getfixturevalue({'real': 'real_swift'}.get(request.param, request.param))
+        config = settings_for(server, swift_container=place, storage_path='root')
     else:
         config = settings_for(request.getfixturevalue('fake'), storage_path='root')
     yield config
