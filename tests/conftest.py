@@ -1,7 +1,7 @@
 """Fixtures: the Swifts that the tests run on, and drivers for them.
 
-TEST_SWIFTS     Swifts for the contract suite (default: `fake,real`); `cluster` is one of several nodes, and `live` the one that the OS_*
-                variables name
+TEST_SWIFTS     Swifts for the contract suite (default: `fake,real`); `cluster` is one of several nodes, `ceph` is a Ceph RADOS
+                Gateway, which needs Debian's packages, and `live` is the one that the OS_* variables name
 SWIFT_PYTHON    a Python with OpenStack Swift, to run the real Swift
 REGISTRY_TEST_REQUIRE   servers whose absence fails a test instead of skipping it, comma-separated; `all` means every server
 """
@@ -80,6 +80,23 @@ def cluster(swift_python):
         yield running
 
 
+@pytest.fixture(scope='session')
+def ceph_programs():
+    """The programs of Ceph."""
+    absent = [name for name in ('ceph-mon', 'ceph-osd', 'radosgw') if not any(
+        os.path.exists(os.path.join(folder, name)) for folder in os.environ['PATH'].split(os.pathsep))]
+    if absent:
+        missing('ceph', 'no %s; python3 tools/rgw_node.py names the packages' % ', '.join(absent))
+
+
+@pytest.fixture(scope='session')
+def real_ceph(ceph_programs):
+    import swift_process
+    node = swift_process.start_ceph()
+    yield node
+    node.stop()
+
+
 @pytest.fixture
 def fake():
     with fake_swift.FakeSwift(listing_limit=LISTING_LIMIT) as server:
@@ -101,8 +118,8 @@ def swift_config(request):
         if 'swift_authurl' not in LIVE:
             missing('live', NO_LIVE)
         config = dict(LIVE, swift_segment_size='1MiB', swift_pool_size=6, storage_path=place)
-    elif request.param in ('real', 'cluster'):
-        server = request.getfixturevalue({'real': 'real_swift'}.get(request.param, request.param))
+    elif request.param in ('real', 'cluster', 'ceph'):
+        server = request.getfixturevalue({'real': 'real_swift', 'ceph': 'real_ceph'}.get(request.param, request.param))
         config = settings_for(server, swift_container=place, storage_path='root')
     else:
         config = settings_for(request.getfixturevalue('fake'), storage_path='root')

@@ -1,5 +1,7 @@
 """Starts tools/swift_node.py, a real OpenStack Swift, in a new process. Any Python can do this, 2.7 too, with or without Swift.
 
+`start_ceph` starts tools/rgw_node.py, a real Ceph RADOS Gateway. It has no log of requests in our form.
+
     swift = swift_process.start(listing_limit=20)
     swift.mark()
     ...                                 # log in at swift.auth_url as swift.user with swift.key
@@ -11,9 +13,11 @@ import io
 import json
 import os
 import subprocess
+import sys
 import tempfile
 
-NODE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'tools', 'swift_node.py')
+TOOLS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'tools')
+NODE, CEPH_NODE = os.path.join(TOOLS, 'swift_node.py'), os.path.join(TOOLS, 'rgw_node.py')
 
 #: A line of the request log: one request of a client to the proxy.  `path` is percent-encoded and includes the query.
 Logged = collections.namedtuple('Logged', 'method path status bytes_in bytes_out seconds')
@@ -28,8 +32,13 @@ def start(python=None, **options):
     return RunningSwift(command(python or os.environ['SWIFT_PYTHON'], options))
 
 
-def command(python, options):
-    words = [python, NODE, '--stdin']
+def start_ceph(**options):
+    """Start a Ceph RADOS Gateway, with options of its program as in `start`. It takes about ten seconds."""
+    return RunningSwift(command(sys.executable if sys.version_info[0] > 2 else 'python3', options, CEPH_NODE))
+
+
+def command(python, options, node=NODE):
+    words = [python, node, '--stdin']
     for name, value in sorted(options.items()):
         for each in value if isinstance(value, (list, tuple)) else [value]:
             option = '--' + name.replace('_', '-')
@@ -43,7 +52,7 @@ def parse(line):
 
 
 class RunningSwift(object):
-    """A running Swift: its URLs (auth_url, storage_url), credentials (user, key) and logs (log_path, swift_log)."""
+    """A running Swift: its URLs (auth_url, storage_url), credentials (user, key) and logs (log_path, swift_log; Ceph: rgw_log)."""
 
     def __init__(self, command):
         # Python settings of this process would mislead the other Python.

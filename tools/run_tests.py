@@ -26,7 +26,7 @@ TOX = ROOT / '.tox'
 PROGRAMS = pathlib.Path(sys.executable).parent  # tox, uv
 #: The slow ones come first, so that no slow one runs alone at the end.
 ENVIRONMENTS = (
-    'packaging images e2e registry v2 cluster py311 py313 py27 swift py314 py315 py310 py312 lint docs softlayer core core3'.split()
+    'packaging images e2e registry v2 ceph cluster py311 py313 py27 swift py314 py315 py310 py312 lint docs softlayer core core3'.split()
 )
 OPTIONAL = ['py314', 'py315']  # tested where there is such an interpreter
 PYTHON_OF = {'core': '2.7', 'registry': '2.7'}  # the others have theirs in their name, or take 3.11
@@ -35,6 +35,7 @@ NEEDED_PROGRAMS = {
     'py27': ['redis-server'],
     'registry': ['redis-server', 'swig'],
     'v2': ['htpasswd'],
+    'ceph': 'ceph ceph-mon ceph-osd radosgw'.split(),
     'cluster': ['memcached', 'rsync'],
     'e2e': 'dockerd docker containerd ctr skopeo podman buildah docker-registry nginx htpasswd busybox openssl curl'.split(),
     'images': 'dockerd docker docker-compose skopeo nginx htpasswd mmdebstrap busybox openssl curl make'.split(),
