@@ -33,11 +33,13 @@ class Client(object):
     """One keep-alive connection to the fake. It logs in when it first needs a token."""
 
     def __init__(self, swift, timeout=10):
-        self.swift, self.connection = swift, HTTPConnection('127.0.0.1', swift.port, timeout=timeout)
-        self.token = None
+        self.swift, self.timeout = swift, timeout
+        self.connection = HTTPConnection(swift.auth_url.split('/')[2], timeout=timeout)
+        self.token, self.container = None, 'c'
 
     def login(self, user=None, key=None):
-        return self.ask('GET', '/auth/v1.0', headers={'X-Auth-User': user or self.swift.user, 'X-Auth-Key': key or self.swift.key})
+        path = '/' + self.swift.auth_url.split('/', 3)[3]
+        return self.ask('GET', path, headers={'X-Auth-User': user or self.swift.user, 'X-Auth-Key': key or self.swift.key})
 
     def ask(self, method, path, body=None, headers=()):
         self.connection.request(method, path, body, dict(headers))
@@ -55,12 +57,14 @@ class Client(object):
         """Store segments as /c/seg0, /c/seg1, ... and return the entries of a manifest that names them."""
         entries = []
         for number, body in enumerate(bodies):
-            self.storage('PUT', '/c/seg%d' % number, body)
-            entries.append({'path': '/c/seg%d' % number, 'etag': hashlib.md5(body).hexdigest(), 'size_bytes': len(body)})
+            path = '/%s/seg%d' % (self.container, number)
+            self.storage('PUT', path, body)
+            entries.append({'path': path, 'etag': hashlib.md5(body).hexdigest(), 'size_bytes': len(body)})
         return entries
 
     def put_manifest(self, entries, name='big', **headers):
-        return self.storage('PUT', '/c/%s?multipart-manifest=put' % name, json.dumps(entries), Accept='application/json', **headers)
+        path = '/%s/%s?multipart-manifest=put' % (self.container, name)
+        return self.storage('PUT', path, json.dumps(entries), Accept='application/json', **headers)
 
     def bulk_delete(self, *lines):
         return self.storage('POST', '?bulk-delete', '\n'.join(lines), Content_Type='text/plain', Accept='application/json')

@@ -38,6 +38,9 @@ Consistency
     not the new ones. After `swift.stale(container, name, times)`, that many reads without X-Newest return what was there before
     the last write.
 
+Ceph
+    `FakeSwift(ceph=True)` behaves like a Ceph RADOS Gateway: module `ceph` has the differences.
+
 Not implemented: COPY, symlinks, versions, ACLs, XML listings, several ranges in one request, SLO `range` and `data` segments, and
 `heartbeat`. If an SLO has lost a segment other than the first, the response is always cut. A real Swift returns 500 if it has sent
 nothing before.

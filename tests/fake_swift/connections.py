@@ -139,6 +139,8 @@ class Exchange(threading.Thread):
             body = response.framed_body()
             self.keep_alive = self.keep_alive and (response.chunked or response.length in (None, len(body)))
         self.send_bytes(head + body[:upto])
+        if response.stalls and self.request.method != 'HEAD':
+            self.stall()
         return b'' if upto is None else body[upto:]
 
     def send_bytes(self, data):

@@ -63,7 +63,10 @@ class ContainerRequests(object):
         if limit > self.listing_limit:
             raise Refusal(412, 'Maximum limit is %d' % self.listing_limit)
         asked = dict((name, request.query.get(name, '')) for name in ('prefix', 'delimiter', 'marker', 'end_marker'))
-        return listing(request, container.page(limit, **asked), self.do_HEAD(request, account).headers)
+        return listing(request, self.records(container, limit, asked), self.do_HEAD(request, account).headers)
+
+    def records(self, container, limit, asked):
+        return container.page(limit, **asked)
 
     def do_DELETE(self, request, account):
         account.delete_container(request.container)

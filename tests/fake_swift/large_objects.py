@@ -105,14 +105,18 @@ class LargeObjects(object):
         if item.segments is not None:
             for record in item.segments:
                 found = account.find(record['name'])
-                intact = found and (found.read_etag, found.size) == (record['hash'], record['bytes'])
-                yield (found if intact else None), record['bytes']
+                yield (found if self.is_intact(found, record) else None), record['bytes']
         elif item.is_dynamic:
             container, _ = self.dynamic_place(item)
             for record in self.listed(account, item):
                 yield account.find(container + '/' + record['name']), record['bytes']
         else:
             yield item.body, len(item.body)
+
+    @staticmethod
+    def is_intact(found, record):
+        """Whether a segment, or None if it is missing, is still the one that the manifest names."""
+        return bool(found) and (found.read_etag, found.size) == (record['hash'], record['bytes'])
 
     @staticmethod
     def dynamic_place(item):

@@ -143,8 +143,10 @@ class Response(object):
     """A status, headers and a body.
 
     `length` is the Content-Length, or None for the length of the body. If the body is shorter than `length`, the connection
-    closes after it.
+    closes after it; with `stalls`, it stays open and nothing comes.
     """
+
+    stalls = False
 
     def __init__(self, status, headers=(), body=b'', length=None, chunked=False):
         self.status, self.headers, self.body, self.length, self.chunked = status, Headers(headers), body, length, chunked

@@ -45,10 +45,15 @@ class ObjectRequests(object):
             raise Refusal(411, 'Missing Content-Length header.', content_type='text/plain')
         if max(request.length or 0, request.received) > self.swift.max_file_size:
             raise Refusal(413, 'Your request is too large.', content_type='text/plain')
-        if request.headers.get('If-None-Match', '*') != '*':
-            raise Refusal(400, 'If-None-Match only supports *', content_type='text/plain')
         if request.truncated:
             raise Refusal(499)
+        self.check_if_new(request, container)
+
+    @staticmethod
+    def check_if_new(request, container):
+        """Honour If-None-Match of a PUT."""
+        if request.headers.get('If-None-Match', '*') != '*':
+            raise Refusal(400, 'If-None-Match only supports *', content_type='text/plain')
         if 'If-None-Match' in request.headers and container.read(request.name):
             raise Refusal(412)
 
@@ -127,7 +132,7 @@ class ObjectRequests(object):
             headers['Etag'] = '"%s"' % etag
         pieces = list(self.large.pieces(account, item))
         size = sum(length for _, length in pieces)
-        self.check_conditions(request, etag, headers)
+        self.check_conditions(request, item, etag, headers)
         asked = wanted_range(request.headers.get('Range'), size) if request.method == 'GET' else None
         if asked == ():
             raise Refusal(416, headers=dict(headers, **{'Content-Range': 'bytes */%d' % size}))
@@ -139,7 +144,7 @@ class ObjectRequests(object):
         return Response(206 if asked else 200, headers, body, end - first, chunked=not (asked or listed_whole))
 
     @staticmethod
-    def check_conditions(request, etag, headers):
+    def check_conditions(request, item, etag, headers):
         """Honour If-Match and If-None-Match."""
         def names(header):
             return [tag.strip().strip('"') for tag in request.headers.get(header, '').split(',')]

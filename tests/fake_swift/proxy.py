@@ -50,7 +50,7 @@ class Proxy(object):
     def signed(self, request, account):
         """Answer a request that uses a temporary URL."""
         if account is None or not self.temp_urls.allows(request, account):
-            raise Refusal(401, '401 Unauthorized: Temp URL invalid\n', {'Www-Authenticate': 'Swift realm="unknown"'})
+            raise self.temp_urls.refusal(request)
         if request.method == 'PUT' and 'X-Object-Manifest' in request.headers:
             raise Refusal(400, "The header 'X-Object-Manifest' is not allowed in this tempurl")
         return self.temp_urls.dress(request, self.admitted(request, account))

@@ -14,7 +14,7 @@ try:
 except ImportError:  # Python 2
     from urllib import quote
 
-from .messages import native, wire
+from .messages import Refusal, native, wire
 
 
 class TempUrls(object):
@@ -40,6 +40,10 @@ class TempUrls(object):
             return False
         return any(signature == hmac.new(key, message, getattr(hashlib, digest)).hexdigest()
                    for key in self.keys(account, request.container) for message in self.messages(request, methods, expires))
+
+    @staticmethod
+    def refusal(request):
+        return Refusal(401, '401 Unauthorized: Temp URL invalid\n', {'Www-Authenticate': 'Swift realm="unknown"'})
 
     @staticmethod
     def expiry(request):

@@ -50,7 +50,7 @@ def fake():
 
 @pytest.fixture(params=SWIFTS)
 def place(request):
-    return Place(request.getfixturevalue({'fake': 'fake', 'real': 'real_swift'}[request.param]))
+    return Place(request.getfixturevalue({'fake': 'fake', 'real': 'real_swift', 'ceph': 'real_ceph'}[request.param]))
 
 
 @pytest.fixture
