@@ -1266,9 +1266,9 @@ def _native(name):
 class Stream(object):
     """The bytes of an object, or of a range of it, in blocks. Iterate over it; call `close()` to stop early.
 
-    If the connection breaks, the stream resumes at the next byte of the same version of the object (Range and
-    If-Match). So the reader gets every byte or an exception. The connection goes back to the pool at the end, or when
-    the stream is closed or dropped.
+    If the connection breaks, the stream resumes at the next byte of the same version of the object: it sends a Range, and
+    compares the ETag and the size of the answer. So the reader gets every byte or an exception. The connection goes back
+    to the pool at the end, or when the stream is closed or dropped.
 
     .size is the size of the object. .first and .length are the first byte and the length of the range. All are in
     bytes. .size and .length are None if Swift does not tell them: for a dynamic large object whose segments fill more
@@ -1280,7 +1280,7 @@ class Stream(object):
 
     def __init__(self, swift, name, bytes_range=None, newest=False):
         self._swift, self._path = swift, swift.object_path(name)
-        self._response = self._open(_range_header(bytes_range), newest)
+        self._response = self._open(_range_header(bytes_range), _newest(newest))
         headers = self._response.headers
         self.first, self.length, self.size = _extent(self._response)
         self.etag, self.content_type = headers.get('Etag'), headers.get('Content-Type')
@@ -1288,17 +1288,12 @@ class Stream(object):
         self._done = 0
         self._failures, self._failed_at = 0, 0
 
-    def _open(self, range_header, newest=False, etag=None):
-        headers = _newest(newest)
+    def _open(self, range_header, headers):
         if range_header:
             headers['Range'] = range_header
-        if etag:
-            headers['If-Match'] = etag
-        response = self._swift.request('GET', self._path, headers=headers, expected=(412, 416), stream=True)
+        response = self._swift.request('GET', self._path, headers=headers, expected=(416,), stream=True)
         if response.status == 416:
             raise _error(exceptions.WrongArgumentsError, '%s has no such range: %s' % (self._path, range_header), 416)
-        if response.status == 412:
-            raise _broken('GET', self._path, 412, response.headers, 'the object changed during the read', transient=False)
         if range_header and response.status == 200 and response.int_header('Content-Length') != 0:
             response.close()
             raise _broken('GET', self._path, 200, response.headers, 'the whole object, not ' + range_header, transient=False)
@@ -1339,12 +1334,23 @@ class Stream(object):
         logger.warning('the connection for %s broke after %d of %d bytes (%s); resuming', self._path, self._done,
                        self.length, type(error).__name__)
         first, last = self.first + self._done, self.first + self.length - 1
-        response = self._open('bytes=%d-%d' % (first, last), etag=self.etag)
-        if _extent(response)[0] != first:
-            response.close()
-            raise _broken('GET', self._path, response.status, response.headers,
-                          'the bytes do not begin at byte %d' % first, transient=False)
-        self._response = response
+        try:
+            response = self._open('bytes=%d-%d' % (first, last), {})
+        except (exceptions.FileNotFoundError, exceptions.WrongArgumentsError) as error:
+            raise _broken('GET', self._path, error.status or 404, {}, 'the rest of the object is gone', transient=False)
+        self._response = self._same(response, first)
+
+    def _same(self, response, first):
+        """The response, if it continues at byte `first` of the same object. Ceph answers 412 to any If-Match of a large object."""
+        begin, _, size = _extent(response)
+        if response.headers.get('Etag') != self.etag or None not in (size, self.size) and size != self.size:
+            wrong = 'the object changed during the read'
+        elif begin != first:
+            wrong = 'the bytes do not begin at byte %d' % first
+        else:
+            return response
+        response.close()
+        raise _broken('GET', self._path, response.status, response.headers, wrong, transient=False)
 
     def read_all(self):
         with self:

@@ -497,7 +497,7 @@ class TestReading(object):
         assert b''.join(seeded.storage.stream_read('large')) == LARGE
 
         first, second = fake.requests
-        assert second.headers['If-Match'] == '"%s"' % fake.container('registry')['large'].read_etag
+        assert 'If-Match' not in second.headers  # Ceph answers it with 412
         assert second.headers['Range'].startswith('bytes=') and second.headers['Range'].endswith('-%d' % (len(LARGE) - 1))
         if not reset:
             assert second.headers['Range'] == 'bytes=%d-%d' % (after, len(LARGE) - 1)
@@ -555,7 +555,7 @@ class TestReading(object):
         change(make())
         error = failure(lambda: [got, b''.join(stream)])
 
-        assert type(error) in (exceptions.BrokenError, exceptions.FileNotFoundError)
+        assert type(error) is exceptions.BrokenError
         assert LARGE.startswith(got)
 
     def test_a_silent_body_is_resumed(self, make, fake):
