@@ -924,7 +924,7 @@ class _Swift(object):
                 stream=False, again=()):
         """Send a request and return the response. Its status is 2xx or one of `expected`; any other status raises.
 
-        :param path: percent-encoded; below the account's URL, or below the server's for `/info`
+        :param path: percent-encoded; below the account's URL, or below the server's for /info
         :param stream: do not read the body of a 2xx response; the caller does
         :param again: more statuses after which the request is sent again, as after a 503
         :raises: the errors in the module's docstring. An unexpected 404 raises FileNotFoundError, or ConfigError if the
@@ -1072,13 +1072,18 @@ class _Swift(object):
         https://docs.openstack.org/swift/latest/api/discoverability.html
         """
         if self._info is None:
-            response = self.request('GET', '/info', below_account=False, expected=range(400, 408))
-            try:
-                info = json.loads(response.body.decode('utf-8')) if response.status == 200 else {}
-            except ValueError:
-                info = {}
-            self._info = info if isinstance(info, dict) else {}
+            # Ceph has it next to the version: its storage URL is /swift/v1/..., and then this is /swift/info.
+            prefix = re.match(r'(.*?)(/v1(\.0)?(/|$)|$)', urlsplit(self.storage_url()).path).group(1)
+            self._info = self._info_at(prefix + '/info') or prefix and self._info_at('/info') or {}
         return self._info
+
+    def _info_at(self, path):
+        response = self.request('GET', path, below_account=False, expected=range(400, 408))
+        try:
+            info = json.loads(response.body.decode('utf-8')) if response.status == 200 else {}
+        except ValueError:
+            info = {}
+        return info if isinstance(info, dict) else {}
 
     def limit(self, middleware, name, default=None):
         found = self.info().get(middleware)

@@ -11,7 +11,6 @@ import pytest
 import fake_swift
 from conftest import LISTING_LIMIT, SWIFTS, clean_up, settings_for
 from docker_registry.core import exceptions
-from docker_registry.drivers import swift as driver_module
 from fake_swift import on
 
 SEGMENT = 1024 * 1024
@@ -44,6 +43,24 @@ def data(size, seed=0):
 
 def segments(names):
     return [name for name in names() if name.startswith('_segments/')]
+
+
+class TestInfo(object):
+
+    def test_info_is_found_next_to_the_version(self, storage):
+        assert storage.info()['swift']['version'].startswith('16.2')
+        assert 'slo' in storage.info() and 'bulk_delete' in storage.info()
+
+    def test_an_account_in_the_storage_url_changes_nothing(self, storage, another):
+        assert another(swift_object_storage_url=storage.storage_url() + '/AUTH_test').info() == storage.info()
+
+    @pytest.mark.parametrize('path, asked', [('/swift/v1', ['/swift/info']), ('/v1/AUTH_test', ['/info']),
+                                             ('/gate/v1/AUTH_test', ['/gate/info', '/info']), ('/v1', ['/info'])])
+    def test_info_is_asked_for_where_it_can_be(self, fake, fake_storage, path, asked):
+        storage = fake_storage(swift_object_storage_url=fake.url + path)
+        storage.info()
+
+        assert [request.path for request in fake.requests if request.kind != 'auth' or 'info' in request.path] == asked
 
 
 class TestReading(object):
