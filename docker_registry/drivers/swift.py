@@ -92,6 +92,7 @@ SMALLEST_SEGMENT, LARGEST_SEGMENT = MiB, 5 * 1024 * MiB
 # from the settings. After that, the size doubles every 100 segments. With 16 MiB, segments do not grow before 6.25
 # GiB, and the largest object has 203 GiB.
 SEGMENTS_BEFORE_GROWING, SEGMENTS_BEFORE_DOUBLING = 400, 100
+ETAG_OF_NOTHING = 'd41d8cd98f00b204e9800998ecf8427e'
 LONGEST_NAME = 1024  # bytes of UTF-8, Swift's max_object_name_length
 READ_SIZE = 256 * 1024  # bytes that one read of a body asks for
 # Socket buffers take a body of this size at once. A larger one may have to wait for Swift while it is being sent.
@@ -100,9 +101,14 @@ RENEWED_AHEAD, RENEWAL_PAUSE = 60, 10  # seconds: renew a token this long before
 # Keystone's timestamps count whole seconds. A revocation therefore also revokes a token issued in the same second.
 SAME_SECOND = 1.1
 CONTAINER_CHECK_SECONDS = 60  # after a 404, the driver checks that the container exists, at most this often
+CEPH_HEADER = 'X-Container-Bytes-Used-Actual'  # Ceph returns it with a container, and Swift does not
 SEGMENTS = '_segments'  # the folder of all segments, below the root
 METADATA = 'X-Object-Meta-'  # begins the headers that Swift stores with an object
-SEGMENTS_HEADER = METADATA + 'Segments'  # "<upload id> <count>", on each large object that stream_write commits
+# On each large object: its segments, as "<upload id> <count> <first number>" for each run of them, joined by commas. The
+# first number is left out if it is 0. Ceph does not return manifests. If it would be longer than a header may be, there
+# is SEGMENT_LIST_HEADER on Ceph instead, and nothing on Swift. It has the id of a list in an object of its own.
+SEGMENTS_HEADER, SEGMENT_LIST_HEADER = METADATA + 'Segments', METADATA + 'Segment-List'
+LONGEST_METADATA = 256  # bytes of one value, Swift's max_meta_value_length
 
 
 # --- Settings -------------------------------------------------------------------------------------------------
@@ -896,6 +902,7 @@ class _Swift(object):
         self.settings = settings
         self.container_path = '/' + quote(settings.container)
         self._checked = 0
+        self._is_ceph = None
         self._info = None
         self.on_request = None
         self._process = None
@@ -1037,17 +1044,31 @@ class _Swift(object):
         with self._checking:
             if not at_once and time.time() - self._checked < CONTAINER_CHECK_SECONDS:
                 return False
-            created = False
-            if not self._finds_container():
-                created = self._create_container()
-                if not created and not self._finds_container():
+            created, response = False, self._head_container()
+            if response.status == 404:
+                created, response = self._create_container(), self._head_container()
+                if response.status == 404 and not created:
                     raise _broken('HEAD', self.container_path, 404, {}, 'the container exists, but Swift does not find it', transient=False)
+            if response.status == 400:
+                raise self._bad_container()
+            if response.status != 404:  # of a container that was created just now
+                self._is_ceph = response.status == 403 or CEPH_HEADER in response.headers
             self._checked = time.time()
             return created
 
-    def _finds_container(self):
+    def _head_container(self):
         # 403: a user with access to the objects may have no access to the container itself.
-        return self.request('HEAD', self.container_path, expected=(403, 404)).status != 404
+        return self.request('HEAD', self.container_path, expected=(400, 403, 404))
+
+    def is_ceph(self):
+        """Whether this is a Ceph RADOS Gateway. True also if that cannot be found out: what suits Ceph works on Swift, too."""
+        if self._is_ceph is None:
+            self.check_container(at_once=True)
+        return self._is_ceph is not False
+
+    def _bad_container(self):
+        return _config_error('Swift refuses the name of the container: check swift_container (OS_CONTAINER) %s. Ceph wants at '
+                             'least three characters' % self.settings.container, 400)
 
     def _create_container(self):
         """Returns False if somebody else has created it."""
@@ -1058,7 +1079,8 @@ class _Swift(object):
         response = self.request('PUT', self.container_path, headers={'X-Storage-Policy': policy} if policy else {},
                                 body=_Blocks(), expected=(400, 404))
         if response.status == 400:
-            raise _config_error('Swift has no storage policy %s: check swift_storage_policy (SWIFT_STORAGE_POLICY)' % policy, 400)
+            raise _config_error('Swift has no storage policy %s: check swift_storage_policy (SWIFT_STORAGE_POLICY)' % policy,
+                                400) if policy else self._bad_container()
         if response.status == 404:
             raise _config_error('the account at %s does not exist: check swift_user (OS_USERNAME) or '
                                 'swift_object_storage_url (OS_STORAGE_URL)' % self.storage_url(), 404)
@@ -1096,8 +1118,18 @@ class _Swift(object):
         """The response to HEAD of an object. :raises FileNotFoundError:"""
         return self.request('HEAD', self.object_path(name), query, _newest(newest))
 
+    def has(self, name):
+        """Whether there is an object. On Ceph, a plain HEAD is 404 for a large object whose first segment is missing."""
+        try:
+            return bool(self.head(name, True, MANIFEST_ITSELF))
+        except exceptions.FileNotFoundError:
+            return False
+
     def put(self, name, body, headers=None, query=None, new=False, etag_first=True):
         """Store a whole object. Returns False if `new` is set and the name exists already.
+
+        Ceph ignores If-None-Match: there, two that store the same new name at the same moment may both get True. One of the
+        two objects stays.
 
         :param etag_first: send the ETag, so that Swift stores no other bytes; they are then hashed before they are sent
         :raises BrokenError: also if Swift returns another ETag than that of the bytes sent
@@ -1105,6 +1137,8 @@ class _Swift(object):
         etag_first = etag_first and query is None and body.replayable
         headers = dict(headers or {})
         if new:
+            if self.is_ceph() and self.has(name):
+                return False
             headers['If-None-Match'] = '*'
         if etag_first:
             headers['ETag'] = body.etag
@@ -1157,15 +1191,9 @@ class _Swift(object):
         path = self.object_path(name)
         # 409: by Swift's clocks, the object is newer than this request.
         response = self.request('DELETE', path, expected=(404,), again=(409,))
-        if response.status == 404 and self._is_there(name):
+        if response.status == 404 and self.has(name):
             raise _broken('DELETE', path, 404, response.headers, 'but the object is still there')
         return response.status != 404
-
-    def _is_there(self, name):
-        try:
-            return bool(self.head(name, newest=True))
-        except exceptions.FileNotFoundError:
-            return False
 
     def delete_all(self, names):
         """Delete many names, with bulk requests if the server supports them. A missing name is no error.
@@ -1199,7 +1227,7 @@ class _Swift(object):
             return None
         left = [name for name in names if '%s/%s' % (self.settings.container, name) in failed]
         if answer['Number Not Found']:  # see `delete`; the response does not say which
-            left = [name for name in names if name in left or self._is_there(name)]
+            left = [name for name in names if name in left or self.has(name)]
         # A server that stops half-way does not name the rest. Deleting all again costs little.
         return left if done + len(left) >= len(names) else names
 
@@ -1233,6 +1261,9 @@ class _Swift(object):
             if last == marker:
                 raise _error(exceptions.BrokenError, 'Swift keeps returning the same page of the listing of %s' % prefix)
             marker = last
+
+
+MANIFEST_ITSELF = {'multipart-manifest': 'get'}  # the query for the manifest of a large object, not for its content
 
 
 def _may_repeat(body):
@@ -1501,14 +1532,14 @@ class _Change(object):
 # --- The driver -----------------------------------------------------------------------------------------------
 
 
-# The PUT of a manifest. Swift then says in JSON what is wrong with the segments.
-_MANIFEST_QUERY, _MANIFEST_HEADERS = {'multipart-manifest': 'put'}, {'Accept': 'application/json'}
+_MANIFEST_QUERY = {'multipart-manifest': 'put'}
 
 #: One segment of a large object: its path, its size in bytes and its ETag.
 Part = collections.namedtuple('Part', 'path size etag')
 
 #: What is known about an object. size is in bytes, last_modified in seconds since the epoch. Every field but the path
-#: can be None. A pseudo-folder in a listing has only a path. metadata is {name in lower case: text}, and None in a listing.
+#: can be None. A pseudo-folder in a listing has only a path. Ceph lists large objects without size and ETag. metadata is
+#: {name in lower case: text}, and None in a listing.
 Stat = collections.namedtuple('Stat', 'path size etag last_modified content_type metadata')
 
 
@@ -1655,8 +1686,7 @@ class Storage(driver.Base):
         parts = self.write_parts(upload, source)
         segments = self._segment_names(parts)
         try:
-            self._put(path, _manifest(self._swift, segments, parts),
-                      headers=dict(_MANIFEST_HEADERS, **{SEGMENTS_HEADER: '%s %d' % (upload, len(parts))}), query=_MANIFEST_QUERY)
+            self._put(path, _manifest(self._swift, segments, parts), headers=self._manifest_headers(parts), query=_MANIFEST_QUERY)
         except BaseException as error:
             # If only the response was lost and Swift has stored the manifest, this is not a failure.
             if not (self._abandon(segments, self._name(path)) and isinstance(error, exceptions.ConnectionError)):
@@ -1727,13 +1757,14 @@ class Storage(driver.Base):
         :raises FileNotFoundError: a part does not exist, or has other bytes
         https://docs.openstack.org/swift/latest/middleware.html#static-large-objects
         """
+        parts = [part for part in parts if part.size]  # Ceph answers with broken HTTP for a large object without bytes
         with self._cache.changing([path]):
             if not parts:
                 return self._swift.put(self._name(path), _Blocks(), new=new)
             self._plain.discard(self._name(path))
-            body = _manifest(self._swift, self._segment_names(parts), parts)
+            body, headers = _manifest(self._swift, self._segment_names(parts), parts), self._manifest_headers(parts)
             try:
-                return self._swift.put(self._name(path), body, _MANIFEST_HEADERS, _MANIFEST_QUERY, new=new)
+                return self._swift.put(self._name(path), body, headers, _MANIFEST_QUERY, new)
             except exceptions.BrokenError as error:
                 if any(problem.startswith('404') or 'Mismatch' in problem for problem in getattr(error, 'problems', ())):
                     raise _not_found('a part of %s' % path)
@@ -1749,6 +1780,27 @@ class Storage(driver.Base):
             body = _Flow(fp, length) if length else _Blocks()
             return self._swift.put(self._name(path), body, new=new)
 
+    def _manifest_headers(self, parts):
+        return dict(self._segment_headers(parts), Accept='application/json')  # Swift then says in JSON what is wrong with segments
+
+    def _segment_headers(self, parts):
+        """The headers of a large object from which `_segments_of` learns its parts. {} if it has to read the manifest.
+
+        A list in an object of its own is written before the large object, and deleted after it with the segments.
+        """
+        value = _written_runs(part.path for part in parts)
+        if value and len(value) <= LONGEST_METADATA:
+            return {SEGMENTS_HEADER: value}
+        if not self._swift.is_ceph():
+            return {}
+        list_id = uuid.uuid4().hex
+        content = json.dumps([_unicode(part.path) for part in parts]).encode('ascii')
+        self._swift.put(self._list_name(list_id), _Blocks([content]))
+        return {SEGMENT_LIST_HEADER: list_id}
+
+    def _list_name(self, list_id):
+        return self._name('%s/%s/list' % (SEGMENTS, list_id))
+
     def remove_parts(self, parts):
         """Delete segments that no object refers to."""
         if parts:
@@ -1763,14 +1815,16 @@ class Storage(driver.Base):
         None if there is no object. A dynamic large object (X-Object-Manifest) owns no segments: others may share them.
         """
         try:
-            headers = self._swift.head(name, newest=True).headers
-            if headers.get('X-Static-Large-Object', '').lower() != 'true':
+            headers = self._swift.head(name, True, MANIFEST_ITSELF).headers
+            # The second one is Ceph's, if the manifest itself is asked for.
+            if 'true' not in [headers.get(sign, '').lower() for sign in ('X-Static-Large-Object', 'X-Object-Meta-Static-Large-Object')]:
                 return []
-            own = re.match(r'([0-9a-f]+) (\d+)$', headers.get(SEGMENTS_HEADER, ''))
-            if own:  # saves a request, and Ceph does not return manifests
-                return [self._name(self.part_path(own.group(1), n)) for n in range(int(own.group(2)))]
-            response = self._swift.request('GET', self._swift.object_path(name), {'multipart-manifest': 'get'},
-                                           _newest(True))
+            runs = _runs(headers.get(SEGMENTS_HEADER, ''))
+            if runs:  # saves a request, and Ceph does not return manifests
+                return [self._name(self.part_path(upload_id, number)) for upload_id, number in runs]
+            if SEGMENT_LIST_HEADER in headers:
+                return self._listed_segments(name, headers[SEGMENT_LIST_HEADER])
+            response = self._swift.request('GET', self._swift.object_path(name), MANIFEST_ITSELF, _newest(True))
             manifest = json.loads(response.body.decode('utf-8'))
         except exceptions.FileNotFoundError:
             return None
@@ -1779,6 +1833,15 @@ class Storage(driver.Base):
         container = '/%s/' % self.settings.container
         return [_native(part['name'])[len(container):] for part in manifest
                 if _native(part['name']).startswith(container)]
+
+    def _listed_segments(self, name, list_id):
+        """The names of the segments in a list of its own, and of that list."""
+        listed = self._list_name(list_id)
+        try:
+            paths = json.loads(Stream(self._swift, listed).read_all().decode('ascii'))
+        except exceptions.FileNotFoundError:  # to be told from a large object that is not there
+            raise _error(exceptions.BrokenError, 'the list of the segments of %s is missing: %s' % (name, listed))
+        return [self._name(path) for path in paths] + [listed]
 
     # Names
 
@@ -1829,7 +1892,7 @@ class Storage(driver.Base):
         """One page of `Stat`s below a path, sorted by path, after the path `marker`. An empty page is the end.
 
         Any other page may have fewer than `limit` entries although there are more. It has the direct children, in which
-        pseudo-folders have no size, or everything if `recursive` is set.
+        pseudo-folders have nothing but a path, or everything if `recursive` is set.
         """
         prefix = self._prefix(path)
         for page in self._swift.list_all(prefix, None if recursive else '/', marker and self._name(marker), limit):
@@ -1855,6 +1918,8 @@ class Storage(driver.Base):
 
     def _stats(self, page, prefix):
         for path, entry in self._entries(page, prefix):
+            if _is_ceph_manifest(entry):
+                entry = dict(entry, bytes=None, hash=None)
             yield Stat(path, entry.get('bytes'), entry.get('hash'), _listed_time(entry.get('last_modified')),
                        entry.get('content_type'), None)
 
@@ -1902,7 +1967,7 @@ class Storage(driver.Base):
             found = True
             # `slo_etag` marks a large object. If the server does not list it, only the size shows a possible one.
             large = [_native(entry['name']) for entry in page
-                     if 'slo_etag' in entry or entry.get('bytes', 0) > SMALLEST_SEGMENT]
+                     if 'slo_etag' in entry or entry.get('bytes', 0) > SMALLEST_SEGMENT or _is_ceph_manifest(entry)]
             segments = [segment for name in large for segment in self._segments_of(name) or ()]
             with self._cache.changing([self._path(name) for name in names]):
                 self._swift.delete_all(names)
@@ -2104,6 +2169,31 @@ def _manifest(swift, names, parts):
         for name, part in zip(names, parts)]).encode('ascii')])
 
 
+def _written_runs(paths):
+    """The value of SEGMENTS_HEADER, or None if a path is not one that `part_path` makes."""
+    runs = []
+    for path in paths:
+        match = re.match(SEGMENTS + r'/([\w-]+)/(\d{8})$', path)
+        if not match:
+            return None
+        upload_id, number = match.group(1), int(match.group(2))
+        if runs and runs[-1][0] == upload_id and sum(runs[-1][1:]) == number:
+            runs[-1][1] += 1
+        else:
+            runs.append([upload_id, 1, number])
+    return ', '.join('%s %d %d' % tuple(run) if run[2] else '%s %d' % tuple(run[:2]) for run in runs)
+
+
+def _runs(value):
+    """The (upload id, number) of each segment that a SEGMENTS_HEADER names. [] if it is empty or not ours."""
+    runs = [re.match(r'([\w-]+) (\d+)(?: (\d+))?$', run.strip()) for run in value.split(',')]
+    return [(run.group(1), int(run.group(3) or 0) + number) for run in runs for number in range(int(run.group(2)))] if all(runs) else []
+
+
+def _unicode(text):
+    return text.decode('utf-8') if isinstance(text, bytes) else text
+
+
 def _as_bytes(content):
     return content.encode('utf-8') if isinstance(content, text_type) else content
 
@@ -2123,6 +2213,11 @@ def _modified(headers):
     except ValueError:
         date = email.utils.parsedate_tz(headers.get('Last-Modified', ''))
         return email.utils.mktime_tz(date) if date else None
+
+
+def _is_ceph_manifest(entry):
+    """Whether this is a large object in a listing of Ceph: it has the size of the manifest, and the ETag of nothing."""
+    return entry.get('hash') == ETAG_OF_NOTHING and entry['bytes'] > 0
 
 
 def _listed_time(text):

@@ -82,3 +82,122 @@ class TestReading(object):
 
         with pytest.raises(exceptions.BrokenError):
             b''.join(stream)
+
+
+class TestContainers(object):
+
+    def test_a_name_that_ceph_refuses_is_a_setting_to_check(self, another):
+        with pytest.raises(exceptions.ConfigError) as caught:
+            another(swift_container='ab').connect()
+        assert 'OS_CONTAINER' in str(caught.value)
+
+    def test_a_wrong_storage_policy_is_a_setting_to_check(self, another):
+        with pytest.raises(exceptions.ConfigError) as caught:
+            another(swift_storage_policy='none').connect()
+        assert 'SWIFT_STORAGE_POLICY' in str(caught.value)
+
+
+class TestNewNames(object):
+    """Ceph ignores `If-None-Match: *`. The driver looks first."""
+
+    def test_what_is_new_is_told_from_what_is_there(self, storage, another):
+        parts = storage.write_parts('cafe', io.BytesIO(b'part'))
+        writes = [lambda: another().put_new('a', b'1'), lambda: another().put_stream('a', io.BytesIO(b'2'), 1, new=True),
+                  lambda: another().compose('a', parts, new=True), lambda: another().compose('a', [], new=True)]
+        for write in writes:
+            assert write() is True
+            assert [other() for other in writes] == [False] * 4
+            storage.remove('a')
+
+    @pytest.mark.parametrize('write', [
+        lambda storage: storage.stream_write('large', io.BytesIO(data(SEGMENT + 9, 1))),
+        lambda storage: storage.put_content('large', b'small')], ids=['large', 'small'])
+    def test_overwriting_a_large_object_leaves_no_old_segment(self, storage, another, names, write):
+        storage.stream_write('large', io.BytesIO(data(3 * SEGMENT)))
+        write(another())
+
+        assert len(segments(names)) in (0, 2)
+
+    def test_what_was_there_is_not_replaced_although_its_first_segment_is_lost(self, storage, names):
+        storage.stream_write('large', io.BytesIO(data(3 * SEGMENT)))
+        storage._swift.delete(storage._name(segments(names)[0]))
+
+        assert storage.exists('large') is False
+        assert storage.put_new('large', b'new') is False
+        storage.put_content('large', b'new')
+        assert names() == ['large']
+
+    def test_a_new_object_costs_one_request_more_than_on_swift(self, fake, fake_ceph):
+        fake.clear_requests()
+        fake_ceph.put_content('new', b'')
+        assert [request.method for request in fake.requests] == ['HEAD', 'PUT']
+
+        fake.clear_requests()
+        fake_ceph.put_content('new', b'')
+        assert [request.method for request in fake.requests] == ['PUT']
+
+    def test_a_user_who_may_not_see_the_container_is_safe(self, fake, fake_storage):
+        fake_storage().put_content('a', b'')
+        fake.fault(on('HEAD', kind='container'), fake_swift.status(403), times=None)
+
+        assert fake_storage().put_new('a', b'') is False
+
+
+class TestSegments(object):
+    """Ceph does not return manifests. Metadata of a large object tells its segments."""
+
+    @pytest.mark.parametrize('attempts, lists', [(1, 0), (3, 0), (7, 1)])
+    def test_a_composed_object_is_removed_with_all_its_parts(self, storage, names, attempts, lists):
+        parts = []
+        for number in range(attempts):
+            attempt = '%s-%08x' % (uuid.uuid4(), number)
+            parts += storage.write_parts(attempt, io.BytesIO(data(2 * SEGMENT)), first=len(parts))
+        storage.compose('folder/blob', parts)
+        assert len(segments(names)) == 2 * attempts + lists
+        assert storage.get_size('folder/blob') == 2 * attempts * SEGMENT
+
+        storage.remove('folder/blob')
+        assert names() == []
+
+    def test_a_list_of_a_thousand_parts_fits(self, storage, names):
+        parts = [storage.write_parts('%s-%08x' % (uuid.UUID(int=0), number), io.BytesIO(b'x'), first=number)[0] for number in range(4)]
+        storage.compose('blob', parts * 250)
+        assert storage.get_size('blob') == 1000
+
+        storage.put_content('blob', b'')
+        assert names() == ['blob']
+
+    def test_a_missing_list_is_not_a_missing_object(self, storage, names):
+        parts = [storage.write_parts('part-%s' % uuid.uuid4(), io.BytesIO(b'x'), first=number)[0] for number in range(9)]
+        storage.compose('blob', parts)
+        (listed,) = [name for name in names() if name.endswith('/list')]
+        storage._swift.delete(storage._name(listed))
+
+        with pytest.raises(exceptions.BrokenError):
+            storage.remove('blob')
+        assert storage.exists('blob')
+
+    def test_removing_a_folder_frees_the_segments_of_what_was_in_it(self, storage, names):
+        for number in range(3):
+            storage.stream_write('folder/large-%d' % number, io.BytesIO(data(SEGMENT + 1)))
+        storage.compose('folder/small', storage.write_parts('cafe', io.BytesIO(b'small')))
+        storage.put_content('folder/empty', b'')
+        storage.remove('folder')
+
+        assert names() == []
+
+    def test_parts_without_bytes_are_left_out(self, storage):
+        parts = storage.write_parts('cafe', io.BytesIO(b'bytes'))
+        storage.put_content('_segments/cafe/00000001', b'')
+        empty = parts[0]._replace(path='_segments/cafe/00000001', size=0, etag='d41d8cd98f00b204e9800998ecf8427e')
+
+        for composed, content in (([empty], b''), ([empty, parts[0], empty], b'bytes'), ([], b'')):
+            storage.compose('blob', composed)
+            assert storage.get_content('blob') == content
+
+    def test_a_large_object_without_its_first_segment_can_be_removed(self, storage, names):
+        storage.stream_write('large', io.BytesIO(data(3 * SEGMENT)))
+        storage._swift.delete(storage._name(segments(names)[0]))
+        storage.remove('large')
+
+        assert names() == []

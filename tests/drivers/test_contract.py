@@ -5,6 +5,7 @@ import hashlib
 import io
 import random
 import threading
+import uuid
 
 import pytest
 import requests
@@ -343,8 +344,12 @@ class TestParts(object):
             storage.compose('blob', parts)
         assert not storage.exists('blob')
 
-    def test_composed_objects_are_removed_with_their_segments(self, storage, names):
-        storage.compose('blob', storage.write_parts('cafe', io.BytesIO(data(2 * SEGMENT))))
+    @pytest.mark.parametrize('uploads', [1, 7])
+    def test_composed_objects_are_removed_with_their_segments(self, storage, names, uploads):
+        parts = []
+        for number in range(uploads):
+            parts += storage.write_parts('%s-%08x' % (uuid.uuid4(), number), io.BytesIO(data(2 * SEGMENT)), first=len(parts))
+        storage.compose('blob', parts)
         storage.remove('blob')
 
         assert names() == []

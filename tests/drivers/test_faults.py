@@ -923,6 +923,7 @@ class TestRemoving(object):
 
     def test_a_manifest_that_cannot_be_read_keeps_everything(self, seeded, fake):
         seeded.storage.compose('composed', seeded.parts)
+        fake.container('registry')['composed'].headers.pop(driver_module.SEGMENTS_HEADER)
         fake.fault(on('GET', query='multipart-manifest'), fake_swift.altered(lambda response: setattr(response, 'body', b'<html>')),
                    times=None)
         names = seeded.names()

@@ -21,6 +21,7 @@ from .tempurl import TempUrls
 
 NOTHING = md5(b'')
 MOST_LISTED = 1000
+DEFAULT_POLICY = 'default-placement'
 
 
 def refusal(status, code):
@@ -69,6 +70,8 @@ class CephContainers(ContainerRequests):
 
     def do_PUT(self, request, account):
         self.check_name(request)
+        if request.headers.get('X-Storage-Policy', DEFAULT_POLICY) != DEFAULT_POLICY:
+            raise refusal(400, 'InvalidLocationConstraint')
         return super(CephContainers, self).do_PUT(request, account)
 
     def do_HEAD(self, request, account):
@@ -222,7 +225,7 @@ class CephProxy(Proxy):
 
     def info(self):
         known = super(CephProxy, self).info()
-        known['swift'].update(version='16.2.15', policies=[{'default': True, 'name': 'default-placement'}], strict_cors_mode=True,
+        known['swift'].update(version='16.2.15', policies=[{'default': True, 'name': DEFAULT_POLICY}], strict_cors_mode=True,
                               max_file_size=5 << 30)
         known.update(tempauth={'account_acls': True}, tempurl={'methods': known['tempurl']['methods']})
         if self.swift.bulk_enabled:

@@ -108,6 +108,7 @@ NUMBERS = [
     ('docs/decisions.rst', 'the first {} GiB of an object', SIZES.count(SIZES[0]) * SIZES[0] / GiB),
     ('docs/decisions.rst', 'The largest object is {} GiB.', round(sum(SIZES) / GiB)),
     ('docs/decisions.rst', 'Its last segments are {} GiB each.', round(SIZES[-1] / GiB)),
+    ('docs/decisions.rst', 'than Swift allows, {} bytes,', swift.LONGEST_METADATA),
     ('docs/decisions.rst', 'at most once in {} seconds', swift.CONTAINER_CHECK_SECONDS),
     ('docs/decisions.rst', 'up to {} KiB, if they compress', uploads.MOST_PENDING_READ // KiB),
     ('docs/decisions.rst', 'compress to {} bytes', upload_state.MOST_PENDING),
