@@ -516,12 +516,16 @@ class _Response(object):
         self._raw = raw
         self._pool, self._connection = pool, connection
 
-    def read(self, size=None):
-        """Up to `size` bytes, or all of them; b'' at the end."""
+    def read(self, size=None, at_once=False):
+        """Up to `size` bytes, or all of them; b'' at the end.
+
+        :param at_once: return what has arrived instead of waiting for the rest of `size`, if the HTTP library can do that
+        """
         if self._connection is None:
             return b''
+        read = at_once and getattr(self._raw.raw, 'read1', None) or self._raw.raw.read
         try:
-            data = self._raw.raw.read() if size is None else self._raw.raw.read(size)
+            data = read() if size is None else read(size)
         except BaseException:
             self.close()
             raise
@@ -1161,12 +1165,14 @@ class _Swift(object):
         if not body.replayable and not self._checked:
             self.check_container()  # now, because this body cannot be sent again
         response = self.request('PUT', path, query, headers, body, expected, again=_NOT_STORED)
-        if response.status == 404:  # a PUT needs no existing object, so the container is missing
+        if response.status == 404 and not _is_missing_part(response, query):  # otherwise the container is missing
             self.check_container(at_once=True)
             if body.replayable:
                 response = self.request('PUT', path, query, headers, body, expected, again=_NOT_STORED)
-            if response.status == 404:
+            if response.status == 404 and not _is_missing_part(response, query):
                 raise _broken('PUT', path, 404, response.headers, 'the container was missing', transient=False)
+        if response.status == 404:
+            raise _not_found('a part of %s' % name)
         return response
 
     def _holds(self, name, body):
@@ -1266,6 +1272,11 @@ class _Swift(object):
 MANIFEST_ITSELF = {'multipart-manifest': 'get'}  # the query for the manifest of a large object, not for its content
 
 
+def _is_missing_part(response, query):
+    """Whether a 404 to the PUT of a manifest is about a part. Ceph says NoSuchKey then, and NoSuchBucket of a container."""
+    return query is not None and b'NoSuchKey' in response.body
+
+
 def _may_repeat(body):
     return body is None or body.replayable
 
@@ -1343,7 +1354,9 @@ class Stream(object):
             if self._response is None:
                 raise StopIteration
             try:
-                block = self._response.read(READ_SIZE)
+                # After a failure, lose no byte of a block that does not come to its end: Ceph stops sending where a segment
+                # is missing. Only a request for what is missing gets an error at once.
+                block = self._response.read(READ_SIZE, self._failures and self._done - self._failed_at < READ_SIZE)
             except _NETWORK_ERRORS as error:
                 self._resume(error)
                 continue
