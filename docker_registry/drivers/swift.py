@@ -98,6 +98,8 @@ READ_SIZE = 256 * 1024  # bytes that one read of a body asks for
 # Socket buffers take a body of this size at once. A larger one may have to wait for Swift while it is being sent.
 SENT_AT_ONCE = 64 * 1024
 RENEWED_AHEAD, RENEWAL_PAUSE = 60, 10  # seconds: renew a token this long before it expires; wait between attempts
+# Ceph does not say when a token expires: after 24 hours, unless the site says otherwise. A login an hour costs nothing.
+RENEWED_AFTER = 3600  # seconds
 # Keystone's timestamps count whole seconds. A revocation therefore also revokes a token issued in the same second.
 SAME_SECOND = 1.1
 CONTAINER_CHECK_SECONDS = 60  # after a 404, the driver checks that the container exists, at most this often
@@ -661,14 +663,16 @@ def _read_blocks(file, size):
 # --- Login ----------------------------------------------------------------------------------------------------
 
 
-_Token = collections.namedtuple('_Token', 'storage_url value expires')  # expires: seconds since the epoch, or infinity
+# expires: seconds since the epoch; infinity if it does not expire; None if nobody says
+_Token = collections.namedtuple('_Token', 'storage_url value expires')
 
 
 class _Login(object):
     """One token for all connections. It is renewed a minute before it expires, and when Swift refuses it.
 
     Before it expires, one thread tries to renew it, at most every 10 seconds. All other threads keep using the old
-    token.
+    token. A token that does not say when it expires is renewed each hour, and before a request that cannot be repeated
+    if it is older than a minute.
     """
 
     def __init__(self, settings, retrying, sent):
@@ -679,20 +683,22 @@ class _Login(object):
         self._lock = threading.Lock()
         self._token = None
         self._renewal = 0  # the time of the next attempt to renew it
+        self._fresh_until = 0
 
-    def token(self):
+    def token(self, once=False):
+        """The token. :param once: for a request that cannot be repeated if Swift refuses the token"""
         with self._lock:
             now, token = time.time(), self._token
-            if token is None or token.expires <= now:
+            if token is None or token.expires is not None and token.expires <= now + (RENEWAL_PAUSE if once else 0):
                 return self._keep(self._retrying(self._counted))
-            if now < self._renewal:
+            if now < (self._fresh_until if once and token.expires is None else self._renewal):
                 return token
-            self._renewal = now + RENEWAL_PAUSE
+            self._renewal, self._fresh_until = now + RENEWAL_PAUSE, now + RENEWAL_PAUSE
         try:
             return self._keep(self._counted())
         except exceptions.UnspecifiedError as error:
-            logger.warning('%s; the driver keeps using the old token, which is valid for %d more seconds', error,
-                           token.expires - now)
+            logger.warning('%s; the driver keeps using the old token, %s', error, 'which does not say when it expires'
+                           if token.expires is None else 'which is valid for %d more seconds' % (token.expires - now))
             return token
 
     def forget(self, token):
@@ -703,8 +709,10 @@ class _Login(object):
 
     def _keep(self, token):
         url = self._settings.object_storage_url or token.storage_url
+        now = time.time()
+        self._fresh_until = now + RENEWED_AHEAD
         # v1 auth returns the same token until it expires, so do not ask for it at each request in its last minute.
-        self._renewal = max(token.expires - RENEWED_AHEAD, time.time() + RENEWAL_PAUSE)
+        self._renewal = now + RENEWED_AFTER if token.expires is None else max(token.expires - RENEWED_AHEAD, now + RENEWAL_PAUSE)
         self._token = token._replace(storage_url=url.rstrip('/'))
         return self._token
 
@@ -752,8 +760,7 @@ def _v1_token(answer, settings):
         raise _config_error('swift_authurl (OS_AUTH_URL) %s does not respond like v1 auth (status %d): check it and '
                             'swift_auth_version (OS_AUTH_VERSION)' % (settings.authurl, status), status)
     lifetime = headers.get('X-Auth-Token-Expires', '')
-    return _Token(headers['X-Storage-Url'], token,
-                  time.time() + int(lifetime) if lifetime.isdigit() else float('inf'))
+    return _Token(headers['X-Storage-Url'], token, time.time() + int(lifetime) if lifetime.isdigit() else None)
 
 
 # Keystone does not say which of these is wrong, so the error names them all.
@@ -954,7 +961,7 @@ class _Swift(object):
         """One attempt; a second one if the token had expired, and a third if it was revoked just now."""
         if body is not None and body.replayable:
             body.rewind()
-        token = self._login.token()
+        token = self._login.token(once=not _may_repeat(body))
         response = self._send(token, method, target, below_account, headers, body, stream)
         if response.status == 401:
             self._login.forget(token)

@@ -4,6 +4,7 @@
 The contract suite runs on the real one, too. These tests are about what Ceph does differently; tests/fake/test_ceph.py shows it.
 """
 import io
+import time
 import uuid
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 import fake_swift
 from conftest import LISTING_LIMIT, SWIFTS, clean_up, settings_for
 from docker_registry.core import exceptions
-from docker_registry.drivers.swift import PYTHON2
+from docker_registry.drivers import swift as driver_module
 from fake_swift import on
 
 SEGMENT = 1024 * 1024
@@ -257,7 +258,7 @@ class TestLostSegments(object):
                 read()
 
     def test_a_read_meets_the_missing_segment_itself_after_two_timeouts(self, fake, fake_storage):
-        if PYTHON2:
+        if driver_module.PYTHON2:
             pytest.skip('the urllib3 of Python 2 loses the bytes of a block that does not come to its end: all retries fail')
         storage = fake_storage(swift_read_timeout=0.3)
         storage.stream_write('large', io.BytesIO(data(3 * SEGMENT)))
@@ -283,3 +284,84 @@ class TestLostSegments(object):
         assert storage.exists('large') is False
         with pytest.raises(exceptions.FileNotFoundError):
             storage.get_content('large')
+
+
+class Clock(object):
+    """Replaces the driver's `time`, and can be put forward."""
+
+    def __init__(self):
+        self.ahead = 0
+
+    def __getattr__(self, name):
+        return getattr(time, name)
+
+    def time(self):
+        return time.time() + self.ahead
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(driver_module, 'time', clock)
+    return clock
+
+
+@pytest.fixture
+def logins(fake):
+    return lambda: len([request for request in fake.requests if request.kind == 'auth'])
+
+
+class TestTokens(object):
+    """Ceph does not say when a token expires."""
+
+    def test_a_token_is_renewed_each_hour(self, fake, fake_ceph, clock, logins):
+        for hours, expected in ((0.9, 1), (1.1, 2), (2, 2), (2.2, 3)):
+            clock.ahead = hours * 3600
+            fake_ceph.exists('a')
+            assert logins() == expected
+
+    def test_a_body_that_cannot_be_sent_again_gets_a_new_token(self, fake, fake_ceph, clock, logins):
+        fake_ceph.put_stream('a', io.BytesIO(b'1'), 1)
+        assert logins() == 1
+        clock.ahead = 61
+        fake.expire_tokens()
+
+        fake_ceph.put_stream('a', io.BytesIO(b'2'), 1)
+        assert fake_ceph.get_content('a') == b'2'
+        assert logins() == 2
+
+    def test_a_renewal_that_fails_leaves_the_old_token(self, fake, fake_ceph, clock, logins):
+        fake.fault(on(kind='auth'), fake_swift.status(503), times=None)
+        clock.ahead = 3601
+        fake_ceph.put_stream('a', io.BytesIO(b'1'), 1)
+        fake_ceph.put_stream('a', io.BytesIO(b'2'), 1)
+
+        assert fake_ceph.get_content('a') == b'2'
+        assert logins() == 2
+
+    def test_a_token_that_is_given_is_never_renewed(self, fake, fake_storage, clock, logins):
+        given = fake.identity.token()
+        storage = fake_storage(swift_auth_token=given, swift_object_storage_url=fake.storage_url)
+        storage.connect()
+        clock.ahead = 7200
+        storage.put_stream('a', io.BytesIO(b'1'), 1)
+
+        assert logins() == 0
+
+    def test_where_the_end_is_known_nothing_is_renewed_long_before(self, clock):
+        with fake_swift.FakeSwift() as swift:
+            storage = driver_module.Storage(config=settings_for(swift))
+            storage.put_content('a', b'')
+            clock.ahead = 7200
+            storage.put_stream('a', io.BytesIO(b'1'), 1)
+
+            assert len([request for request in swift.requests if request.kind == 'auth']) == 1
+
+    def test_a_token_that_is_about_to_expire_is_not_used_for_a_body_that_cannot_be_sent_again(self):
+        with fake_swift.FakeSwift(token_life=8) as swift:
+            storage = driver_module.Storage(config=settings_for(swift))
+            storage.connect()
+            swift.expire_tokens()
+            storage.put_stream('a', io.BytesIO(b'1'), 1)
+
+            assert 401 not in [request.status for request in swift.requests]
