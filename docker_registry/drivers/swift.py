@@ -1610,6 +1610,10 @@ class Storage(driver.Base):
         """
         return self._swift.info()
 
+    def is_ceph(self):
+        """Whether the server is a Ceph RADOS Gateway. True also if the user may not see the container, which would tell."""
+        return self._swift.is_ceph()
+
     def derive_key(self, purpose):
         """32 bytes that every instance with the same credentials and container can compute, and nobody else.
 
@@ -2022,12 +2026,15 @@ class Storage(driver.Base):
             return self.settings.temp_url_digest
         tempurl = self._swift.info().get('tempurl')
         allowed = tempurl.get('allowed_digests') if isinstance(tempurl, dict) else None
-        # Swift before 2.17 lists no digests, and supports only SHA-1.
+        # Swift before 2.17 and Ceph list no digests. SHA-1 is what all of them support; Ceph 16 nothing else.
         return next((name for name in ('sha256', 'sha512', 'sha1') if name in (allowed or ['sha1'])), 'sha1')
 
     def _set_temp_url_key(self):
         """Put the key into a free one of the two slots, and read it back, because others may be doing the same."""
         scope = self.settings.temp_url_set_key
+        if scope == 'container' and self._swift.is_ceph():
+            raise _config_error('Ceph signs URLs with the keys of the account only: set swift_temp_url_set_key '
+                                '(SWIFT_TEMP_URL_SET_KEY) to account')
         path = self._swift.container_path if scope == 'container' else ''
         slots = ['X-%s-Meta-Temp-Url-Key%s' % (scope.capitalize(), n) for n in ('', '-2')]
 

@@ -38,6 +38,14 @@ class Real(object):
         self.stop = self._node.stop
 
 
+class Ceph(object):
+
+    def __init__(self):
+        self._node = swift_process.start_ceph()
+        self.config = settings_for(self._node, storage_path=PLACE)
+        self.stop = self._node.stop
+
+
 class Live(object):
     """The Swift that the OS_* variables name. Without them, the tests are skipped."""
 
@@ -71,7 +79,7 @@ class OnSwift(object):
 
 
 for _name in SWIFTS:
-    _server = {'fake': Fake, 'real': Real, 'live': Live}[_name]
+    _server = {'fake': Fake, 'real': Real, 'ceph': Ceph, 'live': Live}[_name]
     for _suite in (testing.Driver, testing.Query):
         _class = 'Test%sOn%sSwift' % (_suite.__name__, _server.__name__)
         globals()[_class] = type(_class, (OnSwift, _suite, unittest.TestCase), {

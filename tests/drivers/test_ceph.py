@@ -8,6 +8,7 @@ import time
 import uuid
 
 import pytest
+import requests
 
 import fake_swift
 from conftest import LISTING_LIMIT, SWIFTS, clean_up, settings_for
@@ -365,3 +366,18 @@ class TestTokens(object):
             storage.put_stream('a', io.BytesIO(b'1'), 1)
 
             assert 401 not in [request.status for request in swift.requests]
+
+
+class TestRedirects(object):
+
+    def test_the_key_of_a_container_would_not_work_and_is_a_setting_to_check(self, storage, another):
+        storage.put_content('a', b'')
+        with pytest.raises(exceptions.ConfigError) as caught:
+            another(swift_temp_url_key='signs', swift_temp_url_set_key='container').content_redirect_url('a')
+        assert 'SWIFT_TEMP_URL_SET_KEY) to account' in str(caught.value)
+
+    def test_the_best_digest_is_the_one_that_every_ceph_knows(self, storage, another):
+        storage.put_content('a', b'signed for')
+        url = another(swift_temp_url_key='signs', swift_temp_url_set_key='account').content_redirect_url('a')
+
+        assert requests.get(url, timeout=30).content == b'signed for'

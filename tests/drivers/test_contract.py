@@ -298,7 +298,9 @@ class TestNames(object):
         storage.stream_write('w/large', io.BytesIO(data(2 * SEGMENT + 2)))
         storage.put_content('w/small', b'abc')
 
-        assert [(stat.path, stat.size) for stat in storage.walk('w')] == [('w/large', 2 * SEGMENT + 2), ('w/small', 3)]
+        # Ceph lists a large object with the size of its manifest. The driver then tells none.
+        size = None if storage.is_ceph() else 2 * SEGMENT + 2
+        assert [(stat.path, stat.size) for stat in storage.walk('w')] == [('w/large', size), ('w/small', 3)]
 
     def test_removing_a_folder_spares_siblings(self, storage):
         for path in ('r/a', 'r/b/c', 'r2/a', 'r-x', 'rr'):
@@ -420,13 +422,15 @@ class TestRedirects(object):
     def test_a_signed_url_gives_the_bytes_to_anyone(self, storage, another, scope, digest, is_live):
         if is_live and scope == 'account':
             pytest.skip('the keys of a live account are not ours to set')
+        if storage.is_ceph() and (scope == 'container' or digest in ('sha256', 'sha512')):
+            pytest.skip('Ceph 16 signs with keys of the account and SHA-1 only; test_ceph.py has what the driver says then')
         signing = another(swift_temp_url_key='k-%s' % 'test', swift_temp_url_set_key=scope, swift_temp_url_digest=digest)
         storage.put_content(u'odd +%\xfc', b'signed for')
 
         url = signing.content_redirect_url(u'odd +%\xfc')
         assert requests.get(url, timeout=30).content == b'signed for'
         assert requests.get(url, headers={'Range': 'bytes=7-9'}, timeout=30).content == b'for'
-        assert requests.get(url.replace('temp_url_sig=', 'temp_url_sig=0'), timeout=30).status_code == 401
+        assert requests.get(url.replace('temp_url_sig=', 'temp_url_sig=0'), timeout=30).status_code in (401, 403)
 
 
 def test_swift_says_where_the_account_is_and_what_it_can_do(storage):

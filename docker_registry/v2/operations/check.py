@@ -20,6 +20,16 @@ FIRST_PART = 1024**2  # bytes; old Swifts refuse smaller segments, except for th
 LISTING_SECONDS = 10.0  # time for a listing to show a new object
 WAIT = 0.2  # seconds between two listings
 
+# What to do if a signed URL is refused. On Ceph the key of a container never works.
+SWIFT_ADVICE = (
+    'the key of the container or the account. To set the key on the container, set swift_temp_url_set_key '
+    '(SWIFT_TEMP_URL_SET_KEY) to container'
+)
+CEPH_ADVICE = (
+    'a key of the account, or Ceph does not know the digest. To set the key, set swift_temp_url_set_key '
+    '(SWIFT_TEMP_URL_SET_KEY) to account. Unset swift_temp_url_digest (SWIFT_TEMP_URL_DIGEST), or set it to sha1'
+)
+
 
 class CheckFailed(Exception):
     """A step failed. The text says what is wrong and which setting to change."""
@@ -67,7 +77,7 @@ class Check:
     def container(self):
         """Find the container, or create it if it is missing and swift_create_container allows that."""
         self._storage.connect()
-        return self._storage.settings.container
+        return self._storage.settings.container + (', on Ceph' if self._storage.is_ceph() else '')
 
     def put(self):
         """Store an object twice. A Swift that honours `If-None-Match: *`, which saves the registry requests, refuses the second."""
@@ -75,6 +85,8 @@ class Check:
         self._storage.put_new(self._small, CONTENT)
         if self._storage.put_new(self._small, CONTENT):
             return 'Swift ignores If-None-Match: when a layer is pushed again, its old segments stay in the container'
+        if self._storage.is_ceph():
+            return 'Ceph ignores If-None-Match: the registry looks for an object before it stores a new one'
 
     def get(self):
         expect(self._storage.get_content(self._small), CONTENT)
@@ -108,11 +120,8 @@ class Check:
             with urllib.request.urlopen(url, timeout=15, context=self._tls_context(url)) as answer:
                 expect(answer.read(), CONTENT)
         except urllib.error.HTTPError as error:
-            raise CheckFailed(
-                f'Swift returns {error.code} for a signed URL: swift_temp_url_key (SWIFT_TEMP_URL_KEY) is not the key of '
-                'the container or the account. To set the key on the container, set swift_temp_url_set_key '
-                '(SWIFT_TEMP_URL_SET_KEY) to container'
-            )
+            wrong = f'Swift returns {error.code} for a signed URL: swift_temp_url_key (SWIFT_TEMP_URL_KEY) is not '
+            raise CheckFailed(wrong + (CEPH_ADVICE if self._storage.is_ceph() else SWIFT_ADVICE))
         except OSError as error:
             host = urlsplit(url).netloc
             raise CheckFailed(f'{host} cannot be reached ({getattr(error, "reason", error)}). Check swift_public_url (SWIFT_PUBLIC_URL)')

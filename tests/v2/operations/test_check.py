@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from conftest import SWIFTS
 from docker_registry.v2.operations import check
 from fake_swift import FakeSwift, on, status
 from registry_process import environment, run
@@ -115,9 +116,34 @@ def test_a_swift_that_does_not_say_what_it_can(steps):
     assert found['info'][0] == 'ok' and 'does not list its features' in found['info'][1]
 
 
-def test_ceph(steps):
-    with FakeSwift(ceph=True) as server:
-        assert {outcome for outcome, _ in steps(server).values()} == {'ok'}
+@pytest.fixture(params=['fake'] + (['ceph'] if 'ceph' in SWIFTS else []))
+def ceph(request):
+    if request.param == 'ceph':
+        yield request.getfixturevalue('real_ceph')
+    else:
+        with FakeSwift(ceph=True) as server:
+            yield server
+
+
+def test_ceph(ceph, steps):
+    found = steps(ceph, swift_temp_url_key='signs', swift_temp_url_set_key='account')
+
+    assert {outcome for outcome, _ in found.values()} == {'ok'}
+    assert 'slo' in found['info'][1] and 'Ceph' in found['container'][1] and 'If-None-Match' in found['put'][1]
+
+
+@pytest.mark.parametrize('wrong', [{'swift_temp_url_key': 'of nobody'}, {'swift_temp_url_key': 'signs', 'swift_temp_url_digest': 'sha256'}])
+def test_a_signed_url_that_ceph_refuses_gets_advice_that_works_there(ceph, steps, wrong):
+    steps(ceph, swift_temp_url_key='signs', swift_temp_url_set_key='account')
+    said = failure(steps(ceph, **wrong), 'temp_url')
+
+    assert 'SWIFT_TEMP_URL_SET_KEY) to account' in said and 'SWIFT_TEMP_URL_DIGEST' in said and 'to container' not in said
+
+
+def test_the_key_of_a_container_is_not_set_on_ceph(ceph, steps):
+    said = failure(steps(ceph, swift_temp_url_key='signs', swift_temp_url_set_key='container'), 'temp_url')
+
+    assert 'SWIFT_TEMP_URL_SET_KEY) to account' in said
 
 
 def test_an_object_that_is_gone_after_it_was_written(fake, steps):
