@@ -11,7 +11,9 @@ import urllib.request
 
 import pytest
 
+import conftest
 import swift_process
+from docker_registry.drivers import swift
 
 pytestmark = pytest.mark.usefixtures('ceph_programs')
 
@@ -48,23 +50,40 @@ def wait_until(condition, seconds=15):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize(
-    'settings, end',
-    [
-        ([], '/swift/v1'),
-        (['rgw swift account in url=true'], '/swift/v1/AUTH_ours'),
-        (['rgw swift account in url=true', 'rgw swift url prefix=/', 'rgw enable apis=swift,swift_auth'], '/v1/AUTH_ours'),
-    ],
-)
-def test_whoever_logs_in_can_store_an_object(settings, end):
-    with swift_process.start_ceph(user='ours:me', key='secret', set=settings) as ceph:
-        status, headers, _ = fetch('GET', ceph.auth_url, X_Auth_User='ours:me', X_Auth_Key='secret')
-        assert status // 100 == 2
-        url, token = headers['X-Storage-Url'], headers['X-Auth-Token']
-        assert url == ceph.storage_url and url.endswith(end)
-        assert fetch('PUT', url + '/container', X_Auth_Token=token)[0] == 201
-        assert fetch('PUT', url + '/container/o', b'bytes', X_Auth_Token=token)[0] == 201
-        assert fetch('GET', url + '/container/o', X_Auth_Token=token)[2] == b'bytes'
+FORMS = {
+    '/swift/v1': [],
+    '/swift/v1/AUTH_ours': ['rgw swift account in url=true'],
+    '/v1/AUTH_ours': ['rgw swift account in url=true', 'rgw swift url prefix=/', 'rgw enable apis=swift,swift_auth'],
+}
+
+
+@pytest.fixture(scope='module', params=FORMS)
+def ceph(request, ceph_programs):
+    """A node, for each form of its storage URL."""
+    with swift_process.start_ceph(user='ours:me', key='secret', set=FORMS[request.param]) as node:
+        assert node.storage_url.endswith(request.param)
+        yield node
+
+
+def test_whoever_logs_in_can_store_an_object(ceph):
+    status, headers, _ = fetch('GET', ceph.auth_url, X_Auth_User='ours:me', X_Auth_Key='secret')
+    assert status // 100 == 2
+    url, token = headers['X-Storage-Url'], headers['X-Auth-Token']
+    assert url == ceph.storage_url
+    assert fetch('PUT', url + '/container', X_Auth_Token=token)[0] == 201
+    assert fetch('PUT', url + '/container/o', b'bytes', X_Auth_Token=token)[0] == 201
+    assert fetch('GET', url + '/container/o', X_Auth_Token=token)[2] == b'bytes'
+
+
+def test_the_driver_finds_info_and_signs_redirects_with_each_form_of_storage_url(ceph):
+    signing = {'swift_temp_url_key': 'signs', 'swift_temp_url_set_key': 'account'}
+    storage = swift.Storage(config=conftest.settings_for(ceph, swift_container='signed', **signing))
+    storage.put_content('odd +%\xfc', b'signed for')
+
+    assert storage.info()['swift']['version'] == ceph.version
+    assert fetch('GET', storage.content_redirect_url('odd +%\xfc'))[2] == b'signed for'
+    storage.remove('odd +%\xfc')
+    assert fetch('GET', storage.content_redirect_url('odd +%\xfc'))[0] == 404
 
 
 def test_when_its_standard_input_ends_nothing_of_it_is_left():

@@ -255,7 +255,7 @@ SETTINGS = (
     _setting('swift_newest', '', 'mutable',
              'when to ask all replicas for the newest version (X-Newest): `mutable`, for names that can change; '
              '`always`; or `never`', _one_of('mutable', 'always', 'never')),
-    _setting('swift_temp_url_key', '', None, 'TempURL key of the container or the account, to sign redirects',
+    _setting('swift_temp_url_key', '', None, 'TempURL key of the container or the account, to sign redirects; on Ceph, of the account',
              secret=True),
     _setting('swift_temp_url_set_key', '', 'no',
              '`no`: Swift already has the key; `container` or `account`: the driver sets it there if it is missing',

@@ -63,7 +63,8 @@ def test_first_push(instances):
 
     skopeo.push()
 
-    assert skopeo.cost <= (12 if len(instances) == 1 else 14)
+    look = instances[0].storage.is_ceph()  # a HEAD before the layer is committed, because Ceph ignores If-None-Match
+    assert skopeo.cost <= (12 if len(instances) == 1 else 14) + look
 
 
 def test_pull(place, instances):

@@ -133,6 +133,8 @@ NUMBERS = [
     ('docs/walkthrough.rst', 'in the image has the number {}', in_file('^USER ([0-9]+)', 'Dockerfile')),
     ('docs/walkthrough.rst', 'base image is ``{}``', in_file('^ARG BASE=(.*)', 'Dockerfile')),
     ('docs/walkthrough.rst', '--stop-timeout {} ', SERVER.graceful_timeout),
+    ('docs/ceph.rst', 'a real one, version {} of', in_file("version='([0-9.]+)'", 'tests/fake_swift/ceph.py')),
+    ('README.rst', 'Tests run on version {},', in_file(r"version='(\d+\.\d+)", 'tests/fake_swift/ceph.py')),
     ('docs/layout.rst', 'For the registry v2 API that is ``{}``', storage.STORAGE_PATH),
 ]
 
