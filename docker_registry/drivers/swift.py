@@ -913,7 +913,7 @@ class _Swift(object):
         self.settings = settings
         self.container_path = '/' + quote(settings.container)
         self._checked = 0
-        self._is_ceph = None
+        self._kind = None
         self._info = None
         self.on_request = None
         self._process = None
@@ -1063,7 +1063,7 @@ class _Swift(object):
             if response.status == 400:
                 raise self._bad_container()
             if response.status != 404:  # of a container that was created just now
-                self._is_ceph = response.status == 403 or CEPH_HEADER in response.headers
+                self._kind = 'hidden' if response.status == 403 else 'ceph' if CEPH_HEADER in response.headers else 'swift'
             self._checked = time.time()
             return created
 
@@ -1071,11 +1071,11 @@ class _Swift(object):
         # 403: a user with access to the objects may have no access to the container itself.
         return self.request('HEAD', self.container_path, expected=(400, 403, 404))
 
-    def is_ceph(self):
-        """Whether this is a Ceph RADOS Gateway. True also if that cannot be found out: what suits Ceph works on Swift, too."""
-        if self._is_ceph is None:
+    def kind(self):
+        """'ceph', 'swift', or 'hidden' if the user may not see the container. What is done for Ceph works on Swift, too."""
+        if self._kind is None:
             self.check_container(at_once=True)
-        return self._is_ceph is not False
+        return self._kind
 
     def _bad_container(self):
         return _config_error('Swift refuses the name of the container: check swift_container (OS_CONTAINER) %s. Ceph wants at '
@@ -1148,7 +1148,7 @@ class _Swift(object):
         etag_first = etag_first and query is None and body.replayable
         headers = dict(headers or {})
         if new:
-            if self.is_ceph() and self.has(name):
+            if self.kind() != 'swift' and self.has(name):
                 return False
             headers['If-None-Match'] = '*'
         if etag_first:
@@ -1611,8 +1611,8 @@ class Storage(driver.Base):
         return self._swift.info()
 
     def is_ceph(self):
-        """Whether the server is a Ceph RADOS Gateway. True also if the user may not see the container, which would tell."""
-        return self._swift.is_ceph()
+        """Whether the server is a Ceph RADOS Gateway. False also if the user may not see the container, which would tell."""
+        return self._swift.kind() == 'ceph'
 
     def derive_key(self, purpose):
         """32 bytes that every instance with the same credentials and container can compute, and nobody else.
@@ -1815,7 +1815,7 @@ class Storage(driver.Base):
         value = _written_runs(part.path for part in parts)
         if value and len(value) <= LONGEST_METADATA:
             return {SEGMENTS_HEADER: value}
-        if not self._swift.is_ceph():
+        if self._swift.kind() == 'swift':
             return {}
         list_id = uuid.uuid4().hex
         content = json.dumps([_unicode(part.path) for part in parts]).encode('ascii')
@@ -2032,7 +2032,7 @@ class Storage(driver.Base):
     def _set_temp_url_key(self):
         """Put the key into a free one of the two slots, and read it back, because others may be doing the same."""
         scope = self.settings.temp_url_set_key
-        if scope == 'container' and self._swift.is_ceph():
+        if scope == 'container' and self._swift.kind() == 'ceph':
             raise _config_error('Ceph signs URLs with the keys of the account only: set swift_temp_url_set_key '
                                 '(SWIFT_TEMP_URL_SET_KEY) to account')
         path = self._swift.container_path if scope == 'container' else ''
