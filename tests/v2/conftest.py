@@ -10,9 +10,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
 import fake_swift  # noqa: E402
-from registry_client import Place  # noqa: E402
-
-SWIFTS = [name for name in os.environ.get('TEST_SWIFTS', 'fake,real').split(',') if name != 'live']
+from registry_client import SWIFTS, Place  # noqa: E402
 
 
 def running(*needs, **options):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import uuid
 from wsgiref.validate import validator
 
@@ -12,6 +13,9 @@ from docker_registry.v2.access import htpasswd
 from docker_registry.v2.http import app as app_module
 from docker_registry.v2.registry import formats
 from docker_registry.v2.settings import config as config_module
+
+#: The Swifts that the tests run on: `fake`, `real` or `ceph`.
+SWIFTS = [name for name in os.environ.get('TEST_SWIFTS', 'fake,real').split(',') if name != 'live']
 
 
 class Place:

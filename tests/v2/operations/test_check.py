@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from conftest import SWIFTS
 from docker_registry.v2.operations import check
 from fake_swift import FakeSwift, on, status
+from registry_client import SWIFTS
 from registry_process import environment, run
 
 
