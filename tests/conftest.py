@@ -70,12 +70,12 @@ def real_swift(swift_python):
 
 @pytest.fixture(scope='session')
 def cluster(swift_python):
-    """A Swift of four nodes with three replicas, on Python 3. Its proxy leaves out a server after one error, until it is restarted."""
+    """A Swift of four nodes with three replicas, on Python 3. Its proxy leaves out a server for 20 seconds after a single error."""
     import swift_cluster
     absent = [program for program in swift_cluster.PROGRAMS if not shutil.which(program)]
     if absent:
         missing('cluster', 'not installed: %s' % ', '.join(absent))
-    rest = ['DEFAULT:error_suppression_limit=0', 'DEFAULT:error_suppression_interval=600']
+    rest = ['DEFAULT:error_suppression_limit=0', 'DEFAULT:error_suppression_interval=20']
     with swift_cluster.start(swift_python, set=rest, listing_limit=LISTING_LIMIT) as running:
         yield running
 

@@ -106,11 +106,11 @@ def test_container_updaters_report_objects_to_the_account(cluster, client):
     assert [row['count'] for row in listing if row['name'] == client.container] == [1]
 
 
-def test_a_pass_leaves_out_nodes_that_are_down_or_silent(cluster, client):
+def test_a_pass_leaves_out_servers_that_are_down_or_silent(cluster, client):
     client.put('o')
     down, silent, *_ = client.nodes('o')
     cluster.kill_node(down)
-    cluster.stop_node(silent)
+    cluster.stop('container', silent)
 
     cluster.replicate()
     cluster.update()
