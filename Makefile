@@ -5,7 +5,11 @@ PYTHON ?= python3.11
 IMAGE ?= registry-swift
 BASE ?=
 
-.PHONY: help run image test lint format docs constraints bench clean
+# For `make chaos`. Without a SEED it chooses one, and names it.
+SECONDS ?= 120
+SEED ?=
+
+.PHONY: help run image test lint format docs constraints bench chaos clean
 
 help:
 	@echo 'make run            start a registry on 127.0.0.1:5000, with a Swift of its own or the one that OS_* variables name'
@@ -13,6 +17,7 @@ help:
 	@echo 'make test           run all tests, with all Pythons and servers on this machine'
 	@echo 'make test ENVS=py27 run some environments of tox.ini (space-separated)'
 	@echo 'make bench          compare the driver with 0.2.1, and the registry with CNCF distribution, on a real Swift'
+	@echo 'make chaos          kill registries and servers of a Swift for a while, and check that nothing is lost: SECONDS=120, SEED=1'
 	@echo 'make lint           check style and types'
 	@echo 'make format         format the Python 3 code, and fix what ruff can fix'
 	@echo 'make constraints    renew deploy/constraints.txt, the exact versions that the tests and the image install'
@@ -53,6 +58,10 @@ image:
 bench:
 	$(PYTHON) benchmarks/driver.py
 	$(PYTHON) benchmarks/registry.py
+
+chaos: .venv/made
+	.venv/bin/tox run -e swift --notest
+	.venv/bin/tox run -e chaos -- --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 clean:
 	rm -rf .venv .venv-run .tox .bench .mypy_cache .ruff_cache build dist *.egg-info

@@ -25,9 +25,9 @@ import swift_process  # noqa: E402
 TOX = ROOT / '.tox'
 PROGRAMS = pathlib.Path(sys.executable).parent  # tox, uv
 #: The slow ones come first, so that no slow one runs alone at the end.
-ENVIRONMENTS = (
-    'packaging images e2e registry v2 ceph cluster py311 py313 py27 swift py314 py315 py310 py312 lint docs softlayer core core3'.split()
-)
+ENVIRONMENTS = """
+    packaging images chaos e2e registry v2 ceph cluster py311 py313 py27 swift py314 py315 py310 py312 lint docs softlayer core core3
+""".split()
 OPTIONAL = ['py314', 'py315']  # tested where there is such an interpreter
 PYTHON_OF = {'core': '2.7', 'registry': '2.7'}  # the others have theirs in their name, or take 3.11
 #: Programs without which an environment has nothing to test with.
@@ -38,6 +38,7 @@ NEEDED_PROGRAMS = {
     'ceph': 'ceph ceph-mon ceph-osd radosgw'.split(),
     'cluster': ['memcached', 'rsync'],
     'e2e': 'dockerd docker containerd ctr skopeo podman buildah docker-registry nginx htpasswd busybox openssl curl'.split(),
+    'chaos': ['memcached', 'rsync', 'setpriv'],
     'images': 'dockerd docker docker-compose skopeo nginx htpasswd mmdebstrap busybox openssl curl make'.split(),
 }
 LARGE = ['py311', 'e2e']  # have tests that take gigabytes: they run where LARGE is 1, or names the environment
@@ -132,8 +133,8 @@ PREPARATIONS = {'swift': make_swift, 'v1': make_v1_registries}
 
 def needs(preparation):
     """Return the environments that wait for a preparation."""
-    swift = {'swift', 'e2e', 'images', 'registry', 'v2', 'cluster', 'py27', 'py311', 'softlayer'}
-    return {'swift': swift, 'v1': {'images', 'registry'}}[preparation]
+    real = {'swift', 'e2e', 'images', 'registry', 'v2', 'cluster', 'chaos', 'py27', 'py311', 'softlayer'}
+    return {'swift': real, 'v1': {'images', 'registry'}}[preparation]
 
 
 @contextlib.contextmanager
