@@ -25,7 +25,7 @@ import garbage  # noqa: E402
 import report  # noqa: E402
 import swift_process  # noqa: E402
 from check import Check  # noqa: E402
-from faults import Faults  # noqa: E402
+from faults import SETTLE, Faults  # noqa: E402
 from judge import Judge  # noqa: E402
 from ledger import LATE, Ledger  # noqa: E402
 from registries import Registries  # noqa: E402
@@ -165,21 +165,29 @@ def load(bench, faults, registries):
 
 
 def examine(bench, check, swift, faults, registries):
-    """Check everything: with all nodes, after they have replicated, and without each of them."""
+    """Check everything: without each node before and after all nodes have replicated, and with all nodes."""
     registries.start()
     settled = bench.ledger.last_uncertain_end()
     time.sleep(max(0.0, min(settled - time.monotonic(), LATE)))
     if faults:
         swift.heal()
+        without_each_node(swift, lambda node: check.look(f'before replication, without node {node}'))
         for _ in range(PASSES):
             faults.agree()
     bench.ledger.set_agreed(math.inf)
     check.run('with all nodes')
-    for node in range(1, swift.nodes + 1) if faults else ():
+    if faults:
+        without_each_node(swift, lambda node: check.run(f'without node {node}'))
+
+
+def without_each_node(swift, look):
+    """Kill each node in turn, and look meanwhile. Swift's proxy remembers nothing of it."""
+    for node in range(1, swift.nodes + 1):
         swift.kill_node(node)
         swift.forget()
-        check.run(f'without node {node}')
+        look(node)
         swift.start_node(node)
+        time.sleep(SETTLE)
 
 
 if __name__ == '__main__':

@@ -15,40 +15,52 @@ PAUSE = 0.5
 
 
 class Check:
-    """Pulls everything in the ledger. The first pass settles what is uncertain; later ones have to see the same."""
+    """Pulls everything in the ledger. The first `run` settles what is uncertain, and later ones have to see the same."""
 
     def __init__(self, bench):
         self._ledger, self._judge, self._ports = bench.ledger, bench.judge, bench.ports
-        self._contents, self._numbers = bench.contents, 0
+        self._contents = bench.contents
         self.done = {}  # phase -> number of things that were asked for
 
+    def look(self, phase):
+        """Ask for everything by its name, while replicas still differ. Nothing that was acknowledged may be missing even then."""
+        puller = self._begin(phase)
+        self._all([(self._ask, puller.manifest, key) for kind in (TAG, MANIFEST) for key in self._ledger.keys(kind)])
+        self._all([(self._ask, puller.head_of_blob, key) for key in self._ledger.keys(BLOB)])
+
     def run(self, phase):
-        self._judge.phase = phase
-        self._numbers += 1
-        rng = random.Random(phase)
-        api = Api(f'check{self._numbers}', self._ports, rng)
-        puller = Puller(api, self._judge, self._ledger, self._contents, rng)
+        """Pull everything, and then list everything."""
+        puller = self._begin(phase)
         self._mark_undecided()
-        pulls = [(puller.manifest, key) for kind in (TAG, MANIFEST) for key in self._ledger.keys(kind)]
-        pulls += [(puller.blob, key) for key in self._ledger.keys(BLOB)]
-        tags = sorted({key.repository for key in self._ledger.keys(TAG)})
-        referrers = sorted({(key.repository, key.subject) for key in self._ledger.keys(REFERRER)})
+        self._all([(self._pull, puller.manifest, key) for kind in (TAG, MANIFEST) for key in self._ledger.keys(kind)])
+        self._all([(self._pull, puller.blob, key) for key in self._ledger.keys(BLOB)])
+        self._all([(self._list, TAG, puller.tags, name) for name in sorted({key.repository for key in self._ledger.keys(TAG)})])
+        subjects = sorted({(key.repository, key.subject) for key in self._ledger.keys(REFERRER)})
+        self._all([(self._list, REFERRER, puller.referrers, *subject) for subject in subjects])
+
+    def _begin(self, phase):
+        self._judge.phase = phase
+        self.done[phase] = 0
+        rng = random.Random(phase)
+        api = Api(f'check{len(self.done)}', self._ports, rng)
+        return Puller(api, self._judge, self._ledger, self._contents, rng)
+
+    def _all(self, calls):
+        """Make calls, each a function and its arguments, several at a time."""
         with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
-            for found in (
-                pool.map(lambda pull: self._pull(*pull), pulls),
-                pool.map(lambda name: self._list(TAG, puller.tags, name), tags),
-                pool.map(lambda place: self._list(REFERRER, puller.referrers, *place), referrers),
-            ):
-                list(found)
-        self.done[phase] = len(pulls) + len(tags) + len(referrers)
+            list(pool.map(lambda call: call[0](*call[1:]), calls))
+        self.done[self._judge.phase] += len(calls)
 
     def _mark_undecided(self):
         """Tell the judge which tags may or may not be there. What a pull says of them, the listing has to say, too."""
         now = self._judge.now()
         self._judge.undecided |= {key for key in self._ledger.keys(TAG) if len(self._ledger.pullable(key, now, now)) > 1}
 
+    def _ask(self, pull, key):
+        return self._until(lambda: pull(key), False, key)
+
     def _pull(self, pull, key):
-        seen = self._until(lambda: pull(key), False, key)
+        seen = self._ask(pull, key)
         if seen is not False:
             self._ledger.pin(key, seen, self._judge.now())
 

@@ -37,7 +37,7 @@ class Puller:
         self._with(BLOB, self._range)
 
     def ask_blob(self):
-        self._with(BLOB, self._head_of_blob)
+        self._with(BLOB, self.head_of_blob)
 
     def list_tags(self):
         self._with(TAG, lambda key: self.tags(key.repository, self._rng.choice([None, None, 2, 5])))
@@ -71,11 +71,11 @@ class Puller:
         problem = '' if answer.status != 200 or self._known[key.name].matches(answer.body) else f'{len(answer.body)} bytes are not the blob'
         return self._judge.pulled('pull a blob', key, answer, problem)
 
-    def _head_of_blob(self, key):
+    def head_of_blob(self, key):
         answer = self._get(self._path(key), 'HEAD')
         size = str(self._known[key.name].size)
         problem = '' if answer.status != 200 or answer.header('Content-Length') == size else f'Content-Length is not {size}'
-        self._judge.pulled('ask for a blob', key, answer, problem)
+        return self._judge.pulled('ask for a blob', key, answer, problem)
 
     def _range(self, key):
         blob = self._known[key.name]
