@@ -997,7 +997,8 @@ class _Swift(object):
             self._sent(method, None, started)
             raise self._failure(error, token, method, target, body)
         self._sent(method, response.status, started)
-        logger.debug('%s %s: %s after %.3f seconds', method, full_path, response.status, time.time() - started)
+        logger.debug('%s %s: %s after %.3f seconds (X-Trans-Id %s)', method, full_path, response.status, time.time() - started,
+                     response.headers.get('X-Trans-Id'))
         if stream and response.status < 300:
             return response
         try:
