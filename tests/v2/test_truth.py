@@ -356,6 +356,13 @@ class TestNamesThatOnlyAListingShows:
 
         assert fake_registry('GET', url).status_code == 503
 
+    def test_what_somebody_has_just_written_is_there(self, fake_registry, swift, target):
+        """Swift returns 404, and then the object is written, before the registry asks for the listing."""
+        path, url = target
+        swift.fault(on(path_contains=path), status(404))
+
+        assert fake_registry('GET', url).status_code == 200
+
     def test_old_ones_are_missing(self, fake_place, fake_registry, swift, target):
         path, url = target
         age(fake_place, path)

@@ -4,11 +4,17 @@ If two of the three nodes of an object were down when it was written, Swift retu
 listing still shows the name.
 """
 
+import functools
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from docker_registry.v2.registry import errors, layout
 from docker_registry.v2.registry.storage import Storage
+
+Result = TypeVar('Result')
+
+CONTRADICTION = 'storage lists this and cannot find it at the moment; retry later'
 
 
 class Absence:
@@ -26,8 +32,29 @@ class Absence:
 
         :param deleted: returns whether the object was deleted after it was written, in seconds since the epoch
         :raises Unavailable: a listing shows the object, and it is young
+        :raises Reappeared: so it does, and the object is there now
         """
         listed = self._storage.list_page(layout.folder_of(path), limit=10, recursive=True)
         written = next((stat.last_modified or 0 for stat in listed if stat.path == path), 0)
         if time.time() - written < self._replication_cycle and not deleted(written):
-            raise errors.Unavailable('storage lists this and cannot find it at the moment; retry later')
+            raise Reappeared() if self._storage.exists(path) else errors.Unavailable(CONTRADICTION)
+
+
+class Reappeared(errors.Unavailable):
+    """Swift returned 404 for an object, and then found it: somebody has just written it, or a node is back. Look again."""
+
+    def __init__(self):
+        super().__init__(CONTRADICTION)
+
+
+def looking_again(look: Callable[..., Result]) -> Callable[..., Result]:
+    """Decorate a method that looks for something: it looks again if that has reappeared, once."""
+
+    @functools.wraps(look)
+    def twice(*arguments, **named):
+        try:
+            return look(*arguments, **named)
+        except Reappeared:
+            return look(*arguments, **named)
+
+    return twice

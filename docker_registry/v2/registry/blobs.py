@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import damage, errors, layout
-from docker_registry.v2.registry.absence import Absence
+from docker_registry.v2.registry.absence import Absence, looking_again
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.names import Digest
 from docker_registry.v2.registry.recent import Recent
@@ -59,6 +59,7 @@ class Blobs:
         """Return the size of a blob that this process saw in the repository a short time ago, or None. Asks nobody."""
         return self._seen.get((repository, digest))
 
+    @looking_again
     def open(self, repository: str, digest: Digest, bytes_range: Range | None = None) -> Stream:
         """Return the storage driver's stream of a blob of this repository, or of a range of it. An empty blob comes whole.
 

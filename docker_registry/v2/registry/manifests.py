@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import errors, formats, layout
-from docker_registry.v2.registry.absence import Absence
+from docker_registry.v2.registry.absence import Absence, looking_again
 from docker_registry.v2.registry.blobs import Blobs
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.deletions import Deletions
@@ -55,6 +55,7 @@ class Manifests:
 
     # Reading
 
+    @looking_again
     def get(self, repository: str, reference: Digest | str) -> Manifest:
         """Return the `Manifest` for a digest or a tag.
 
@@ -155,6 +156,7 @@ class Manifests:
 
     # Deleting
 
+    @looking_again
     def delete(self, repository: str, digest: Digest) -> None:
         """Delete a revision, the tags that point to it, and its entry in the list of referrers.
 
