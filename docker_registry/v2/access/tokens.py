@@ -5,6 +5,7 @@ https://distribution.github.io/distribution/spec/auth/token/ and https://distrib
 
 import datetime
 import hashlib
+import re
 import time
 from typing import Any
 
@@ -15,6 +16,8 @@ from docker_registry.v2.access.scopes import Scopes
 
 REFRESH_SECONDS = 365 * 24 * 3600  # docker keeps a refresh token instead of the password, and users log in again when it ends
 LEEWAY = 60  # seconds for which a token is accepted longer than clients are told, for requests on their way and clocks that differ
+
+_TOKEN = re.compile(rb'[A-Za-z0-9_.-]+')  # base64 for URLs; its decoder would ignore other characters
 
 
 class Invalid(Exception):
@@ -83,8 +86,10 @@ class Tokens:
 
     def _open(self, serializer: URLSafeSerializer, token: bytes) -> tuple[dict[str, Any], bytes | None]:
         try:
-            claims = serializer.loads(token)
+            claims = serializer.loads(token) if _TOKEN.fullmatch(token) else None
         except BadData:
+            claims = None
+        if claims is None:
             raise Invalid('the token is not one of this registry')
         user = claims['user']
         stored = self._users.hash_of(user.encode()) if user else None

@@ -190,6 +190,14 @@ def test_a_refresh_token_that_is_not_ours_is_no_good(public, token):
     assert refresh(public, token).status_code == 401
 
 
+@pytest.mark.parametrize('more', ['%FF%FF', '%C3%A9', '%7E%7E', '%3D', '%00%00'])
+def test_a_refresh_token_with_characters_that_no_token_has_is_no_good(public, more):
+    """base64 would ignore them."""
+    body = f'grant_type=refresh_token&access_type=offline&refresh_token={refresh_token(public)}{more}'
+
+    assert public('POST', '/v2/token', body.encode(), headers=FORM).status_code == 401
+
+
 def test_a_refresh_token_is_good_at_every_instance_and_nowhere_else(fake_place, public, users):
     token = refresh_token(public)
 
