@@ -34,7 +34,9 @@ class References:
 
     def _absent_blobs(self, repository: str, blobs: list[Reference]) -> set[Reference]:
         blobs = [blob for blob in blobs if not self._has_seen(repository, blob)]
-        sizes = dict(zip(blobs, self._together.map(lambda blob: self._size(repository, blob.digest), blobs)))
+        digests = list(dict.fromkeys(blob.digest for blob in blobs))  # one blob may stand in a manifest with any number of sizes
+        found = dict(zip(digests, self._together.map(lambda digest: self._size(repository, digest), digests)))
+        sizes = {blob: found[blob.digest] for blob in blobs}
         absent = {blob for blob, size in sizes.items() if size is None}
         # docker states 1 for an empty blob, because the Range of an upload cannot say that it is empty.
         suspects = {blob: size for blob, size in sizes.items() if size and blob.size not in (None, size)}
@@ -56,19 +58,20 @@ class References:
     def _damaged(self, repository: str, suspects: dict[Reference, int]) -> list[Reference]:
         """Return those blobs that are damaged, of {blob: stored size, which is not the size that the manifest states}.
 
-        The manifest is no evidence: a client may be wrong, and must not take a blob from others. So the registry reads the blob.
+        The manifest is no evidence: a client may be wrong, and must not take a blob from others. So the registry reads the blob, once.
         """
-        damaged, wrong = [], []
+        true_sizes: dict[Digest, int | None] = {}
         for blob, stored in suspects.items():
-            size = damage.true_size(self._storage, blob.digest)
-            if size is None:
-                self._drop(repository, blob.digest, stored)
-                damaged.append(blob)
-            elif size != blob.size:
-                wrong.append(f'{blob.digest} has {size} bytes, but the manifest says {blob.size}')
+            if blob.digest not in true_sizes:
+                true_sizes[blob.digest] = damage.true_size(self._storage, blob.digest)
+                if true_sizes[blob.digest] is None:
+                    self._drop(repository, blob.digest, stored)
+        wrong = [blob for blob in suspects if true_sizes[blob.digest] not in (None, blob.size)]
         if wrong:
-            raise errors.ManifestInvalid('; '.join(wrong))
-        return damaged
+            raise errors.ManifestInvalid(
+                '; '.join(f'{blob.digest} has {true_sizes[blob.digest]} bytes, but the manifest says {blob.size}' for blob in wrong)
+            )
+        return [blob for blob in suspects if true_sizes[blob.digest] is None]
 
     def _drop(self, repository: str, digest: Digest, size: int) -> None:
         damage.note(self._storage, digest, size)

@@ -238,6 +238,18 @@ def test_one_blob_under_two_sizes(registry):
     assert put(registry, document).status_code == 400
 
 
+def test_a_blob_under_many_sizes_is_looked_for_and_read_once(fake_place, registry):
+    push_whole(registry)
+    document = image(CONFIG, *[LAYER] * 50)
+    for number, layer in enumerate(document['layers']):
+        layer['size'] += number
+    fresh = fake_place.registry()
+
+    assert put(fresh, document).status_code == 400
+    assert [method for method, _ in fresh.swift_requests].count('GET') == 1
+    assert len(fresh.swift_requests) < 10
+
+
 # Indexes of blobs
 
 
