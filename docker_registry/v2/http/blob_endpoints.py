@@ -13,14 +13,14 @@ def head_blob(registry, request, repository, digest):
     """Serve HEAD. It ignores a Range, which only GET has (RFC 9110, 14.2)."""
     repository, digest = names.repository(repository), names.digest(digest)
     size = registry.blobs.size(repository, digest)
-    return Response(headers=_blob_headers(digest, size))
+    return _unchanged(digest) if _is_known(request, digest) else Response(headers=_blob_headers(digest, size))
 
 
 def get_blob(registry, request, repository, digest):
     repository, digest = names.repository(repository), names.digest(digest)
-    if f'"{digest}"' in request.headers.get('If-None-Match', ''):
+    if _is_known(request, digest):
         registry.blobs.size(repository, digest)
-        return empty(304, {'ETag': f'"{digest}"', 'Docker-Content-Digest': str(digest)})
+        return _unchanged(digest)
     wanted = _wanted(request, digest)
     if len(wanted) > 1:
         size = registry.blobs.size(repository, digest)
@@ -32,6 +32,17 @@ def get_blob(registry, request, repository, digest):
                 return _multipart(body, digest)
             wanted = []
     return _single(registry.blobs.open(repository, digest, wanted[0] if wanted else None), digest, bool(wanted))
+
+
+def _is_known(request, digest):
+    """Return whether the client has the blob, by its If-None-Match."""
+    return request.if_none_match.contains_weak(str(digest))
+
+
+def _unchanged(digest):
+    fields = _blob_headers(digest, None)
+    del fields['Content-Type']
+    return empty(304, fields)
 
 
 def _wanted(request, digest):

@@ -46,6 +46,27 @@ def test_a_blob_that_the_client_has_is_not_sent_again(registry):
     assert (answer.status_code, answer.data) == (304, b'')
 
 
+@pytest.mark.parametrize('method', ['HEAD', 'GET'])
+@pytest.mark.parametrize('known', ['"%s"', 'W/"%s"', '"another", "%s"', '*'])
+def test_a_client_that_has_the_blob_gets_the_fields_that_a_cache_needs(registry, method, known):
+    """RFC 9110, 15.4.5"""
+    digest = registry.push_blob('a', CONTENT)
+
+    answer = registry(method, f'/v2/a/blobs/{digest}', headers={'If-None-Match': known.replace('%s', digest)})
+
+    assert (answer.status_code, answer.data) == (304, b'')
+    assert answer.headers['ETag'] == f'"{digest}"' and 'max-age' in answer.headers['Cache-Control']
+    assert 'Content-Type' not in answer.headers and 'Content-Length' not in answer.headers
+
+
+@pytest.mark.parametrize('method', ['HEAD', 'GET'])
+def test_a_client_that_has_another_blob_gets_this_one(registry, method):
+    digest = registry.push_blob('a', CONTENT)
+
+    assert registry(method, f'/v2/a/blobs/{digest}', headers={'If-None-Match': '"another"'}).status_code == 200
+    assert registry(method, f'/v2/b/blobs/{digest}', headers={'If-None-Match': '*'}).status_code == 404
+
+
 @pytest.mark.parametrize('method', ['HEAD', 'GET', 'DELETE'])
 def test_an_unknown_blob(registry, method):
     answer = registry(method, '/v2/a/blobs/' + digest_of(CONTENT))
