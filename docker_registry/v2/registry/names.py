@@ -49,7 +49,7 @@ def digest(text: str | None) -> Digest:
     """
     algorithm, _, digits = (text or '').partition(':')
     if not re.fullmatch('[0-9a-f]{%d}' % _HEX_DIGITS.get(algorithm, 0), digits, re.ASCII) or not digits:
-        raise errors.DigestInvalid('not a sha256 or sha512 digest', text)
+        raise errors.DigestInvalid('not a sha256 or sha512 digest', text and text[:200])
     return Digest(algorithm, digits)
 
 

@@ -59,7 +59,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(entry) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise errors.ManifestInvalid(f'an object in the manifest has the key {ascii(twice)} twice')
+        raise errors.ManifestInvalid(f'an object in the manifest has the key {ascii(twice[:100])} twice')
     return entry
 
 

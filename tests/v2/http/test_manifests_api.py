@@ -124,6 +124,27 @@ def test_a_wrong_digest(pushed, reference):
     assert pushed('GET', f'/v2/a/manifests/{reference}').status_code in (400, 404)
 
 
+@pytest.mark.parametrize(
+    'document',
+    [
+        {'schemaVersion': 2, 'mediaType': formats.OCI_INDEX, 'manifests': [{'mediaType': formats.OCI_IMAGE, 'digest': 'x' * 1000000}]},
+        {'schemaVersion': 2, 'mediaType': formats.OCI_INDEX, 'manifests': [], 'subject': {'digest': '\x00' * 100000}},
+    ],
+)
+def test_an_error_does_not_repeat_a_long_manifest(registry, document):
+    answer = registry('PUT', '/v2/a/manifests/v1', as_json(document), headers={'Content-Type': formats.OCI_INDEX})
+
+    assert code_of(answer) == 'DIGEST_INVALID' and len(answer.data) < 2000
+
+
+def test_an_error_does_not_repeat_a_long_key(registry):
+    answer = registry(
+        'PUT', '/v2/a/manifests/v1', b'{"%b": 1, "%b": 2}' % (2 * (b'x' * 100000,)), headers={'Content-Type': formats.OCI_INDEX}
+    )
+
+    assert code_of(answer) == 'MANIFEST_INVALID' and len(answer.data) < 2000
+
+
 def test_missing_blobs_are_named(registry):
     registry.push_blob('a', CONFIG)
     registry.push_blob('b', LAYER)
