@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 import signal
 import threading
 from http import HTTPStatus
@@ -79,7 +80,7 @@ class Worker(ThreadWorker):
             error = errors.RequestInvalid('the head of the request did not arrive in time', status=408)
         else:
             page = Page()
-            super().handle_error(req, page, addr, exc)
+            super().handle_error(None, page, addr, exc)  # without the request: gunicorn would log its URL, which may be that of an upload
             error = errors.RequestInvalid(HTTPStatus(page.status).phrase, str(exc)[:200], status=page.status)
             if page.status == 500:
                 error = errors.Internal()
@@ -114,13 +115,18 @@ class Page:
 
 
 class Terse(logging.Filter):
-    """Makes gunicorn log clients' errors in one line, with level INFO: clients that are too slow, or speak TLS to a port without it."""
+    """Makes gunicorn log clients' errors in one line, with level INFO: clients that are too slow, or speak TLS to a port without it.
+
+    gunicorn quotes what is wrong in a request. That may be a password or the URL of an upload, so it is left out.
+    """
 
     def filter(self, record):
         if record.exc_info and isinstance(record.exc_info[1], TimeoutError):
             record.msg, record.args, record.exc_info = 'a client was silent for too long', (), None
         elif not record.getMessage().startswith('Invalid request from'):
             return True
+        else:
+            record.msg, record.args = re.sub(r""":?\s*b?['"].*""", '', record.getMessage(), flags=re.DOTALL), ()
         record.levelno, record.levelname = logging.INFO, 'INFO'
         return True
 

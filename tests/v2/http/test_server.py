@@ -142,16 +142,34 @@ def test_what_is_no_valid_http_is_answered_with_an_error_of_the_api(fake, tmp_pa
         assert server.request('GET', '/v2/')[0] == 200
 
 
+def test_a_request_that_is_no_valid_http_leaves_no_secret_in_the_log(fake, tmp_path):
+    requests = [
+        'PUT /v2/a/blobs/uploads/secret?digest=\xe9 HTTP/1.1\r\n\r\n',
+        'GET /v2/ HTTP/1.1\r\nAuthorization Basic secret\r\n\r\n',
+        'GET /v2/ HTTP/1.1\r\nAuthorization Basic "secret\'\r\n\r\n',
+        'GET /v2/ HTTP/1.1\r\nTransfer-Encoding: secret\r\n\r\n',
+        'GET /v2/ HTTP/1.1\r\nExpect: secret\r\n\r\n',
+        'POST /v2/token HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nsecret\r\n',
+        'secret\r\n\r\n',
+    ]
+    with Serving(tmp_path, environment(fake)) as server:
+        for request in requests:
+            with server.raw(request.encode('latin-1')) as client:
+                answer_to(client)
+        until(lambda: server.log.count('Invalid request from ip=127.0.0.1: ') == len(requests) - 1)
+        assert 'secret' not in server.log
+
+
 def test_an_error_between_the_application_and_the_client_is_one_of_the_api(fake, tmp_path):
     code = (
         'import sys; from docker_registry.v2 import cli; from docker_registry.v2.http import bodies; '
         'bodies.Counted.__next__ = lambda body: 1 / 0; sys.exit(cli.main(sys.argv[1:]))'
     )
     with Serving(tmp_path, environment(fake), command=['-c', code]) as server:
-        status, headers, body = server.request('GET', '/v2/')
+        status, headers, body = server.request('GET', '/v2/a/blobs/uploads/' + 'secret' * 10)
         assert (status, headers['Content-Type']) == (500, 'application/json')
         assert json.loads(body)['errors'][0]['code'] == 'UNKNOWN'
-        assert 'ZeroDivisionError' in server.log
+        assert 'ZeroDivisionError' in server.log and 'secret' not in server.log
 
 
 def test_fields_of_16_kib_and_the_range_of_a_thousand_chunks_are_accepted(fake, tmp_path):
