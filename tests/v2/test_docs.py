@@ -10,7 +10,7 @@ from gunicorn.workers import gthread
 
 from docker_registry.drivers import swift
 from docker_registry.v2.access import addresses, htpasswd, logins, tokens
-from docker_registry.v2.http import app, connections, ranges, server
+from docker_registry.v2.http import app, connections, ranges, server, token_endpoint
 from docker_registry.v2.operations import check
 from docker_registry.v2.registry import blobs, formats, layout, upload_state, uploads
 from docker_registry.v2.settings import config, storage
@@ -65,6 +65,7 @@ NUMBERS = [
     ('docs/operations.rst', 'seconds to finish ({} by default)', SERVER.graceful_timeout),
     ('docs/operations.rst', 'neither sends nor takes data for {} minutes', connections.CLIENT_TIMEOUT / MINUTE),
     ('docs/operations.rst', 'within {} seconds of its first byte', connections.HEAD_TIMEOUT),
+    ('docs/operations.rst', 'must arrive within {} seconds, because', token_endpoint.FORM_SECONDS),
     ('docs/operations.rst', 'may have {} fields of up to {} KiB', server.MOST_FIELDS, server.LONGEST_FIELD // KiB),
     ('docs/operations.rst', 'without a request open for {} seconds', server.KEEP_ALIVE),
     ('docs/operations.rst', 'listen on {} only', SERVER.host),

@@ -40,6 +40,15 @@ class Patient:
         self._deadline = None
         self.settimeout(CLIENT_TIMEOUT)
 
+    @contextlib.contextmanager
+    def within(self, seconds):
+        """In this block, the rest of the body must arrive in `seconds`, even if it comes byte by byte."""
+        self._deadline = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self.be_patient()
+
     def recv(self, *arguments):
         if self._deadline is None:
             return super().recv(*arguments)

@@ -67,7 +67,7 @@ class Worker(ThreadWorker):
         If the client was not invited to send its body, nobody knows whether what comes next is the body or another request.
         """
         ends = req.should_close
-        req.should_close = lambda: ends() or much_is_left(req.body.reader, 0 if conn.sock.keeps_waiting else MOST_UNREAD)
+        req.should_close = lambda: ends() or req.body.failed or much_is_left(req.body.reader, 0 if conn.sock.keeps_waiting else MOST_UNREAD)
         return super().handle_request(req, conn)
 
     def handle_error(self, req, client, addr, exc):
@@ -178,6 +178,7 @@ class Server(BaseApplication):
 
     def _serve(self, environ, start_response):
         environ['gunicorn.socket'].be_patient()
+        environ['registry.within'] = environ['gunicorn.socket'].within
         environ['wsgi.input'] = Invited(environ['wsgi.input'], environ['gunicorn.socket'])
         return self._app(environ, start_response)
 

@@ -1,5 +1,6 @@
 """The endpoint that issues tokens, as docker and containerd use it. See `access.tokens`."""
 
+import contextlib
 import json
 from urllib.parse import parse_qs
 
@@ -11,6 +12,7 @@ from docker_registry.v2.registry import errors
 
 LONGEST_FORM = 64 * 1024  # bytes
 MOST_FIELDS = 200  # of a form
+FORM_SECONDS = 10  # for a form to arrive; a thread waits for it, before any password is checked
 
 
 def get_token(registry, request):
@@ -41,8 +43,11 @@ def _form(request):
     """Return the form in a request's body as {name: values}. Their characters are the bytes that the client sent.
 
     :raises ParameterInvalid: the body is too long, or has too many fields
+    :raises SizeInvalid: the body did not arrive in `FORM_SECONDS`
     """
-    content = request.body.read_all(LONGEST_FORM)
+    within = request.environ.get('registry.within', contextlib.nullcontext)  # the server has it, and tests without a server do not
+    with within(FORM_SECONDS):
+        content = request.body.read_all(LONGEST_FORM)
     if content is None:
         raise errors.ParameterInvalid('the form is too long', status=413)
     try:

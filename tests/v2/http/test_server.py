@@ -525,6 +525,25 @@ def test_a_client_that_is_slow_to_ask_loses_its_connection_before_one_that_is_sl
         assert status_of(uploading) == 202
 
 
+@pytest.mark.parametrize('framing', ['Content-Length: 1000', 'Transfer-Encoding: chunked'])
+def test_a_form_for_a_token_must_arrive_in_time_because_everybody_may_send_one(fake, tmp_path, framing):
+    command = [
+        '-c',
+        'import sys; from docker_registry.v2 import cli; from docker_registry.v2.http import token_endpoint; '
+        'token_endpoint.FORM_SECONDS = 0.5; sys.exit(cli.main(sys.argv[1:]))',
+    ]
+    with Serving(tmp_path, environment(fake, GUNICORN_THREADS=2), command=command) as server:
+        started = time.monotonic()
+        slow = [server.raw(head('POST', '/v2/token', framing) + 'a') for _ in range(3)]
+        assert server.request('GET', '/healthz')[0] == 200
+        for client in slow:
+            status, headers, _ = answer_to(client)
+            assert (status, headers['Connection']) == (400, 'close')
+        assert 'Traceback' not in server.log
+
+    assert time.monotonic() - started < 30  # much less than CLIENT_TIMEOUT, 120 seconds
+
+
 def test_connections_that_say_nothing_after_their_tls_greeting_do_not_keep_others_waiting(real_swift, tmp_path, certificate):
     environ = environment(real_swift, GUNICORN_THREADS=2)
     with Serving(tmp_path, environ, *tls_options(certificate), command=IMPATIENT) as server:
