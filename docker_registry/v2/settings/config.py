@@ -95,7 +95,7 @@ class Access:
     bearer_tokens: bool = _setting(
         False,
         'ask clients for tokens (Bearer) instead of passwords (Basic), so that CNCF distribution as a pull-through cache can log in, and '
-        'docker keeps no password; Basic works as well. Always so with anonymous pulls',
+        'docker keeps no password; Basic works as well. Anonymous pulls imply it',
         _flag,
     )
     login_failures: int = _setting(
