@@ -182,6 +182,27 @@ class TestDeletesByDigest:
             assert registry('GET', '/v2/a/manifests/v2').status_code == 200
             assert tags(registry) == ['v2']
 
+    @pytest.mark.parametrize('count', [1, 2, 3, 5])
+    def test_pages_are_full_though_some_tags_have_ended(self, fake_registry, late, count):
+        """An empty page would have no link to the next one."""
+        digest = fake_registry.push_image('a', 't0', LAYER)
+        manifest = fake_registry('GET', '/v2/a/manifests/t0').data
+        with late():
+            for tag in ('a1', 'a2', 'a3', 'v1'):
+                fake_registry.push_manifest('a', tag, manifest)
+            fake_registry('DELETE', f'/v2/a/manifests/{digest}')
+        alive = ['b', 'v1-a', 'v1-b', 'v1.0']  # Swift lists v1 after these
+        for tag in alive:
+            fake_registry.push_manifest('a', tag, manifest)
+
+        found, url = [], f'/v2/a/tags/list?n={count}'
+        while url:
+            answer = fake_registry('GET', url)
+            found.append(answer.json['tags'])
+            url = answer.headers.get('Link', '').partition('>')[0][1:]
+
+        assert found == [alive[start : start + count] for start in range(0, len(alive), count)]
+
     def test_a_push_that_names_such_a_tag_brings_it_back(self, fake_registry, late):
         digest = fake_registry.push_image('a', 'v1', LAYER)
         manifest = fake_registry('GET', '/v2/a/manifests/v1').data

@@ -3,7 +3,9 @@
 The last writer wins. A reader sees either the old digest or the new one.
 """
 
+import contextlib
 import hashlib
+import itertools
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -125,25 +127,24 @@ class Tags:
 
         :raises NameUnknown: there is no such repository
         """
-        (found, more), deleted = self._together.all(lambda: self._found(repository, count, last), lambda: self._deletions.times(repository))
-        tags = self._alive(repository, found, deleted)
+        tags, most = self._after(repository, last, count), None if count is None else count + 1
+        listed, deleted = self._together.all(lambda: list(itertools.islice(tags, most)), lambda: self._deletions.times(repository))
+        found = self._alive(repository, listed, deleted)
+        while most is not None and listed and len(found) < most:
+            listed = list(itertools.islice(tags, most - len(found)))
+            found += self._alive(repository, listed, deleted)
+        more = most is not None and len(found) >= most
         if more:
-            tags += self._present(repository, [tag for tag in _beginnings(found[-1].tag) if tag > last])
-        if not tags and not more and not self._is_known(repository):
+            found += self._alive(repository, self._beginnings(repository, found[-1].tag, last), deleted)
+        if not found and not self._is_known(repository):
             raise errors.NameUnknown(detail=repository)
-        tags = sorted(set(tags))
-        return (tags, False) if count is None else (tags[:count], more or len(tags) > count)
+        names_found = sorted({listed.tag for listed in found})
+        return names_found[:count], more or (count is not None and len(names_found) > count)
 
-    def _found(self, repository: str, count: int | None, last: str) -> tuple[list['Listed'], bool]:
-        """Return (tags after `last` in the order of storage, whether there are more). There are more than `count`, or all there are."""
-        found = []
-        for listed in self._listed(repository, last, count):
-            # Storage lists `last` itself after the tags that begin with it, and its beginnings after that. Earlier pages had them.
-            if listed.current and listed.tag > last:
-                found.append(listed)
-            if count is not None and len(found) > count:
-                return found, True
-        return found, False
+    def _after(self, repository: str, last: str, count: int | None) -> Iterator['Listed']:
+        """Yield the tags after `last`, in the order of storage."""
+        # Storage lists `last` itself after the tags that begin with it, and its beginnings after that. Earlier pages had them.
+        return (listed for listed in self._listed(repository, last, count) if listed.current and listed.tag > last)
 
     def _listed(self, repository: str, last: str = '', count: int | None = None) -> Iterator['Listed']:
         """Yield what a listing shows of each tag, in the order of storage, beginning at the tag `last`."""
@@ -163,12 +164,12 @@ class Tags:
         if listed:
             yield listed
 
-    def _alive(self, repository: str, found: list['Listed'], deleted: dict[Digest, float]) -> list[str]:
+    def _alive(self, repository: str, found: list['Listed'], deleted: dict[Digest, float]) -> list['Listed']:
         """Return those tags that did not end with the deletion of their manifest."""
         doubtful = [listed.tag for listed in found if listed.may_have_ended(deleted)]
         ended = self._together.map(lambda tag: self._has_ended(repository, tag), doubtful)
         gone = {tag for tag, has_ended in zip(doubtful, ended) if has_ended}
-        return [listed.tag for listed in found if listed.tag not in gone]
+        return [listed for listed in found if listed.tag not in gone]
 
     def _has_ended(self, repository: str, tag: str) -> bool:
         try:
@@ -177,9 +178,16 @@ class Tags:
             return False  # the listing is late, or the tag is damaged: clients may see that
         return self._deletions.ended(repository, digest, written)
 
-    def _present(self, repository: str, tags: list[str]) -> list[str]:
-        found = self._together.map(lambda tag: self._storage.exists(layout.tag_current(repository, tag)), tags)
-        return [tag for tag, there in zip(tags, found) if there]
+    def _beginnings(self, repository: str, tag: str, last: str) -> list['Listed']:
+        """Return those tags after `last` that are the beginning of a tag, up to a dash or a dot."""
+        tags = [tag[:i] for i, character in enumerate(tag) if character in '-.' and tag[:i] > last]
+        return [found for found in self._together.map(lambda tag: self._looked_up(repository, tag), tags) if found.current]
+
+    def _looked_up(self, repository: str, tag: str) -> 'Listed':
+        listed = Listed(tag, is_whole=False)
+        with contextlib.suppress(exceptions.FileNotFoundError):
+            listed.current = self._storage.stat(layout.tag_current(repository, tag))
+        return listed
 
     def _is_known(self, repository: str) -> bool:
         page = self._storage.list_page(layout.repository(repository), layout.own_names(repository), 1, recursive=True)
@@ -189,11 +197,11 @@ class Tags:
 class Listed:
     """What a listing shows of one tag. Without `current` it is no tag: a push or a delete was interrupted."""
 
-    def __init__(self, tag: str):
+    def __init__(self, tag: str, is_whole: bool = True):
         self.tag = tag
         self.current: Stat | None = None
         self.index: dict[str, Digest | None] = {}  # by path
-        self.is_whole = True  # False if there are more names
+        self.is_whole = is_whole  # False if there may be more names
 
     def add(self, rest: str, stat: Stat) -> None:
         """:param rest: the path of the object, below the tag"""
@@ -225,7 +233,3 @@ def _digest_in(content: bytes) -> Digest | None:
         return names.digest(content.decode('ascii').strip())
     except (ValueError, errors.DigestInvalid):
         return None
-
-
-def _beginnings(tag: str) -> list[str]:
-    return [tag[:i] for i, character in enumerate(tag) if character in '-.' and i]

@@ -5,6 +5,7 @@ import re
 import pytest
 from hypothesis import given, settings, strategies
 
+from docker_registry.core import exceptions
 from docker_registry.drivers import swift as driver_module
 from docker_registry.v2.http import headers
 from docker_registry.v2.registry import catalog, formats, layout, listing, referrers
@@ -87,8 +88,10 @@ class Listing:
         after = [found for found in self._paths if found.startswith(path + '/') and found > (marker or '')]
         return [driver_module.Stat(found, 71, None, 1, None, None) for found in after[: min(self._most, limit)]]
 
-    def exists(self, path):
-        return path in self._paths
+    def stat(self, path):
+        if path not in self._paths:
+            raise exceptions.FileNotFoundError(path)
+        return driver_module.Stat(path, 71, None, 1, None, {})
 
 
 @settings(deadline=None)
