@@ -249,6 +249,21 @@ class TestDeletesByDigest:
         assert fake_registry('GET', '/v2/a/manifests/v1').status_code == 200
         assert tags(fake_registry) == ['v1']
 
+    @pytest.mark.parametrize('step', range(1, 20))
+    def test_an_interrupted_one_does_not_end_tags_later(self, fake_registry, swift, step):
+        """What it has left is left for good, whatever is pushed afterwards."""
+        digest = fake_registry.push_image('a', 'v1', LAYER)
+        manifest = fake_registry('GET', '/v2/a/manifests/v1').data
+        fault = swift.fault(on(), status(503), times=None, after=step)
+        fake_registry('DELETE', f'/v2/a/manifests/{digest}')
+        fault.cancel()
+        left = fake_registry('GET', '/v2/a/manifests/v1').status_code
+
+        fake_registry.push_manifest('a', 'v2', manifest)
+
+        assert fake_registry('GET', '/v2/a/manifests/v1').status_code == left
+        assert tags(fake_registry) == (['v1', 'v2'] if left == 200 else ['v2'])
+
     def test_notes_of_deletions_go_when_no_listing_can_be_late_any_more(self, fake_registry, fake_place):
         old, new = fake_registry.push_image('a', 'v1', LAYER), fake_registry.push_image('a', 'v2', LAYER * 2)
         fake_registry('DELETE', f'/v2/a/manifests/{old}')

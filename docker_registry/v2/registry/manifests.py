@@ -162,7 +162,7 @@ class Manifests:
 
         The link is deleted after the tags. If the delete is interrupted, the manifest can still be pulled, and deleted again. The
         container servers of Swift may show different listings, so a second walk over the tags finds most of what the first missed.
-        `Deletions` ends the tags that no walk finds.
+        `Deletions` ends the tags that no walk finds. It is told last: if the delete fails before, no tag must end with the next push.
 
         :raises ManifestUnknown: the repository has no such manifest
         """
@@ -170,9 +170,9 @@ class Manifests:
         if not self.exists(repository, digest):
             self._confirm_unlinked(repository, digest)
             raise errors.ManifestUnknown(detail=str(digest))
-        self._deletions.record(repository, digest)
         self._tags.delete_pointing_to(repository, digest)
         self._forget_content(repository, digest)
+        self._deletions.record(repository, digest)
         self._storage.discard(link)
         if not self.exists(repository, digest):  # nobody has pushed it again
             self._deletions.expire(repository, self._tags.delete_pointing_to(repository, digest))
