@@ -174,8 +174,7 @@ class Manifests:
         self._forget_content(repository, digest)
         self._deletions.record(repository, digest)
         self._storage.discard(link)
-        if not self.exists(repository, digest):  # nobody has pushed it again
-            self._deletions.expire(repository, self._tags.delete_pointing_to(repository, digest))
+        self._deletions.expire(repository, self._tags.delete_pointing_to(repository, digest, lambda: self.exists(repository, digest)))
 
     def _forget_content(self, repository: str, digest: Digest) -> None:
         """Delete what only the content of a manifest tells: its media type, if it does not state it, and its place among referrers."""

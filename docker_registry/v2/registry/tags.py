@@ -8,7 +8,7 @@ import hashlib
 import itertools
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import errors, layout, listing, names
@@ -91,23 +91,26 @@ class Tags:
         # Whoever pushes the tag meanwhile writes `current` again, which must stay.
         self._discard(stat.path for stat in listing.below(self._storage, layout.tag(repository, tag)) if stat.path != current)
 
-    def delete_pointing_to(self, repository: str, digest: Digest) -> set[Digest]:
+    def delete_pointing_to(self, repository: str, digest: Digest, unless: Callable[[], bool] = lambda: False) -> set[Digest]:
         """Delete all tags of the repository that point to the digest, as far as a listing shows them.
 
+        :param unless: returns whether a tag that points to the digest has to stay; asked for each of them
         :return: the digests that the other tags point to or once pointed to
         """
         listed = list(self._listed(repository))
         self._together.map(
-            lambda tag: self._delete_if_pointing(repository, tag, digest), [tag for tag in listed if tag.may_point_to(digest)]
+            lambda tag: self._delete_if_pointing(repository, tag, digest, unless), [tag for tag in listed if tag.may_point_to(digest)]
         )
         return {other for tag in listed for other in tag.digests} - {digest}
 
-    def _delete_if_pointing(self, repository: str, listed: 'Listed', digest: Digest) -> None:
+    def _delete_if_pointing(self, repository: str, listed: 'Listed', digest: Digest, unless: Callable[[], bool]) -> None:
         index = layout.tag_index(repository, listed.tag, digest)
         try:
             points = self.resolve(repository, listed.tag) == digest
         except errors.ManifestUnknown:
             points = False
+        if points and unless():
+            return
         if points:
             self._storage.discard(layout.tag_current(repository, listed.tag))
         for path in {index, *listed.index} if points else {index} & set(listed.index):
