@@ -273,6 +273,20 @@ class TestDeletesByDigest:
 
         assert [path for path in fake_place.objects if '/_deleted/' in path] == [layout.deletion('a', names.digest(new))]
 
+    def test_tags_that_are_pushed_again_cost_a_list_one_request(self, fake_registry):
+        digest = fake_registry.push_image('a', 't0', LAYER)
+        manifest = fake_registry('GET', '/v2/a/manifests/t0').data
+        costs = []
+        for _ in range(2):
+            for number in range(5):
+                fake_registry.push_manifest('a', f't{number}', manifest)
+            del fake_registry.swift_requests[:]
+            assert len(tags(fake_registry)) == 5
+            costs.append(len(fake_registry.swift_requests))
+            fake_registry('DELETE', f'/v2/a/manifests/{digest}')
+
+        assert costs == [3, 5]  # the list of the notes has a second page, which is empty
+
     @pytest.mark.parametrize('count', [1, 100])
     def test_they_cost_three_requests_a_tag(self, registry, count):
         digest = registry.push_image('a', 't0', LAYER)
@@ -398,6 +412,14 @@ class TestNamesThatOnlyAListingShows:
         swift.fault(on(path_contains=path), status(404))
 
         assert fake_registry('GET', url).status_code == 200
+
+    def test_no_tag_is_left_out_of_the_list_for_one(self, fake_registry, swift):
+        digest = fake_registry.push_image('a', 'v1', LAYER)
+        fake_registry('DELETE', f'/v2/a/manifests/{digest}')
+        fake_registry.push_image('a', 'v1', LAYER)
+        swift.fault(on(path_contains=layout.revision_link('a', names.digest(digest))), status(404), times=None)
+
+        assert fake_registry('GET', '/v2/a/tags/list').status_code == 503
 
     def test_old_ones_are_missing(self, fake_place, fake_registry, swift, target):
         path, url = target

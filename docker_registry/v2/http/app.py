@@ -116,7 +116,7 @@ class Registry:
         self.guard = self._guard(users, access)
         self.state_tokens = StateTokens(self._key(b'uploads of the registry v2 API'), config.upload_lifetime)
         absence = Absence(storage, config.replication_cycle)
-        deletions = Deletions(storage, together, config.replication_cycle)
+        deletions = Deletions(storage, together, absence, config.replication_cycle)
         self.blobs = Blobs(storage, together, absence, config.replication_cycle)
         self.uploads = Uploads(storage, self.blobs)
         self.tags = Tags(storage, together, deletions)

@@ -10,6 +10,7 @@ from collections.abc import Container
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import layout, listing
+from docker_registry.v2.registry.absence import Absence
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.names import Digest
 from docker_registry.v2.registry.recent import Recent
@@ -24,9 +25,10 @@ class Deletions:
     :param replication_cycle: seconds, after which every listing shows what was written
     """
 
-    def __init__(self, storage: Storage, together: Together, replication_cycle: float):
+    def __init__(self, storage: Storage, together: Together, absence: Absence, replication_cycle: float):
         self._storage = storage
         self._together = together
+        self._absence = absence
         self._replication_cycle = replication_cycle
         self._undeleted = Recent(REMEMBERED_SECONDS)
 
@@ -39,10 +41,16 @@ class Deletions:
         stats = listing.below(self._storage, layout.deleted(repository))
         return {layout.digest_of(stat.path): stat.last_modified or 0 for stat in stats}
 
-    def ended(self, repository: str, digest: Digest, written: float) -> bool:
-        """Return whether a tag that points to the digest, and was written at this time, ended with a deletion of the manifest."""
-        deleted = self._time(repository, digest)
-        return deleted > written and _ended(written, deleted, self._stat(layout.revision_link(repository, digest)))
+    def link(self, repository: str, digest: Digest, deleted: float) -> Stat | None:
+        """Return the link of a manifest that was deleted at this time, or None if nobody has pushed it since.
+
+        :raises Unavailable: somebody may have
+        """
+        path = layout.revision_link(repository, digest)
+        link = self._stat(path)
+        if link is None:
+            self._absence.confirm(path, lambda written: deleted > written)
+        return link
 
     def is_since(self, repository: str, digest: Digest, written: float) -> bool:
         """Return whether the manifest was deleted after a time."""
@@ -56,12 +64,15 @@ class Deletions:
         deleted = self._time(repository, digest)
         if not deleted:
             self._undeleted.add(key)
-        return _ended(written, deleted, link)
+        return ended(written, deleted, link)
 
-    def expire(self, repository: str, named: Container[Digest]) -> None:
-        """Drop the notes that are older than any listing can be late, except of manifests that a tag still names."""
+    def expire(self, repository: str, pointers: Container[str | None]) -> None:
+        """Drop the notes that are older than any listing can be late, except of manifests that a tag points to.
+
+        :param pointers: the ETags of what the tags contain
+        """
         oldest = time.time() - self._replication_cycle
-        old = [digest for digest, deleted in self.times(repository).items() if deleted < oldest and digest not in named]
+        old = [digest for digest, deleted in self.times(repository).items() if deleted < oldest and digest.etag not in pointers]
         self._together.map(lambda digest: self._storage.discard(layout.deletion(repository, digest)), old)
 
     def _time(self, repository: str, digest: Digest) -> float:
@@ -75,6 +86,10 @@ class Deletions:
             return None
 
 
-def _ended(written: float, deleted: float, link: Stat | None) -> bool:
-    """A deletion has ended a tag if it came after the tag, and the link of that time is gone. Another link may have come since."""
-    return deleted > written and (link is None or (link.last_modified or 0) > deleted)
+def ended(written: float, deleted: float, link: Stat | None) -> bool:
+    """Return whether a tag has ended: if the link of its manifest is gone, or has come back after a deletion that came after the tag.
+
+    :param written: when the tag was written
+    :param deleted: when the manifest was deleted
+    """
+    return link is None or deleted > written and (link.last_modified or 0) > deleted

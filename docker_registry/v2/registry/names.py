@@ -32,6 +32,11 @@ class Digest:
     def matches(self, hasher) -> bool:
         return hasher.name == self.algorithm and hasher.hexdigest() == self.hex
 
+    @property
+    def etag(self) -> str:
+        """The ETag of an object that holds this digest as text, as links and tags do."""
+        return hashlib.md5(str(self).encode(), usedforsecurity=False).hexdigest()
+
     @classmethod
     def of(cls, content: bytes, algorithm: str = 'sha256') -> 'Digest':
         return cls(algorithm, hashlib.new(algorithm, content).hexdigest())

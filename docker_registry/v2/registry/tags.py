@@ -4,17 +4,16 @@ The last writer wins. A reader sees either the old digest or the new one.
 """
 
 import contextlib
-import hashlib
 import itertools
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import errors, layout, listing, names
 from docker_registry.v2.registry.absence import Absence
 from docker_registry.v2.registry.concurrency import Together
-from docker_registry.v2.registry.deletions import Deletions
+from docker_registry.v2.registry.deletions import Deletions, ended
 from docker_registry.v2.registry.names import Digest
 from docker_registry.v2.registry.storage import Stat, Storage
 
@@ -91,17 +90,17 @@ class Tags:
         # Whoever pushes the tag meanwhile writes `current` again, which must stay.
         self._discard(stat.path for stat in listing.below(self._storage, layout.tag(repository, tag)) if stat.path != current)
 
-    def delete_pointing_to(self, repository: str, digest: Digest, unless: Callable[[], bool] = lambda: False) -> set[Digest]:
+    def delete_pointing_to(self, repository: str, digest: Digest, unless: Callable[[], bool] = lambda: False) -> set[str | None]:
         """Delete all tags of the repository that point to the digest, as far as a listing shows them.
 
         :param unless: returns whether a tag that points to the digest has to stay; asked for each of them
-        :return: the digests that the other tags point to or once pointed to
+        :return: the ETags of all pointers that the listing shows
         """
         listed = list(self._listed(repository))
         self._together.map(
             lambda tag: self._delete_if_pointing(repository, tag, digest, unless), [tag for tag in listed if tag.may_point_to(digest)]
         )
-        return {other for tag in listed for other in tag.digests} - {digest}
+        return {tag.etag for tag in listed}
 
     def _delete_if_pointing(self, repository: str, listed: 'Listed', digest: Digest, unless: Callable[[], bool]) -> None:
         index = layout.tag_index(repository, listed.tag, digest)
@@ -168,18 +167,25 @@ class Tags:
             yield listed
 
     def _alive(self, repository: str, found: list['Listed'], deleted: dict[Digest, float]) -> list['Listed']:
-        """Return those tags that did not end with the deletion of their manifest."""
-        doubtful = [listed.tag for listed in found if listed.may_have_ended(deleted)]
-        ended = self._together.map(lambda tag: self._has_ended(repository, tag), doubtful)
-        gone = {tag for tag, has_ended in zip(doubtful, ended) if has_ended}
-        return [listed for listed in found if listed.tag not in gone]
+        """Return those tags whose manifest was not deleted. Requests are sent only for tags that point to a manifest that once was."""
+        noted: dict[str | None, Digest] = {digest.etag: digest for digest in deleted}
+        pointed = list({noted[tag.etag] for tag in found if tag.etag in noted})
+        links = dict(zip(pointed, self._together.map(lambda digest: self._deletions.link(repository, digest, deleted[digest]), pointed)))
 
-    def _has_ended(self, repository: str, tag: str) -> bool:
+        def has_ended(digest: Digest | None, written: float) -> bool:
+            return digest in links and ended(written, deleted[digest], links[digest])
+
+        doubtful = [tag.tag for tag in found if has_ended(noted.get(tag.etag), tag.written)]
+        now = self._together.map(lambda tag: self._now(repository, tag), doubtful)  # the listing may be late
+        gone = {tag for tag, (digest, written) in zip(doubtful, now) if has_ended(digest, written)}
+        return [tag for tag in found if tag.tag not in gone]
+
+    def _now(self, repository: str, tag: str) -> tuple[Digest | None, float]:
+        """Return what `read` does, or (None, 0) if the tag is gone or damaged. Clients may see that."""
         try:
-            digest, written = self.read(repository, tag)
+            return self.read(repository, tag)
         except errors.ManifestUnknown:
-            return False  # the listing is late, or the tag is damaged: clients may see that
-        return self._deletions.ended(repository, digest, written)
+            return None, 0
 
     def _beginnings(self, repository: str, tag: str, last: str) -> list['Listed']:
         """Return those tags after `last` that are the beginning of a tag, up to a dash or a dot."""
@@ -222,13 +228,12 @@ class Listed:
     def written(self) -> float:
         return (self.current and self.current.last_modified) or 0
 
-    def may_point_to(self, digest: Digest) -> bool:
-        etag = hashlib.md5(str(digest).encode(), usedforsecurity=False).hexdigest()
-        return not self.is_whole or digest in self.digests or (self.current is not None and self.current.etag == etag)
+    @property
+    def etag(self) -> str | None:
+        return self.current.etag if self.current else None
 
-    def may_have_ended(self, deleted: Mapping[Digest, float]) -> bool:
-        digests = self.digests if self.is_whole else deleted
-        return any(deleted.get(digest, 0) > self.written for digest in digests)
+    def may_point_to(self, digest: Digest) -> bool:
+        return not self.is_whole or digest in self.digests or self.etag == digest.etag
 
 
 def _digest_in(content: bytes) -> Digest | None:

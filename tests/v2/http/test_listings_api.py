@@ -9,6 +9,7 @@ from docker_registry.core import exceptions
 from docker_registry.drivers import swift as driver_module
 from docker_registry.v2.http import headers
 from docker_registry.v2.registry import catalog, formats, layout, listing, referrers
+from docker_registry.v2.registry.absence import Absence
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.deletions import Deletions
 from docker_registry.v2.registry.tags import Tags
@@ -102,7 +103,7 @@ class Listing:
 )
 def test_pages_of_any_tags(names, count, most):
     storage, together = Listing(names, most), Together(1)
-    tags, found, last, more = Tags(storage, together, Deletions(storage, together, 60)), [], '', True
+    tags, found, last, more = Tags(storage, together, Deletions(storage, together, Absence(storage, 60), 60)), [], '', True
     while more:
         page, more = tags.page('a', count, last)
         assert len(page) == count or not more
