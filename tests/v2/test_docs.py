@@ -12,7 +12,7 @@ from docker_registry.drivers import swift
 from docker_registry.v2.access import addresses, htpasswd, logins, tokens
 from docker_registry.v2.http import app, connections, ranges, server, token_endpoint
 from docker_registry.v2.operations import check
-from docker_registry.v2.registry import blobs, formats, layout, upload_state, uploads
+from docker_registry.v2.registry import blobs, formats, layout, tags, upload_state, uploads
 from docker_registry.v2.settings import config, storage
 from registry_client import as_json
 
@@ -71,6 +71,7 @@ NUMBERS = [
     ('docs/operations.rst', 'without a request open for {} seconds', server.KEEP_ALIVE),
     ('docs/operations.rst', 'listen on {} only', SERVER.host),
     ('docs/decisions.rst', 'For {} minutes this size counts', blobs.VERIFIED_SECONDS / MINUTE),
+    ('docs/decisions.rst', 'digests that are at most {} minutes old', tags.PUSH_SECONDS / MINUTE),
     ('docs/decisions.rst', 'for each tag, sent {} at a time', REGISTRY.storage_threads),
     ('docs/decisions.rst', '``{}/<algorithm>/<hex>``. A tag that', layout.deleted('a').removeprefix(layout.repository('a') + '/')),
     ('docs/operations.rst', 'a cost of at most {},', htpasswd.MOST_COST),

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from docker_registry.v2.registry import names
 from registry_client import Place, as_json, digest_of, image
 
 LAYER = bytes(range(256)) * 8
@@ -23,6 +24,25 @@ class Push:
 
     def __repr__(self):
         return f'push {self._name} as {self._tag}'
+
+
+class FirstHalf(Push):
+    """All of a push but the pointer of the tag."""
+
+    def __call__(self, registry):
+        registry.push_manifest('a', digest_of(MANIFESTS[self._name]), MANIFESTS[self._name])
+        registry.app.tags.remember('a', self._tag, names.digest(digest_of(MANIFESTS[self._name])))
+
+    def __repr__(self):
+        return f'first half of {super().__repr__()}'
+
+
+class SecondHalf(Push):
+    def __call__(self, registry):
+        registry.app.tags.point('a', self._tag, names.digest(digest_of(MANIFESTS[self._name])))
+
+    def __repr__(self):
+        return f'second half of {super().__repr__()}'
 
 
 class Delete:
@@ -82,6 +102,8 @@ def in_turn(server, before, *operations):
         ([Push('v1', 'D')], Delete('D'), Push('v1', 'D')),
         ([Push('v1', 'D')], Delete('D'), Push('v2', 'D')),
         ([Push('v1', 'D'), Push('v2', 'D')], Delete('D'), Push('v1', 'D')),
+        ([Push('v1', 'D')], Delete('D'), Push('v1', 'E')),
+        ([Push('v1', 'D'), FirstHalf('v1', 'E')], Delete('D'), SecondHalf('v1', 'E')),
         ([Push('v1', 'D')], Push('v1', 'D'), Delete('D')),
         ([Push('v1', 'D')], Push('v2', 'D'), Delete('D')),
         ([Push('v1', 'D'), Push('v1', 'E')], Push('v1', 'D'), Delete('D')),

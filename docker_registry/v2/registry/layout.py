@@ -21,6 +21,8 @@ which distribution's walkers skip:
 A link contains a digest as text. The order of writes is data, link, tag. Deletes go in the opposite order.
 """
 
+import re
+
 from docker_registry.v2.registry.names import Digest
 
 ROOT = 'docker/registry/v2'
@@ -112,6 +114,12 @@ def within_tags(name: str, path: str) -> tuple[str, str]:
     """Return (tag, the rest) of a path below a repository's tags."""
     tag, _, rest = path[len(tags(name)) + 1 :].partition('/')
     return tag, rest
+
+
+def digest_in_index(path: str) -> Digest | None:
+    """Return the digest that the path of a tag's index names, or None if it is no such path."""
+    match = re.search('/index/([^/]+)/([^/]+)/link$', path)
+    return Digest(*match.groups()) if match else None
 
 
 def after_tag(name: str, tag: str) -> str:

@@ -170,11 +170,12 @@ class Manifests:
         if not self.exists(repository, digest):
             self._confirm_unlinked(repository, digest)
             raise errors.ManifestUnknown(detail=str(digest))
-        self._tags.delete_pointing_to(repository, digest)
+        deleted = self._tags.delete_pointing_to(repository, digest)
         self._forget_content(repository, digest)
         self._deletions.record(repository, digest)
         self._storage.discard(link)
-        self._deletions.expire(repository, self._tags.delete_pointing_to(repository, digest, lambda: self.exists(repository, digest)))
+        pointers = self._tags.delete_rest(repository, digest, deleted, functools.partial(self.exists, repository))
+        self._deletions.expire(repository, pointers)
 
     def _forget_content(self, repository: str, digest: Digest) -> None:
         """Delete what only the content of a manifest tells: its media type, if it does not state it, and its place among referrers."""

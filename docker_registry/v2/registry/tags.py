@@ -4,10 +4,11 @@ The last writer wins. A reader sees either the old digest or the new one.
 """
 
 import contextlib
+import functools
 import itertools
 import logging
-import re
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import errors, layout, listing, names
@@ -20,6 +21,7 @@ from docker_registry.v2.registry.storage import Stat, Storage
 logger = logging.getLogger(__name__)
 
 ROWS_OF_A_TAG = 4  # names that a listing has for most tags, or fewer
+PUSH_SECONDS = 300  # a push writes the index of a tag and then its pointer, within this time
 
 
 class Tags:
@@ -90,30 +92,54 @@ class Tags:
         # Whoever pushes the tag meanwhile writes `current` again, which must stay.
         self._discard(stat.path for stat in listing.below(self._storage, layout.tag(repository, tag)) if stat.path != current)
 
-    def delete_pointing_to(self, repository: str, digest: Digest, unless: Callable[[], bool] = lambda: False) -> set[str | None]:
-        """Delete all tags of the repository that point to the digest, as far as a listing shows them.
+    def delete_pointing_to(self, repository: str, digest: Digest) -> list[str]:
+        """Delete all tags of the repository that point to the digest, as far as a listing shows them. Return these tags."""
+        suspects = [tag for tag in self._listed(repository) if tag.may_point_to(digest)]
+        deleted = self._together.map(lambda tag: self._delete_if_pointing(repository, tag, digest), suspects)
+        return [tag.tag for tag, is_deleted in zip(suspects, deleted) if is_deleted]
 
-        :param unless: returns whether a tag that points to the digest has to stay; asked for each of them
+    def delete_rest(
+        self, repository: str, digest: Digest, deleted: Container[str], is_revision: Callable[[Digest], bool]
+    ) -> set[str | None]:
+        """`delete_pointing_to` again, after the link of the revision was deleted. It mends what happened at the same time.
+
+        If somebody has pushed the manifest again, tags that point to it stay: older ones end by the note of the deletion. Swift has no
+        delete on a condition. So if somebody has pushed another manifest as one of the tags just before their pointers were deleted,
+        that tag gets its pointer again. The index shows it.
+
+        :param deleted: the tags that `delete_pointing_to` has deleted
         :return: the ETags of all pointers that the listing shows
         """
         listed = list(self._listed(repository))
-        self._together.map(
-            lambda tag: self._delete_if_pointing(repository, tag, digest, unless), [tag for tag in listed if tag.may_point_to(digest)]
-        )
+        calls: list[Callable[[], object]] = [
+            functools.partial(self._delete_if_pointing, repository, tag, digest, is_revision) for tag in listed if tag.may_point_to(digest)
+        ]
+        calls += [
+            functools.partial(self._restore, repository, tag, is_revision) for tag in listed if tag.tag in deleted and not tag.current
+        ]
+        self._together.all(*calls)
         return {tag.etag for tag in listed}
 
-    def _delete_if_pointing(self, repository: str, listed: 'Listed', digest: Digest, unless: Callable[[], bool]) -> None:
+    def _delete_if_pointing(
+        self, repository: str, listed: 'Listed', digest: Digest, stays: Callable[[Digest], bool] = lambda digest: False
+    ) -> bool:
+        """Return whether the tag was deleted."""
         index = layout.tag_index(repository, listed.tag, digest)
-        try:
-            points = self.resolve(repository, listed.tag) == digest
-        except errors.ManifestUnknown:
-            points = False
-        if points and unless():
-            return
-        if points:
+        now, written = self._now(repository, listed.tag)
+        if now == digest and stays(digest):
+            return False
+        if now == digest:
             self._storage.discard(layout.tag_current(repository, listed.tag))
-        for path in {index, *listed.index} if points else {index} & set(listed.index):
+        being_pushed = {stat.path for stat in listed.index.values() if _is_of_a_push_after(stat, written)}
+        for path in {index, *listed.index} - (being_pushed - {index}) if now == digest else {index} & set(listed.index):
             self._storage.discard(path)
+        return now == digest
+
+    def _restore(self, repository: str, listed: 'Listed', is_revision: Callable[[Digest], bool]) -> None:
+        stat = max(listed.index.values(), key=lambda stat: stat.last_modified or 0, default=None)
+        digest = stat and layout.digest_in_index(stat.path)
+        if digest and self._now(repository, listed.tag) == (None, 0) and is_revision(digest):
+            self.point(repository, listed.tag, digest)
 
     def _discard(self, paths: Iterable[str]) -> None:
         self._together.map(self._storage.discard, paths)
@@ -209,7 +235,7 @@ class Listed:
     def __init__(self, tag: str, is_whole: bool = True):
         self.tag = tag
         self.current: Stat | None = None
-        self.index: dict[str, Digest | None] = {}  # by path
+        self.index: dict[str, Stat] = {}  # by path
         self.is_whole = is_whole  # False if there may be more names
 
     def add(self, rest: str, stat: Stat) -> None:
@@ -217,12 +243,11 @@ class Listed:
         if rest == 'current/link':
             self.current = stat
         else:
-            match = re.fullmatch('index/([^/]+)/([^/]+)/link', rest)
-            self.index[stat.path] = Digest(*match.groups()) if match else None
+            self.index[stat.path] = stat
 
     @property
     def digests(self) -> set[Digest]:
-        return {digest for digest in self.index.values() if digest}
+        return {digest for digest in map(layout.digest_in_index, self.index) if digest}
 
     @property
     def written(self) -> float:
@@ -234,6 +259,11 @@ class Listed:
 
     def may_point_to(self, digest: Digest) -> bool:
         return not self.is_whole or digest in self.digests or self.etag == digest.etag
+
+
+def _is_of_a_push_after(stat: Stat, written: float) -> bool:
+    """Return whether the name in a tag's index is younger than the pointer, and so young that the push may not have ended."""
+    return (stat.last_modified or 0) > max(written, time.time() - PUSH_SECONDS)
 
 
 def _digest_in(content: bytes) -> Digest | None:
