@@ -1,6 +1,7 @@
 """What the registry says while Swift says less than it seems to: late listings, and objects that only one node has."""
 
 import contextlib
+import io
 import time
 
 import pytest
@@ -370,6 +371,19 @@ class TestBlobsThatOneNodeHas:
             blobs.store_stream('a', names.digest(digest_of(LARGE)), Body(), len(LARGE))
 
         assert fake_registry('HEAD', f'/v2/a/blobs/{digest_of(LARGE)}').status_code == 404
+
+    def test_a_blob_that_is_unlinked_while_it_is_pushed_again_is_linked(self, fake_registry, push):
+        push()
+        link = layout.layer_link('a', names.digest(digest_of(LARGE)))
+
+        class Body(io.BytesIO):
+            def read(self, size=-1):
+                fake_registry.storage.discard(link)
+                return super().read(size)
+
+        fake_registry.app.blobs.store_stream('a', names.digest(digest_of(LARGE)), Body(LARGE), len(LARGE))
+
+        assert fake_registry('HEAD', f'/v2/a/blobs/{digest_of(LARGE)}').status_code == 200
 
     def test_they_are_not_mounted_from_anywhere(self, fake_registry, left):
         answer = fake_registry('POST', f'/v2/b/blobs/uploads/?mount={digest_of(LARGE)}')

@@ -215,7 +215,8 @@ class Blobs:
         verified = Verified(source, digest, length)
         if self._is_stored(repository, digest, length):
             verified.drain()
-            if not self._is_stored(repository, digest, length):
+            stat = self._stat(digest)  # not the link, which another client may have removed: it has proved what it can
+            if stat is None or stat.size != length:
                 raise errors.Unavailable('the blob was deleted from storage while the client sent it; push it again')
         else:
             # Overwrite (no `new=True`): an object under this name has the wrong size, and the right bytes repair it.
