@@ -183,6 +183,19 @@ class TestDeletesByDigest:
             assert registry('GET', '/v2/a/manifests/v2').status_code == 200
             assert tags(registry) == ['v2']
 
+    def test_it_does_not_come_back_because_storage_cannot_find_the_note(self, fake_registry, swift, late):
+        digest = fake_registry.push_image('a', 'v1', LAYER)
+        manifest = fake_registry('GET', '/v2/a/manifests/v1').data
+        with late():
+            fake_registry.push_manifest('a', 'unlisted', manifest)
+            fake_registry('DELETE', f'/v2/a/manifests/{digest}')
+        fake_registry.push_manifest('a', 'v2', manifest)
+        swift.fault(on('HEAD', path_contains=layout.deletion('a', names.digest(digest))), status(404))
+
+        answers = [fake_registry('GET', '/v2/a/manifests/unlisted').status_code for _ in range(2)]
+
+        assert answers == [503, 404]
+
     @pytest.mark.parametrize('count', [1, 2, 3, 5])
     def test_pages_are_full_though_some_tags_have_ended(self, fake_registry, late, count):
         """An empty page would have no link to the next one."""

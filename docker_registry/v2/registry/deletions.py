@@ -57,12 +57,16 @@ class Deletions:
         return self._time(repository, digest) > written
 
     def ended_before(self, repository: str, digest: Digest, written: float, link: Stat) -> bool:
-        """`ended`, for a manifest whose link is there. It costs no request unless the link is newer than the tag."""
+        """`ended`, for a manifest whose link is there. It costs no request unless the link is newer than the tag.
+
+        :raises Unavailable: storage lists a note of the deletion, and cannot find it
+        """
         key = repository, digest, link.last_modified
         if (link.last_modified or 0) <= written or key in self._undeleted:
             return False
         deleted = self._time(repository, digest)
         if not deleted:
+            self._absence.confirm(layout.deletion(repository, digest))
             self._undeleted.add(key)
         return ended(written, deleted, link)
 
