@@ -1209,9 +1209,10 @@ class _Swift(object):
             raise _broken('DELETE', path, 404, response.headers, 'but the object is still there')
         return response.status != 404
 
-    def delete_all(self, names):
+    def delete_all(self, names, certainly=False):
         """Delete many names, with bulk requests if the server supports them. A missing name is no error.
 
+        :param certainly: look for names that Swift did not find; else they may be left behind, as segments may
         :raises BrokenError: an object is still there
         https://docs.openstack.org/swift/latest/middleware.html#bulk-delete
         """
@@ -1220,15 +1221,15 @@ class _Swift(object):
         bulk = 'bulk_delete' in self.info() or not self.info()
         while names:
             page, names = names[:most], names[most:]
-            left = self._bulk_delete(page) if bulk and len(page) > 1 else None
+            left = self._bulk_delete(page, certainly) if bulk and len(page) > 1 else None
             if left:  # Swift may report an expired token inside the body of a 200
                 self._login.forget(self._login.token())
-                left = self._bulk_delete(left)
+                left = self._bulk_delete(left, certainly)
             bulk = bulk and (left is not None or len(page) == 1)
             for name in page if left is None else left:
                 self.delete(name)
 
-    def _bulk_delete(self, names):
+    def _bulk_delete(self, names, certainly):
         """Send one bulk delete. Returns the names it left, or None if the server does not support bulk deletes."""
         body = _Blocks(['\n'.join(self.object_path(name) for name in names).encode('ascii')])
         response = self.request('POST', '', {'bulk-delete': ''}, {
@@ -1240,7 +1241,7 @@ class _Swift(object):
         except (ValueError, KeyError, TypeError, IndexError):
             return None
         left = [name for name in names if '%s/%s' % (self.settings.container, name) in failed]
-        if answer['Number Not Found']:  # see `delete`; the response does not say which
+        if certainly and answer['Number Not Found']:  # see `delete`; the response does not say which
             left = [name for name in names if name in left or self.has(name)]
         # A server that stops half-way does not name the rest. Deleting all again costs little.
         return left if done + len(left) >= len(names) else names
@@ -1995,7 +1996,7 @@ class Storage(driver.Base):
                      if 'slo_etag' in entry or entry.get('bytes', 0) > SMALLEST_SEGMENT or _is_ceph_manifest(entry)]
             segments = [segment for name in large for segment in self._segments_of(name) or ()]
             with self._cache.changing([self._path(name) for name in names]):
-                self._swift.delete_all(names)
+                self._swift.delete_all(names, certainly=True)
             self._swift.delete_all(segments)
         return found
 

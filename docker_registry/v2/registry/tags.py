@@ -12,7 +12,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import errors, layout, listing, names
-from docker_registry.v2.registry.absence import Absence
+from docker_registry.v2.registry.absence import Absence, looking_again
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.deletions import Deletions, ended
 from docker_registry.v2.registry.names import Digest
@@ -146,6 +146,7 @@ class Tags:
 
     # Listing
 
+    @looking_again
     def page(self, repository: str, count: int | None = None, last: str = '') -> tuple[list[str], bool]:
         """Return (up to `count` tags after `last` in ASCII order, whether there are more).
 
