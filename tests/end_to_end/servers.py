@@ -37,10 +37,17 @@ def children(pid):
     """Return the ids of a process's descendants that have no children themselves. For a server, these are its workers."""
     found = []
     for task in os.listdir('/proc/%d/task' % pid):
-        with open('/proc/%d/task/%s/children' % (pid, task)) as ids:
-            for child in map(int, ids.read().split()):
-                found += children(child) or [child]
+        for child in children_of_thread(pid, task):
+            found += children(child) or [child]
     return found
+
+
+def children_of_thread(pid, task):
+    try:
+        with open('/proc/%d/task/%s/children' % (pid, task)) as ids:
+            return [int(child) for child in ids.read().split()]
+    except (FileNotFoundError, ProcessLookupError):  # the thread has ended since it was listed
+        return []
 
 
 def has_unread(port):
