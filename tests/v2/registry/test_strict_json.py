@@ -34,7 +34,7 @@ def test_an_object_comes_back(document, ascii_only):
     'content, word',
     [
         (b'', 'line 1 column 1'),
-        (b'{"a": 1,}', 'line 1 column 9'),
+        (b'{"a": 1,}', 'line 1 column'),  # 8 on Python 3.13, which names the comma, and 9 before
         (b'{} {}', 'Extra data'),
         (b'\xef\xbb\xbf{}', 'byte order mark'),
         ('{}'.encode('utf-16'), 'UTF-8 at byte 0'),
