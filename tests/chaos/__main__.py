@@ -28,7 +28,7 @@ from check import Check  # noqa: E402
 from faults import SETTLE, Faults  # noqa: E402
 from judge import Judge  # noqa: E402
 from ledger import LATE, Ledger  # noqa: E402
-from registries import Registries  # noqa: E402
+from registries import PAUSE, Registries  # noqa: E402
 from workload import Client  # noqa: E402
 
 CONTAINER = 'chaos'
@@ -79,6 +79,7 @@ def command(options):
     """Return the command that repeats a run."""
     more = ['--one-node'] if options.one_node else []
     more += [f'--only "{options.only}"'] if options.only else []
+    more += ['--pause {:g} {:g}'.format(*options.pause)] if tuple(options.pause) != PAUSE else []
     more += [f'--clients {options.clients}'] if options.clients != CLIENTS else []
     return f'make chaos SECONDS={options.seconds:g} SEED={options.seed}' + (f" ARGS='{' '.join(more)}'" if more else '')
 
@@ -90,6 +91,14 @@ def arguments(argv):
     add('--seed', default=None, help='seed of all random choices (default: a random one)')
     add('--clients', type=int, default=CLIENTS, help='number of clients (default %(default)s)')
     add('--json', metavar='FILE', help='also write the report to a file, as JSON')
+    add(
+        '--pause',
+        type=float,
+        nargs=2,
+        default=PAUSE,
+        metavar=('LEAST', 'MOST'),
+        help='seconds between two kills of registries (default %d %d)' % PAUSE,
+    )
     add('--only', metavar='WORDS', default='', help='make no faults in Swift but those whose names contain this, such as "account servers"')
     add('--one-node', action='store_true', help='use a Swift of one node, in which nothing fails; only registries are killed')
     options = parser.parse_args(argv)
@@ -130,7 +139,7 @@ def chaos(options, swift, registries, folder):
         ledger.set_agreed(math.inf)
     else:
         faults = Faults(swift, random.Random(f'{options.seed}-faults'), bench.stopping, ledger.set_agreed, options.only)
-    load(bench, faults, registries)
+    load(bench, faults, registries, options.pause)
     check = Check(bench)
     examine(bench, check, swift, faults, registries)
     left = garbage.measure(swift, CONTAINER)
@@ -138,11 +147,11 @@ def chaos(options, swift, registries, folder):
     return report.collect(bench, faults, registries, check, left), bool(judge.violations)
 
 
-def load(bench, faults, registries):
+def load(bench, faults, registries, pause):
     """Let clients work and everything fail, for as long as the options say."""
     clients = [Client(bench, number) for number in range(bench.clients)]
     jobs = [client.run for client in clients]
-    jobs.append(lambda: registries.keep_killing(random.Random(f'{bench.seed}-kills'), bench.stopping))
+    jobs.append(lambda: registries.keep_killing(random.Random(f'{bench.seed}-kills'), bench.stopping, pause))
     jobs += [faults.run] if faults else []
     errors = []
 

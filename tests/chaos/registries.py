@@ -123,9 +123,12 @@ class Registries:
         for registry in self.all:
             registry.stop()
 
-    def keep_killing(self, rng: random.Random, stopping: threading.Event):
-        """Kill registries until `stopping` is set: one while another serves, only a worker of one, or now and then all at once."""
-        while not stopping.wait(rng.uniform(*PAUSE)):
+    def keep_killing(self, rng: random.Random, stopping: threading.Event, pause=PAUSE):
+        """Kill registries until `stopping` is set: one while another serves, only a worker of one, or now and then all at once.
+
+        :param pause: (least, most) seconds between two kills
+        """
+        while not stopping.wait(rng.uniform(*pause)):
             what = rng.choices(['a registry', 'a worker', 'all registries'], (6, 4, 0.5))[0]
             one = rng.choice(self.all)
             if what == 'a worker' or what == 'a registry' and not all(registry.serves() for registry in self.all):
