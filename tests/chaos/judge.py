@@ -23,6 +23,9 @@ UNAVAILABLE = 'no answer from a Swift that should be able to give one'
 KINDS = (FALSE_404, BACK, OLD, UNKNOWN, WRONG_BYTES, WRONGLY_REFUSED, NOT_LISTED, LISTED, DISAGREE, UNAVAILABLE)
 
 LOAD = 'while clients push and pull'  # the first phase; the others are those of the check
+#: Begins the phases in which replicas differ while a node is down. A delete or an overwrite may then be on one of three nodes, beside an
+#: old replica, and Swift may answer with either. Nothing that was stored may be missing.
+DIFFERING, UNDONE = 'before replication, without', (BACK, OLD, UNAVAILABLE)
 
 FOUND, ABSENT, FAILED, UNSENT = 'found', 'absent', 'failed', 'not sent'
 
@@ -58,6 +61,7 @@ class Judge:
         self.counts = collections.defaultdict(collections.Counter)  # operation -> Counter of outcomes
         self.statuses = collections.Counter()
         self.stale_listings = collections.Counter()
+        self.undone = collections.Counter()  # kind of violation -> answers of a Swift that could not know better
         self.acknowledged_bytes = 0
         self.violations = []
         self.undecided = set()  # tags that may or may not be there
@@ -72,6 +76,10 @@ class Judge:
             self.acknowledged_bytes += size
 
     def violation(self, kind, key, answer, allowed=(), detail=''):
+        if self.phase.startswith(DIFFERING) and kind in UNDONE:
+            with self._lock:
+                self.undone[kind] += 1
+            return
         allowed = ', '.join(sorted('nothing' if value is None else value[:19] for value in allowed))
         found = Violation(
             kind,

@@ -25,6 +25,7 @@ def collect(bench, faults, registries, check, garbage):
         'operations': {name: dict(outcomes) for name, outcomes in sorted(judge.counts.items())},
         'failures': {str(status): count for status, count in judge.statuses.most_common()},
         'stale_listings': dict(judge.stale_listings),
+        'undone': dict(judge.undone),
         'acknowledged_bytes': judge.acknowledged_bytes,
         'left': garbage,
         'checked': check.done if check else {},
@@ -45,6 +46,7 @@ def as_text(report):
         yield f'  {name:24} ' + ', '.join(f'{count} {outcome}' for outcome, count in sorted(outcomes.items()))
     yield from table('answers that were none (status or what cut them)', report['failures'])
     yield from table('stale listings until container servers agreed again, which are no violations', report['stale_listings'])
+    yield from table('answers before replication and without a node, when Swift cannot know better', report['undone'])
     yield f'\nbytes acknowledged: {report["acknowledged_bytes"] / MiB:.1f} MiB'
     for name, value in (report['left'] or {}).items():
         yield f'  {name.replace("_", " ")}: ' + (str(value) if name == 'large_objects' else f'{value / MiB:.1f} MiB')
