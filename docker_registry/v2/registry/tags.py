@@ -256,7 +256,7 @@ class Listed:
 
     @property
     def etag(self) -> str | None:
-        return self.current.etag if self.current else None
+        return self.current.etag.strip('"') if self.current and self.current.etag else None  # some Swifts quote it
 
     def may_point_to(self, digest: Digest) -> bool:
         return not self.is_whole or digest in self.digests or self.etag == digest.etag
