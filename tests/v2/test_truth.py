@@ -6,7 +6,9 @@ import time
 
 import pytest
 
+from docker_registry.drivers.swift import Stat
 from docker_registry.v2.registry import layout, names
+from docker_registry.v2.registry.tags import Listed
 from fake_swift import on, short_page, status
 from registry_client import code_of, digest_of, image
 
@@ -493,3 +495,12 @@ def test_time_is_swifts_own(place):
         assert tags(registry) == []
         assert registry('GET', '/v2/a/manifests/v1').status_code == 404
     assert time.time() - began < 60
+
+
+@pytest.mark.parametrize('quote', ['', '"'])
+def test_a_tag_points_to_a_digest_whether_swift_quotes_etags_or_not(quote):
+    digest, listed = names.digest(digest_of(LAYER)), Listed('v1')
+    listed.add('current/link', Stat('path', 71, quote + digest.etag + quote, 1, None, None))
+
+    assert listed.may_point_to(digest)
+    assert listed.etag == digest.etag
