@@ -246,6 +246,24 @@ class TestDeletesByDigest:
 
         assert not [path for path in fake_place.objects if '/tags/' in path]
 
+    def test_a_second_walk_that_shows_an_older_push_does_not_bring_it_back(self, fake_registry, fake_place, swift):
+        """The first listing showed the tag, but not all digests that it had pointed to."""
+        old = fake_registry.push_image('a', 'v1', LAYER)
+        digest = fake_registry.push_image('a', 'v1', LAYER * 2)
+        swift.lag_listing(fake_place.container)
+        del swift.containers[fake_place.container].frozen[path_of(index_of('v1', old))]
+
+        def caught_up(request):
+            if request.method == 'DELETE' and '/revisions/' in request.path:
+                swift.catch_up(fake_place.container)
+            return False
+
+        swift.fault(caught_up, status(500))
+        fake_registry('DELETE', f'/v2/a/manifests/{digest}')
+
+        assert fake_registry('GET', '/v2/a/manifests/v1').status_code == 404
+        assert tags(fake_registry) == []
+
     def test_a_tag_that_moved_away_stays_and_forgets_the_digest(self, fake_registry, fake_place):
         digest = fake_registry.push_image('a', 'latest', LAYER)
         other = fake_registry.push_image('a', 'latest', LAYER * 2)

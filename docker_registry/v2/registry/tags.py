@@ -8,7 +8,7 @@ import functools
 import itertools
 import logging
 import time
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import errors, layout, listing, names
@@ -92,22 +92,26 @@ class Tags:
         # Whoever pushes the tag meanwhile writes `current` again, which must stay.
         self._discard(stat.path for stat in listing.below(self._storage, layout.tag(repository, tag)) if stat.path != current)
 
-    def delete_pointing_to(self, repository: str, digest: Digest) -> list[str]:
-        """Delete all tags of the repository that point to the digest, as far as a listing shows them. Return these tags."""
+    def delete_pointing_to(self, repository: str, digest: Digest) -> dict[str, float]:
+        """Delete all tags of the repository that point to the digest, as far as a listing shows them.
+
+        :return: when each of these tags was written
+        """
         suspects = [tag for tag in self._listed(repository) if tag.may_point_to(digest)]
         deleted = self._together.map(lambda tag: self._delete_if_pointing(repository, tag, digest), suspects)
-        return [tag.tag for tag, is_deleted in zip(suspects, deleted) if is_deleted]
+        return {tag.tag: written for tag, written in zip(suspects, deleted) if written is not None}
 
     def delete_rest(
-        self, repository: str, digest: Digest, deleted: Container[str], is_revision: Callable[[Digest], bool]
+        self, repository: str, digest: Digest, deleted: Mapping[str, float], is_revision: Callable[[Digest], bool]
     ) -> set[str | None]:
         """`delete_pointing_to` again, after the link of the revision was deleted. It mends what happened at the same time.
 
         If somebody has pushed the manifest again, tags that point to it stay: older ones end by the note of the deletion. Swift has no
         delete on a condition. So if somebody has pushed another manifest as one of the tags just before their pointers were deleted,
-        that tag gets its pointer again. The index shows it.
+        that tag gets its pointer again. The index shows it. A name in the index that is older than the deleted pointer is of an earlier
+        push: it may be there because the first listing did not show it, and what it names was overwritten.
 
-        :param deleted: the tags that `delete_pointing_to` has deleted
+        :param deleted: what `delete_pointing_to` returned
         :return: the ETags of all pointers that the listing shows
         """
         listed = list(self._listed(repository))
@@ -115,28 +119,32 @@ class Tags:
             functools.partial(self._delete_if_pointing, repository, tag, digest, is_revision) for tag in listed if tag.may_point_to(digest)
         ]
         calls += [
-            functools.partial(self._restore, repository, tag, is_revision) for tag in listed if tag.tag in deleted and not tag.current
+            functools.partial(self._restore, repository, tag, deleted[tag.tag], is_revision)
+            for tag in listed
+            if tag.tag in deleted and not tag.current
         ]
         self._together.all(*calls)
         return {tag.etag for tag in listed}
 
     def _delete_if_pointing(
         self, repository: str, listed: 'Listed', digest: Digest, stays: Callable[[Digest], bool] = lambda digest: False
-    ) -> bool:
-        """Return whether the tag was deleted."""
+    ) -> float | None:
+        """Return when the tag was written, if it was deleted now."""
         index = layout.tag_index(repository, listed.tag, digest)
         now, written = self._now(repository, listed.tag)
         if now == digest and stays(digest):
-            return False
+            return None
         if now == digest:
             self._storage.discard(layout.tag_current(repository, listed.tag))
         being_pushed = {stat.path for stat in listed.index.values() if _is_of_a_push_after(stat, written)}
         for path in {index, *listed.index} - (being_pushed - {index}) if now == digest else {index} & set(listed.index):
             self._storage.discard(path)
-        return now == digest
+        return written if now == digest else None
 
-    def _restore(self, repository: str, listed: 'Listed', is_revision: Callable[[Digest], bool]) -> None:
-        stat = max(listed.index.values(), key=lambda stat: stat.last_modified or 0, default=None)
+    def _restore(self, repository: str, listed: 'Listed', written: float, is_revision: Callable[[Digest], bool]) -> None:
+        """:param written: when the pointer was written that was deleted"""
+        pushed = [stat for stat in listed.index.values() if _is_of_a_push_after(stat, written)]
+        stat = max(pushed, key=lambda stat: stat.last_modified or 0, default=None)
         digest = stat and layout.digest_in_index(stat.path)
         if digest and self._now(repository, listed.tag) == (None, 0) and is_revision(digest):
             self.point(repository, listed.tag, digest)
