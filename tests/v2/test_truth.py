@@ -453,6 +453,19 @@ class TestNamesThatOnlyAListingShows:
 
         assert fake_registry('GET', url).status_code == 503
 
+    def test_a_blob_is_not_said_to_be_deleted(self, fake_registry, swift):
+        digest = fake_registry.push_blob('a', LAYER)
+        swift.fault(on(path_contains=layout.layer_link('a', names.digest(digest))), status(404), times=None)
+
+        assert fake_registry('DELETE', f'/v2/a/blobs/{digest}').status_code == 503
+
+    def test_a_blob_that_is_found_again_is_deleted(self, fake_registry, swift):
+        digest = fake_registry.push_blob('a', LAYER)
+        swift.fault(on(path_contains=layout.layer_link('a', names.digest(digest))), status(404), times=2)
+
+        assert fake_registry('DELETE', f'/v2/a/blobs/{digest}').status_code == 202
+        assert fake_registry('HEAD', f'/v2/a/blobs/{digest}').status_code == 404
+
     def test_what_somebody_has_just_written_is_there(self, fake_registry, swift, target):
         """Swift returns 404, and then the object is written, before the registry asks for the listing."""
         path, url = target

@@ -154,13 +154,16 @@ class Blobs:
         except exceptions.FileNotFoundError:
             return None
 
+    @looking_again
     def unlink(self, repository: str, digest: Digest) -> None:
         """Remove a blob from this repository only.
 
         :raises BlobUnknown: the repository does not have the blob
         """
         self._seen.discard((repository, digest))
-        if not self._storage.discard(layout.layer_link(repository, digest)):
+        link = layout.layer_link(repository, digest)
+        if not self._storage.discard(link):
+            self._absence.confirm(link)
             raise errors.BlobUnknown(detail=str(digest))
 
     def mount(self, repository: str, digest: Digest, source: str | None = None) -> bool:
