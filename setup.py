@@ -53,8 +53,10 @@ PYTHON_3 = [
 # TLS first and then waits 10 seconds.
 REGISTRY = [
     'bcrypt>=5,<6',
+    'gevent>=25,<27',
     'gunicorn>=27,<28',
     'itsdangerous>=2.1,<3',
+    'packaging',
     'PyYAML>=6,<7',
     'Werkzeug>=3,<4',
 ]
@@ -67,7 +69,7 @@ if sys.version_info[0] == 2:
 else:
     LAYOUT = {
         'packages': NAMESPACES + ['docker_registry.' + name for name in find_packages('docker_registry')],
-        'entry_points': {'console_scripts': ['registry-swift = docker_registry.v2.cli:main']}}
+        'entry_points': {'console_scripts': ['registry-swift = docker_registry.v2.__main__:main']}}
 
 setup(
     name='docker-registry-driver-swift',

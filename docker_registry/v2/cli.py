@@ -78,10 +78,10 @@ def serve(options, environ):
     dictConfig(log_config)
     storage = storage_settings.open_storage(storage_config)
     warn_of_small_pool(storage, server_settings.threads + registry_config.storage_threads)
-    registry = app.create_app(registry_config, storage, users, access)
+    registry = app.create_app(registry_config, storage, users, access, server_settings.threads)
     listening.begin_to_listen(sock, server_settings)
     logging.info('%s may do everything%s', users or 'everybody', ', and everybody may pull' if access.anonymous_pull else '')
-    return server.Server(registry, storage, server_settings, sock, certificates, log_config).run()
+    return server.Server(registry, storage, server_settings, sock, certificates, log_config, access.trusted_proxies).run()
 
 
 def warn_of_small_pool(storage, threads):

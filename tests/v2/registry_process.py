@@ -50,6 +50,13 @@ def until(condition, seconds=DEADLINE):
         time.sleep(0.02)
 
 
+def changed(*statements):
+    """Return the arguments for Python of a registry in which some code runs first, such as `connections.HEAD_TIMEOUT = 0.5`."""
+    before = ['import sys, time', 'from gevent import monkey', 'monkey.patch_all()', 'from docker_registry.v2 import cli']
+    before.append('from docker_registry.v2.http import bodies, connections, server, token_endpoint, worker')
+    return ['-c', '; '.join([*before, *statements, 'sys.exit(cli.main(sys.argv[1:]))'])]
+
+
 class Serving:
     """`registry-swift serve` on a free port, with its log in a file."""
 
@@ -100,12 +107,22 @@ class Serving:
         self._opened.append(http.client.HTTPConnection('127.0.0.1', self.port, timeout=DEADLINE))
         return self._opened[-1]
 
-    def raw(self, *pieces):
-        """Return a socket after sending these bytes. It is closed when the server ends, if not before."""
-        self._opened.append(socket.create_connection(('127.0.0.1', self.port), DEADLINE))
+    def raw(self, *pieces, source='127.0.0.1', receive_buffer=None):
+        """Return a socket after sending these bytes. It is closed when the server ends, if not before.
+
+        :param source: address of this machine that the connection comes from
+        :param receive_buffer: bytes that the kernel takes before the client reads them
+        """
+        client = socket.socket()
+        self._opened.append(client)
+        client.settimeout(DEADLINE)
+        if receive_buffer:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        client.bind((source, 0))
+        client.connect(('127.0.0.1', self.port))
         for piece in pieces:
-            self._opened[-1].sendall(piece.encode() if isinstance(piece, str) else piece)
-        return self._opened[-1]
+            client.sendall(piece.encode() if isinstance(piece, str) else piece)
+        return client
 
     def request(self, method, path, body=None, connection=None, **headers):
         """Send a request and return (status, headers, body). If `body` is an iterator, it is sent in chunks."""

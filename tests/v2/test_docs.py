@@ -6,7 +6,6 @@ import re
 from types import SimpleNamespace
 
 import pytest
-from gunicorn.workers import gthread
 
 from docker_registry.drivers import swift
 from docker_registry.v2.access import addresses, htpasswd, logins, tokens
@@ -68,7 +67,7 @@ NUMBERS = [
     ('docs/operations.rst', 'must arrive within {} seconds, because', token_endpoint.FORM_SECONDS),
     ('docs/decisions.rst', 'So it has {} seconds, like the head', token_endpoint.FORM_SECONDS),
     ('docs/operations.rst', 'may have {} fields of up to {} KiB', server.MOST_FIELDS, server.LONGEST_FIELD // KiB),
-    ('docs/operations.rst', 'without a request open for {} seconds', server.KEEP_ALIVE),
+    ('docs/operations.rst', 'without a request open for {} seconds', connections.KEEP_ALIVE),
     ('docs/operations.rst', 'listen on {} only', SERVER.host),
     ('docs/decisions.rst', 'For {} minutes this size counts', blobs.VERIFIED_SECONDS / MINUTE),
     ('docs/decisions.rst', 'digests that are at most {} minutes old', tags.PUSH_SECONDS / MINUTE),
@@ -94,9 +93,10 @@ NUMBERS = [
     ('docs/operations.rst', 'with a cost of {}, the default of', htpasswd.COST),
     ('docs/operations.rst', '293 milliseconds with a cost of {}.', htpasswd.MOST_COST),
     ('docs/operations.rst', 'They hash a password at most once in {} minutes', htpasswd.REMEMBERED_SECONDS / MINUTE),
-    ('docs/operations.rst', 'only for its first {} seconds', gthread.DEFAULT_WORKER_DATA_TIMEOUT),
-    ('docs/operations.rst', '{} processes of {} threads', SERVER.workers, SERVER.threads),
-    ('docs/operations.rst', 'serve {} transfers at a time', SERVER.workers * SERVER.threads),
+    ('docs/operations.rst', 'works on {} requests of one client', SERVER.threads),
+    ('docs/operations.rst', 'keeps {} connections of one', SERVER.connections),
+    ('docs/operations.rst', 'block within {} second gives', connections.SEND_PATIENCE),
+    ('docs/operations.rst', 'all fields together {} KiB', connections.LARGEST_HEAD // KiB),
     ('docs/operations.rst', '``SWIFT_SEGMENT_SIZE`` ({} MiB by default)', DRIVER['swift_segment_size'] / MiB),
     ('docs/operations.rst', '``SWIFT_POOL_SIZE`` ({} by default)', DRIVER['swift_pool_size']),
     ('docs/operations.rst', '``GUNICORN_THREADS`` ({}) plus', SERVER.threads),

@@ -16,6 +16,7 @@ from docker_registry.v2.access.tokens import Tokens
 from docker_registry.v2.http import blob_endpoints, endpoints, headers, proxies, token_endpoint, upload_endpoints
 from docker_registry.v2.http.bodies import Body, Counted
 from docker_registry.v2.http.responses import COMMON_FIELDS, error_document
+from docker_registry.v2.http.work import Places, Work
 from docker_registry.v2.registry import errors, names
 from docker_registry.v2.registry.absence import Absence
 from docker_registry.v2.registry.blobs import Blobs
@@ -31,6 +32,8 @@ from docker_registry.v2.settings import config as config_module
 logger = logging.getLogger(__name__)
 access_logger = logging.getLogger('docker_registry.v2.http.requests')
 
+HEALTH_PATH = '/healthz'  # always answered at once
+
 # A repository name may contain any word of the routes, such as `blobs`. So it is everything before the last words of the route.
 # The last column is the kind of access that requests need; None means that the guard is not asked.
 ROUTES = [
@@ -39,7 +42,7 @@ ROUTES = [
         (r'/v2/?', {'GET': endpoints.base}, guard.PING),
         (r'/v2/_catalog', {'GET': endpoints.list_repositories}, guard.CATALOG),
         (guard.TOKEN_PATH, {'GET': token_endpoint.get_token, 'POST': token_endpoint.post_token}, None),
-        (r'/healthz', {'GET': endpoints.healthz}, None),
+        (HEALTH_PATH, {'GET': endpoints.healthz}, None),
         (r'/readyz', {'GET': endpoints.readyz}, None),
         (r'/v2/(?P<repository>.+)/tags/list', {'GET': endpoints.list_tags}, guard.PULL),
         (
@@ -70,15 +73,16 @@ ROUTES = [
 _swift_requests = contextvars.ContextVar('swift_requests', default=None)
 
 
-def create_app(config, storage, users=None, access=config_module.Access()):
+def create_app(config, storage, users=None, access=config_module.Access(), threads=config_module.ServerSettings.threads):
     """Return the registry as a WSGI application.
 
     :param config: `config.Config`
     :param storage: the Swift driver, `docker_registry.core.driver.fetch('swift')(...)`
     :param users: `htpasswd.Users`, or None if everybody may do everything
     :param access: `config.Access`
+    :param threads: requests of one client address that are worked on at a time
     """
-    return Registry(config, storage, users, access)
+    return Registry(config, storage, users, access, threads)
 
 
 class Request(WerkzeugRequest):
@@ -86,6 +90,7 @@ class Request(WerkzeugRequest):
 
     user = ''
     scopes = None
+    work = None
 
     def __init__(self, environ):
         super().__init__(environ)
@@ -99,6 +104,19 @@ class Request(WerkzeugRequest):
         """
         self.body = Body(self.environ['wsgi.input'], headers.content_length(self.environ))
 
+    def begin_work(self, places):
+        """Set `work`.
+
+        :raises TooManyRequests: too many requests of the same address are being worked on
+        """
+        self.work = Work(places, self.remote_addr)
+        if connection := self.environ.get('registry.connection'):
+            connection.work = self.work
+
+    def end_work(self):
+        if self.work:
+            self.work.end()
+
     @property
     def logged_path(self):
         """The path in one line, without the token of an upload: whoever has the token can go on with the upload."""
@@ -109,7 +127,8 @@ class Request(WerkzeugRequest):
 class Registry:
     """The WSGI application. Endpoints use its attributes to reach the domain."""
 
-    def __init__(self, config, storage, users, access):
+    def __init__(self, config, storage, users, access, threads):
+        self._places = Places(threads)
         together = Together(config.storage_threads)
         self.config, self.storage = config, storage
         self._proxies = proxies.Proxies(access.trusted_proxies)
@@ -160,6 +179,7 @@ class Registry:
         response.headers['X-Request-Id'] = request.id
 
         def done(count):
+            request.end_work()
             access_logger.info(
                 '%s %s %d %d %.3f swift=%d from=%s user=%s id=%s',
                 request.method,
@@ -178,6 +198,8 @@ class Registry:
     def _answer(self, request):
         try:
             request.attach_body()
+            if request.path != HEALTH_PATH:
+                request.begin_work(self._places)
             return self._dispatch(request)
         except errors.RegistryError as error:
             return error_document(error)

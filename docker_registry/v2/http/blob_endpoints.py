@@ -29,9 +29,11 @@ def get_blob(registry, request, repository, digest):
             context = contextvars.copy_context()  # in which the requests to Swift are counted, even while the response is being sent
             body = ranges.Multipart(wanted, size, lambda one: context.run(registry.blobs.open_known, digest, one))
             if body.length < size:
+                request.work.stream = body
                 return _multipart(body, digest)
             wanted = []
-    return _single(registry.blobs.open(repository, digest, wanted[0] if wanted else None), digest, bool(wanted))
+    request.work.stream = stream = registry.blobs.open(repository, digest, wanted[0] if wanted else None)
+    return _single(stream, digest, bool(wanted))
 
 
 def _is_known(request, digest):

@@ -1,44 +1,64 @@
-"""Connections of clients: how long the server waits for data, and how it closes them."""
+"""Connections of clients: how long the server waits for each, and what it gives to others meanwhile."""
 
 import contextlib
 import socket
 import ssl
 import time
 
-from docker_registry.v2.http.bodies import READ_SIZE
-
+KEEP_ALIVE = 75  # seconds for which a connection stays open until a request begins
+HEAD_TIMEOUT = 10  # seconds for the rest of a request's head, and for a TLS handshake
 CLIENT_TIMEOUT = 120  # seconds that a connection may be idle during a request, before the server closes it
-HEAD_TIMEOUT = 10  # seconds for the whole head of a request; a thread waits for it, before any password is checked
 LINGER = 2  # seconds for which the server still reads from a connection that it is closing
 CONTINUE = b'HTTP/1.1 100 Continue\r\n\r\n'  # what gunicorn sends to a client that expects it
+REFUSAL = 0.2  # seconds for which the server waits for the request of a connection that is one too many
 MOST_UNREAD = 60 * 1024  # bytes of an unread body; gunicorn reads up to 64 KiB to keep the connection for the next request
+LARGEST_HEAD = 64 * 1024  # bytes of a request's head; gunicorn copies what it has each time that more arrives
+SMALL_PIECE = 1024  # bytes of a head; after a smaller piece the server waits for more
+PIECE_PAUSE = 0.01  # seconds of that wait
+READ_PATIENCE = 0.05  # seconds that a body may let the server wait before others get the place of its request
+SEND_PATIENCE = 1  # seconds that a client may take for one block of a response, before the registry lets go of storage
+TURN = 0.005  # seconds that one connection may be served without a break
+PIECE = 64 * 1024  # bytes that are sent at a time
 
 
 class SlowHead(Exception):
     """A client began to send the head of a request, and did not finish it in time. gunicorn would not answer a `TimeoutError`."""
 
 
+class LargeHead(Exception):
+    """The head of a request is larger than LARGEST_HEAD."""
+
+
 class Patient:
-    """A socket with timeouts. Without them, every client that goes silent would occupy a thread for ever.
+    """A socket that waits for its client only so long, and lets others work meanwhile.
+
+    It is in one of two states. `expect_head` begins the first: a request may come, and then the rest of its head must. `expect_body`
+    begins the second: the application answers, and the client takes the answer.
 
     A client that sends `Expect: 100-continue` waits before it sends its body. gunicorn would invite it at once. This socket waits until
     the application reads the body, so that a client whose request is refused need not send it.
     """
 
-    _deadline = None  # when the whole head of a request must have arrived, even if it comes byte by byte
-    _has_begun = False  # whether a part of the head has arrived
+    work = None  # `work.Work`, which pauses while the client makes the server wait
     keeps_waiting = False  # whether the client waits for CONTINUE
+    _head = None  # bytes of the head that have arrived; None in the second state
+    _deadline = None  # when the head, or the body if it has a time limit, must have arrived
+    _turn_began = 0.0
+    _is_woken = False
 
-    def setblocking(self, flag):
-        """gunicorn calls this before each request. It starts the time limit for the head of the request."""
-        self._deadline = time.monotonic() + HEAD_TIMEOUT if flag else None
-        self._has_begun = self.keeps_waiting = False
-        self.settimeout(HEAD_TIMEOUT if flag else 0)
+    @property
+    def is_idle(self):
+        """Whether no request has begun."""
+        return self._head == 0
 
-    def be_patient(self):
-        """Allow the body any time, as long as data keeps flowing. To be called when the head has arrived."""
-        self._deadline = None
-        self.settimeout(CLIENT_TIMEOUT)
+    def expect_head(self):
+        self._head, self._deadline = 0, time.monotonic() + KEEP_ALIVE
+        self.keeps_waiting = False
+        self.settimeout(HEAD_TIMEOUT)  # for a TLS handshake
+
+    def expect_body(self):
+        """Allow any time, as long as data keeps flowing."""
+        self._head = self._deadline = None
 
     @contextlib.contextmanager
     def within(self, seconds):
@@ -47,32 +67,110 @@ class Patient:
         try:
             yield
         finally:
-            self.be_patient()
+            self._deadline = None
 
-    def recv(self, *arguments):
-        if self._deadline is None:
-            return super().recv(*arguments)
-        self.settimeout(max(0.001, self._deadline - time.monotonic()))
+    def recv(self, size, *flags):
+        self._share()
+        if self._head is not None:
+            return self._recv_head(size)
+        self.settimeout(READ_PATIENCE)
+        with contextlib.suppress(TimeoutError):
+            return super().recv(size, *flags)
+        with self._paused():
+            self._wait_until(self._deadline or time.monotonic() + CLIENT_TIMEOUT)
+            return super().recv(size, *flags)
+
+    def _recv_head(self, size):
+        """Return b'', as at the end of the connection, if no other request comes."""
+        self._wait_until(self._deadline)
         try:
-            content = super().recv(*arguments)
-        except TimeoutError:
-            if self._has_begun:
+            content = super().recv(size)
+        except OSError as error:
+            if self._head and isinstance(error, TimeoutError):
                 raise SlowHead()
+            if self._is_woken or isinstance(error, TimeoutError):
+                return b''
             raise
-        self._has_begun = True
+        if self._head and len(content) < SMALL_PIECE:
+            time.sleep(PIECE_PAUSE)
+        if not self._head:
+            self._deadline = time.monotonic() + HEAD_TIMEOUT
+        self._head += len(content)
+        if self._head > LARGEST_HEAD:
+            raise LargeHead()
         return content
 
-    def send(self, content, *arguments):
-        if isinstance(content, bytes) and content == CONTINUE:  # responses are sent with `sendall`, which passes no `bytes` to `send`
+    def _wait_until(self, deadline):
+        self.settimeout(max(0.001, deadline - time.monotonic()))
+
+    def send(self, content, *flags):
+        if isinstance(content, bytes) and content == CONTINUE:  # responses are sent with `sendall`
             self.keeps_waiting = True
             return len(content)
-        return super().send(content, *arguments)
+        return super().send(content, *flags)
+
+    def sendall(self, content, *flags):
+        """Send everything. After SEND_PATIENCE, the request pauses until the client has taken it."""
+        left, patient_until = memoryview(content).cast('B'), time.monotonic() + SEND_PATIENCE
+        while left and time.monotonic() < patient_until:
+            self._share()
+            self._wait_until(patient_until)
+            with contextlib.suppress(TimeoutError):
+                left = left[super().send(left[:PIECE]) :]
+        if left:
+            with self._paused():
+                while left:
+                    self.settimeout(CLIENT_TIMEOUT)
+                    left = left[super().send(left[:PIECE]) :]
+
+    def _paused(self):
+        return self.work.paused() if self.work else contextlib.nullcontext()
+
+    def _share(self):
+        """Let other connections be served. A fast client has always sent more, or can always take more, so nothing else would."""
+        if time.monotonic() - self._turn_began > TURN:
+            time.sleep(0)
+            self._turn_began = time.monotonic()
 
     def invite(self):
         """Send CONTINUE if the client waits for it."""
         if self.keeps_waiting:
             self.keeps_waiting = False
             self.sendall(CONTINUE)
+
+    @property
+    def is_open(self):
+        """Whether the client has not closed the connection, as far as is known."""
+        established = 1  # TCP_ESTABLISHED of Linux; the first byte of its struct tcp_info is the state
+        return not hasattr(socket, 'TCP_INFO') or self.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == established
+
+    def wake(self):
+        """Make a `recv` that waits for a request return, as at the end of the connection."""
+        self._is_woken = True
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self, socket.SHUT_RD)
+
+    def refuse(self, answer):
+        """Answer whatever the client asks, and close. A client that has not asked in a short time gets no answer."""
+        with contextlib.suppress(OSError):
+            self.settimeout(REFUSAL)
+            super().recv(PIECE)  # with data unread, the client would get a reset instead of the answer
+            super().send(answer)
+        super().close()
+
+    def close(self):
+        """Stop sending, read for up to `LINGER` seconds, and close.
+
+        If the server closed it with data unread, the client or its proxy would get a connection reset and might not see the response.
+        """
+        with contextlib.suppress(OSError):  # it is closed, or the client has closed it, or has gone silent
+            self.shutdown(socket.SHUT_WR)
+            deadline = time.monotonic() + LINGER
+            while time.monotonic() < deadline:
+                self._wait_until(deadline)
+                if not super().recv(PIECE):
+                    break
+        super().close()
 
 
 class PatientSocket(Patient, socket.socket):
@@ -97,21 +195,3 @@ class Invited:
 def much_is_left(reader, most=MOST_UNREAD):
     """Return whether more than `most` bytes of a body may be unread. The length of a chunked body is not known, so it counts."""
     return getattr(reader, 'length', 0) > most or bool(getattr(reader, 'parser', None))
-
-
-def end(sock):
-    """Close a connection: stop sending, then read for up to `LINGER` seconds.
-
-    If the server closed it with data unread, the client or its proxy would get a connection reset and might not see the response.
-    gunicorn closes connections afterwards as well, but then finds nothing left to read. On its own it would read less, and make all
-    other connections of the process wait.
-    """
-    with contextlib.suppress(OSError):  # the client has closed the connection, or has gone silent
-        sock.shutdown(socket.SHUT_WR)
-        deadline = time.monotonic() + LINGER
-        while (left := deadline - time.monotonic()) > 0:
-            sock.settimeout(left)
-            if not sock.recv(READ_SIZE):
-                break
-    with contextlib.suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)

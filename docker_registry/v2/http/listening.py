@@ -20,6 +20,7 @@ def listening_socket(settings):
     :raises ConfigError: the address cannot be used
     """
     try:
+        settings.host.encode('idna')  # gevent would print the error of a text that cannot be a host name
         family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         sock = socket.socket(family, socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -28,7 +29,7 @@ def listening_socket(settings):
         # response would be sent 40 ms after its head.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return sock
-    except (OSError, UnicodeError) as error:  # UnicodeError: the text cannot be a host name
+    except (OSError, UnicodeError) as error:
         raise cannot_listen(settings, error)
 
 
@@ -71,8 +72,8 @@ class Certificates:
                 f'--tls-certificate, --tls-key (REGISTRY_TLS_CERTIFICATE, REGISTRY_TLS_KEY): {" and ".join(self._files)}: {reason}'
             )
 
-    def context(self, gunicorn_config, default):
-        """Return the TLS context. gunicorn calls this hook, `ssl_context`, for each connection."""
+    def context(self):
+        """Return the TLS context for a new connection."""
         with self._lock:
             try:
                 if self._changed():

@@ -1,114 +1,30 @@
-"""Runs the registry in gunicorn: worker processes with threads, and one log."""
+"""Runs the registry in gunicorn, with one log for all its processes."""
 
 import contextlib
 import logging
 import os
 import re
-import signal
+import resource
 import threading
-from http import HTTPStatus
 
 from gunicorn.app.base import BaseApplication
-from gunicorn.arbiter import Arbiter
-from gunicorn.workers.gthread import ThreadWorker
 
 from docker_registry.core.exceptions import UnspecifiedError
 from docker_registry.drivers.swift import __version__
-from docker_registry.v2.http.connections import MOST_UNREAD, Invited, Patient, PatientSocket, SlowHead, end, much_is_left
+from docker_registry.v2.http.connections import KEEP_ALIVE, Invited
+from docker_registry.v2.http.crowd import Crowd
 from docker_registry.v2.http.listening import BACKLOG
-from docker_registry.v2.http.responses import last_words
-from docker_registry.v2.registry import errors
+from docker_registry.v2.http.worker import Master, Worker
 
 logger = logging.getLogger(__name__)
 
-KEEP_ALIVE = 75  # seconds for which a connection stays open between requests
 WORKER_TIMEOUT = 120  # seconds without a heartbeat after which gunicorn replaces a worker; long requests do not stop the heartbeat
 LOGIN_SECONDS = 3  # seconds that a worker waits for its login to Swift before it serves
 LONGEST_REQUEST_LINE = 8190  # bytes, the most that gunicorn allows; the URL of an upload has up to 3,500
 LONGEST_FIELD = 24 * 1024  # bytes of a header field; podman's Range of 1024 ranges has up to 22 KiB
-MOST_FIELDS = 64  # header fields of a request; gunicorn copies a large head many times while it arrives, before any password is checked
-END_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)  # they end a worker
+MOST_FIELDS = 64  # header fields of a request
+OTHER_FILES = 200  # files that a worker may open besides the connections of its clients
 MEMORY_FOLDER = '/dev/shm'  # for the heartbeat files of workers; it is writable even if the root file system is read-only
-
-
-class Master(Arbiter):
-    """gunicorn's first process, which starts the workers and ends them.
-
-    It holds back signals from a new worker until the worker handles them. gunicorn would lose a signal that arrives earlier, and then wait
-    for the worker until the graceful timeout.
-    """
-
-    def spawn_worker(self):
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
-        try:
-            return super().spawn_worker()  # does not return in the worker
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-class Worker(ThreadWorker):
-    """gunicorn's worker process with threads. The main thread sends the heartbeat, so a request may take any time."""
-
-    def init_signals(self):
-        super().init_signals()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS)
-
-    def handle(self, conn):
-        if not conn.initialized and not isinstance(conn.sock, Patient):
-            conn.sock = PatientSocket(fileno=conn.sock.detach())
-        result = super().handle(conn)
-        if result is False:
-            end(conn.sock)
-        return result
-
-    def handle_request(self, req, conn):
-        """Send `Connection: close` if much of the request's body may be unread. gunicorn would close the connection without it.
-
-        If the client was not invited to send its body, nobody knows whether what comes next is the body or another request.
-        """
-        ends = req.should_close
-        req.should_close = lambda: ends() or req.body.failed or much_is_left(req.body.reader, 0 if conn.sock.keeps_waiting else MOST_UNREAD)
-        return super().handle_request(req, conn)
-
-    def handle_error(self, req, client, addr, exc):
-        """Answer a request that does not reach the application, or on which it failed, in the form of the API's other errors.
-
-        gunicorn logs the error and decides on the status. The page that it would send is HTML.
-        """
-        if isinstance(exc, SlowHead):
-            logger.info('a client was silent for too long')
-            error = errors.RequestInvalid('the head of the request did not arrive in time', status=408)
-        else:
-            page = Page()
-            super().handle_error(None, page, addr, exc)  # without the request: gunicorn would log its URL, which may be that of an upload
-            error = errors.RequestInvalid(HTTPStatus(page.status).phrase, str(exc)[:200], status=page.status)
-            if page.status == 500:
-                error = errors.Internal()
-        with contextlib.suppress(OSError):  # the client has gone, or speaks no TLS
-            client.sendall(last_words(error))
-
-    def set_accept_enabled(self, enabled):
-        """Refuse new connections once the worker is shutting down, so that clients try elsewhere. gunicorn would let them wait."""
-        super().set_accept_enabled(enabled)
-        if not self.alive:
-            for listener in self.sockets:
-                listener.close()
-
-    def handle_quit(self, sig, frame):
-        """End at once. gunicorn would wait for the threads, and for ever if the signal arrives while it starts one."""
-        os._exit(0)
-
-
-class Page:
-    """Takes the place of a socket that gunicorn writes an error page to, and remembers its `status`."""
-
-    status = 500
-
-    def gettimeout(self):
-        return 0.0
-
-    def sendall(self, content):
-        self.status = int(content.split(b' ', 2)[1])
 
 
 # Logging
@@ -160,26 +76,41 @@ class Server(BaseApplication):
 
     :param sock: a socket from `listening_socket`; gunicorn takes it over
     :param storage: the driver, not logged in; each worker logs in before it serves
+    :param certificates: `listening.Certificates`, or None to serve HTTP
+    :param proxies: networks of trusted proxies
     """
 
-    def __init__(self, app, storage, settings, sock, certificates, log_config):
+    def __init__(self, app, storage, settings, sock, certificates, log_config, proxies=()):
         self._app, self._storage = app, storage
-        self._settings, self._certificates, self._log_config = settings, certificates, log_config
+        self._settings, self._certificates, self._log_config, self._proxies = settings, certificates, log_config, proxies
+        self.tls_context = certificates.context if certificates else None
         self._bound = f'fd://{sock.fileno()}'
         sock.detach()
         super().__init__()
 
     def run(self):
         """Serve until a signal ends the process. Like gunicorn's `run`, but with `Master`."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         Master(self).run()
+
+    def crowd(self):
+        """Return what a worker knows of its connections."""
+        most = max(OTHER_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - OTHER_FILES)
+        return Crowd(most, self._settings.connections, self._proxies)
 
     def load(self):
         return self._serve
 
     def _serve(self, environ, start_response):
-        environ['gunicorn.socket'].be_patient()
-        environ['registry.within'] = environ['gunicorn.socket'].within
-        environ['wsgi.input'] = Invited(environ['wsgi.input'], environ['gunicorn.socket'])
+        sock = environ['gunicorn.socket']
+        environ['registry.connection'] = sock
+        environ['registry.within'] = sock.within
+        environ['registry.client_is_there'] = lambda: sock.is_open
+        environ['wsgi.input'] = Invited(environ['wsgi.input'], sock)
+        if self._certificates:
+            environ['wsgi.url_scheme'] = 'https'
         return self._app(environ, start_response)
 
     def load_config(self):
@@ -190,7 +121,6 @@ class Server(BaseApplication):
             'worker_class': Worker,
             'preload_app': True,
             'workers': settings.workers,
-            'threads': settings.threads,
             'timeout': WORKER_TIMEOUT,
             'graceful_timeout': settings.graceful_timeout,
             'keepalive': KEEP_ALIVE,
@@ -207,25 +137,18 @@ class Server(BaseApplication):
             'when_ready': self._when_ready,
             'post_worker_init': self._begin_worker,
         }
-        if settings.tls_certificate:
-            options.update(
-                certfile=settings.tls_certificate,
-                keyfile=settings.tls_key or settings.tls_certificate,
-                ssl_context=self._certificates.context,
-            )
         for name, value in options.items():
             self.cfg.set(name, value)
 
     def _when_ready(self, server):
         address = server.LISTENERS[0].getsockname()
         logger.info(
-            'registry-swift %s is listening on %s port %d (%s), with %d worker processes of %d threads each',
+            'registry-swift %s is listening on %s port %d (%s), with %d worker processes',
             __version__,
             address[0],
             address[1],
             'https' if self._settings.tls_certificate else 'http',
             self._settings.workers,
-            self._settings.threads,
         )
 
     def _begin_worker(self, worker):

@@ -125,7 +125,18 @@ class ServerSettings:
     host: str = _setting('127.0.0.1', 'address to listen on; 0.0.0.0 means all IPv4 addresses, :: means all addresses')
     port: int = _setting(5000, 'port to listen on', _number(0, 65535))
     workers: int = _setting(4, 'number of worker processes', _number(1, 1000), 'GUNICORN_WORKERS')
-    threads: int = _setting(16, 'requests that each worker process serves at a time', _number(1, 1000), 'GUNICORN_THREADS')
+    threads: int = _setting(
+        16,
+        'requests of one client address that each worker process works on at a time; more of them wait. A request that waits for its '
+        'client does not count',
+        _number(1, 1000),
+        'GUNICORN_THREADS',
+    )
+    connections: int = _setting(
+        500,
+        'connections of one client address that each worker process keeps open; trusted proxies may have any number',
+        _number(1, 100000),
+    )
     tls_certificate: str = _setting(
         '', 'file with the TLS certificate and its chain (PEM), to serve HTTPS; re-read when it changes. Unset: serve HTTP'
     )

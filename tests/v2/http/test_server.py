@@ -16,7 +16,7 @@ import pytest
 from docker_registry.v2.access import htpasswd
 from docker_registry.v2.http import connections
 from registry_client import digest_of
-from registry_process import DEADLINE, Serving, environment, until
+from registry_process import DEADLINE, Serving, changed, environment, until
 from tls import make_certificate, tls_options
 
 BLOB = os.urandom(3 * 1024**2 + 17)
@@ -161,11 +161,7 @@ def test_a_request_that_is_no_valid_http_leaves_no_secret_in_the_log(fake, tmp_p
 
 
 def test_an_error_between_the_application_and_the_client_is_one_of_the_api(fake, tmp_path):
-    code = (
-        'import sys; from docker_registry.v2 import cli; from docker_registry.v2.http import bodies; '
-        'bodies.Counted.__next__ = lambda body: 1 / 0; sys.exit(cli.main(sys.argv[1:]))'
-    )
-    with Serving(tmp_path, environment(fake), command=['-c', code]) as server:
+    with Serving(tmp_path, environment(fake), command=changed('bodies.Counted.__next__ = lambda body: 1 / 0')) as server:
         status, headers, body = server.request('GET', '/v2/a/blobs/uploads/' + 'secret' * 10)
         assert (status, headers['Content-Type']) == (500, 'application/json')
         assert json.loads(body)['errors'][0]['code'] == 'UNKNOWN'
@@ -424,11 +420,7 @@ def test_sigint_ends_all_at_once(serving):
 
 
 #: Workers take a second from their fork to their first own signal handler, as on a busy machine.
-SLOW_WORKERS = [
-    '-c',
-    'import sys, time; from docker_registry.v2 import cli; from docker_registry.v2.http import server; begin = server.Worker.init_process; '
-    'server.Worker.init_process = lambda worker: (time.sleep(1), begin(worker)); sys.exit(cli.main(sys.argv[1:]))',
-]
+SLOW_WORKERS = changed('begin = worker.Worker.init_process', 'worker.Worker.init_process = lambda process: (time.sleep(1), begin(process))')
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
@@ -479,12 +471,8 @@ def test_it_runs_without_any_folder_to_write_to(real_swift, tmp_path):
 
 
 def test_a_silent_client_loses_its_connection(real_swift, tmp_path):
-    code = (
-        'import sys; from docker_registry.v2 import cli; from docker_registry.v2.http import connections; '
-        'connections.CLIENT_TIMEOUT = connections.HEAD_TIMEOUT = 1; '
-        'sys.exit(cli.main(sys.argv[1:]))'
-    )
-    with Serving(tmp_path, environment(real_swift), command=['-c', code]) as server:
+    command = changed('connections.CLIENT_TIMEOUT = connections.HEAD_TIMEOUT = 1')
+    with Serving(tmp_path, environment(real_swift), command=command) as server:
         upload = server.begin_upload()
         for start in ('GET /v2/ HTTP/1.1\r\nHost:', head('PATCH', upload, 'Content-Length: 100') + 'a few bytes'):
             client = server.raw(start)
@@ -508,11 +496,7 @@ def is_ended(client):
         return True
 
 
-IMPATIENT = [
-    '-c',
-    'import sys; from docker_registry.v2 import cli; from docker_registry.v2.http import connections; '
-    'connections.HEAD_TIMEOUT = 0.5; sys.exit(cli.main(sys.argv[1:]))',
-]
+IMPATIENT = changed('connections.HEAD_TIMEOUT = 0.5')
 
 
 def test_a_client_that_is_slow_to_ask_loses_its_connection_before_one_that_is_slow_to_send(real_swift, tmp_path):
@@ -527,11 +511,7 @@ def test_a_client_that_is_slow_to_ask_loses_its_connection_before_one_that_is_sl
 
 @pytest.mark.parametrize('framing', ['Content-Length: 1000', 'Transfer-Encoding: chunked'])
 def test_a_form_for_a_token_must_arrive_in_time_because_everybody_may_send_one(fake, tmp_path, framing):
-    command = [
-        '-c',
-        'import sys; from docker_registry.v2 import cli; from docker_registry.v2.http import token_endpoint; '
-        'token_endpoint.FORM_SECONDS = 0.5; sys.exit(cli.main(sys.argv[1:]))',
-    ]
+    command = changed('token_endpoint.FORM_SECONDS = 0.5')
     with Serving(tmp_path, environment(fake, GUNICORN_THREADS=2), command=command) as server:
         started = time.monotonic()
         slow = [server.raw(head('POST', '/v2/token', framing) + 'a') for _ in range(3)]
@@ -640,3 +620,88 @@ def test_memory_does_not_grow_with_the_upload(real_swift, tmp_path):
             peak = next(int(line.split()[1]) for line in facts if line.startswith('VmHWM'))
 
     assert peak < 130 * 1024
+
+
+# Clients that are slow, and many of them
+
+
+def slow_reader(server, path):
+    """Return a connection whose client asks for something large and reads one byte of the answer."""
+    client = server.raw(head('GET', path), receive_buffer=4096)
+    assert client.recv(1) == b'H'
+    return client
+
+
+@pytest.fixture(scope='module')
+def large():
+    return os.urandom(8 * 1024**2)  # more than the buffers of two sockets take
+
+
+def test_who_waits_for_a_client_leaves_the_place_to_others(fake, tmp_path):
+    with Serving(tmp_path, environment(fake), '--threads', '1') as server:
+        clients = [begun(server, 'PATCH', server.begin_upload(), 5) for _ in range(3)]
+        assert server.request('GET', '/v2/')[0] == 200
+        for client in clients:
+            client.sendall(b'bytes')
+            assert status_of(client) == 202
+
+
+def test_slow_readers_hold_neither_places_nor_connections_to_swift(fake, tmp_path, large):
+    environ = environment(fake, SWIFT_POOL_SIZE=2, SWIFT_POOL_TIMEOUT=5)
+    with Serving(tmp_path, environ, '--threads', '1', command=changed('connections.SEND_PATIENCE = 0.1')) as server:
+        digest = digest_of(large)
+        server.request('POST', f'/v2/a/blobs/uploads/?digest={digest}', large)
+        readers = [slow_reader(server, f'/v2/a/blobs/{digest}') for _ in range(6)]
+        assert server.request('GET', f'/v2/a/blobs/{digest}')[2] == large
+        for client in readers[:2]:
+            with client.makefile('rb') as file:
+                assert b'200' in file.readline()
+                length = int(http.client.parse_headers(file)['Content-Length'])
+                assert file.read(length) == large
+
+
+def test_an_address_has_only_so_many_connections(fake, tmp_path):
+    with Serving(tmp_path, environment(fake), '--connections', '3') as server:
+        held = [server.raw() for _ in range(3)]
+        status, headers, _ = answer_to(server.raw(head('GET', '/healthz')))
+        assert (status, headers['Retry-After']) == (429, '5')
+        assert status_of(server.raw(head('GET', '/healthz'), source='127.0.0.2')) == 200
+        held[0].close()
+        until(lambda: answer_of(server, '/healthz') == 200)
+
+
+def test_trusted_proxies_have_any_number_of_connections(fake, tmp_path):
+    with Serving(tmp_path, environment(fake), '--connections', '1', '--trusted-proxies', '127.0.0.1') as server:
+        held = [server.raw() for _ in range(3)]
+        assert server.request('GET', '/healthz')[0] == 200
+        assert len(held) == 3
+
+
+def test_if_there_are_no_more_files_the_connection_that_is_idle_longest_ends(fake, tmp_path):
+    with Serving(tmp_path, environment(fake), command=changed('server.Server.crowd = lambda registry: server.Crowd(3, 100)')) as server:
+        held = [server.raw() for _ in range(3)]
+        held[0].sendall(b'GET')  # this one has begun
+        until(lambda: server.request('GET', '/healthz')[0] == 200)
+        assert held[1].recv(1) == b''
+        held[0].sendall(b' /healthz HTTP/1.1\r\n\r\n')
+        assert status_of(held[0]) == 200
+
+
+def test_idle_connections_do_not_delay_the_end(fake, tmp_path):
+    with Serving(tmp_path, environment(fake)) as server:
+        idle = [server.connection() for _ in range(3)]
+        for connection in idle:
+            server.request('GET', '/v2/', connection=connection)
+        started = time.monotonic()
+
+        assert server.end(signal.SIGTERM) == 0
+        assert time.monotonic() - started < connections.KEEP_ALIVE / 3
+
+
+def test_a_head_that_comes_byte_by_byte_is_read(fake, tmp_path):
+    with Serving(tmp_path, environment(fake)) as server:
+        client = server.raw()
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in head('GET', '/healthz'):
+            client.sendall(byte.encode())
+        assert status_of(client) == 200

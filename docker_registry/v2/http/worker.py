@@ -1,0 +1,143 @@
+"""gunicorn's processes: the first one, and the workers, which serve each connection in a greenlet of gevent.
+
+A greenlet costs little, so a client may be slow or silent. What is scarce belongs to a request only while the registry works on it: see
+`connections` and `work`. `docker_registry.v2.__main__` makes the standard library wait in greenlets before anything else is imported.
+"""
+
+import contextlib
+import functools
+import logging
+import os
+import signal
+import time
+from http import HTTPStatus
+
+from gevent.event import Event
+from gevent.pool import Pool
+from gevent.server import StreamServer
+from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base_async import AsyncWorker
+from gunicorn.workers.ggevent import GeventWorker
+
+from docker_registry.v2.http.connections import MOST_UNREAD, LargeHead, PatientSocket, SlowHead, much_is_left
+from docker_registry.v2.http.responses import last_words
+from docker_registry.v2.registry import errors
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT = 1  # seconds between two heartbeats
+END_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)  # they end a worker
+
+
+class Master(Arbiter):
+    """gunicorn's first process, which starts the workers and ends them.
+
+    It holds back signals from a new worker until the worker handles them. gunicorn would lose a signal that arrives earlier, and then wait
+    for the worker until the graceful timeout.
+    """
+
+    def spawn_worker(self):
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
+        try:
+            return super().spawn_worker()  # does not return in the worker
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Worker(GeventWorker):
+    """gunicorn's worker process with greenlets. A greenlet of its own sends the heartbeat, so a request may take any time."""
+
+    def init_signals(self):
+        self._ends = Event()
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS)
+
+    def run(self):
+        """Serve until a signal comes. Then take no more connections, and wait for the requests that are being answered."""
+        self._greenlets = Pool()
+        self._crowd, self._tls = self.app.crowd(), self.app.tls_context
+        servers = [StreamServer(sock, handle=functools.partial(self.handle, sock), spawn=self._greenlets) for sock in self.sockets]
+        for server in servers:
+            server.max_accept = 1  # then all workers get connections
+            server.start()
+        while self.alive:
+            self.notify()
+            self._ends.wait(HEARTBEAT)
+        for server in servers:
+            server.close()  # other clients try elsewhere
+        self._wait_for_requests(time.monotonic() + self.cfg.graceful_timeout)
+
+    def _wait_for_requests(self, deadline):
+        while len(self._greenlets) and time.monotonic() < deadline:
+            self.notify()
+            self._crowd.wake_idle()
+            self._greenlets.join(min(HEARTBEAT, deadline - time.monotonic()))
+        self._greenlets.kill(timeout=HEARTBEAT)
+
+    def handle_exit(self, sig, frame):
+        super().handle_exit(sig, frame)
+        self._ends.set()
+
+    def handle(self, listener, client, addr):
+        """Serve one connection."""
+        sock = self._patient(client)
+        try:
+            with self._crowd.joined(sock, addr[0]):
+                sock.expect_head()
+                AsyncWorker.handle(self, listener, sock, addr)  # closes the socket
+        except errors.TooManyRequests as error:
+            sock.refuse(b'' if self._tls else last_words(error))  # TLS would cost its handshake
+
+    def _patient(self, client):
+        if self._tls:
+            return self._tls().wrap_socket(client, server_side=True, do_handshake_on_connect=False)
+        return PatientSocket(fileno=client.detach())
+
+    def timeout_ctx(self):
+        return contextlib.nullcontext()  # the socket has its own timeouts
+
+    def handle_request(self, listener_name, req, sock, addr):
+        """Send `Connection: close` if much of the request's body may be unread. gunicorn would close the connection without it.
+
+        If the client was not invited to send its body, nobody knows whether what comes next is the body or another request.
+        """
+        ends = req.should_close
+        req.should_close = lambda: ends() or req.body.failed or much_is_left(req.body.reader, 0 if sock.keeps_waiting else MOST_UNREAD)
+        sock.expect_body()
+        super().handle_request(listener_name, req, sock, addr)
+        sock.expect_head()
+
+    def handle_error(self, req, client, addr, exc):
+        """Answer a request that does not reach the application, or on which it failed, in the form of the API's other errors.
+
+        gunicorn logs the error and decides on the status. The page that it would send is HTML.
+        """
+        if isinstance(exc, SlowHead):
+            logger.info('a client was silent for too long')
+            error = errors.RequestInvalid('the head of the request did not arrive in time', status=408)
+        elif isinstance(exc, LargeHead):
+            error = errors.RequestInvalid('the head of the request is too large', status=431)
+        else:
+            page = Page()
+            super().handle_error(None, page, addr, exc)  # without the request: gunicorn would log its URL, which may be that of an upload
+            error = errors.RequestInvalid(HTTPStatus(page.status).phrase, str(exc)[:200], status=page.status)
+            if page.status == 500:
+                error = errors.Internal()
+        with contextlib.suppress(OSError):  # the client has gone, or speaks no TLS
+            client.sendall(last_words(error))
+
+    def handle_quit(self, sig, frame):
+        """End at once. gunicorn would wait for the greenlets."""
+        os._exit(0)
+
+
+class Page:
+    """Takes the place of a socket that gunicorn writes an error page to, and remembers its `status`."""
+
+    status = 500
+
+    def gettimeout(self):
+        return 0.0
+
+    def sendall(self, content):
+        self.status = int(content.split(b' ', 2)[1])
