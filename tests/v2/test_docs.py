@@ -9,7 +9,7 @@ import pytest
 
 from docker_registry.drivers import swift
 from docker_registry.v2.access import addresses, htpasswd, logins, tokens
-from docker_registry.v2.http import app, connections, ranges, server, token_endpoint
+from docker_registry.v2.http import app, connections, crowd, ranges, server, token_endpoint
 from docker_registry.v2.operations import check
 from docker_registry.v2.registry import blobs, formats, layout, tags, upload_state, uploads
 from docker_registry.v2.settings import config, storage
@@ -95,6 +95,7 @@ NUMBERS = [
     ('docs/operations.rst', 'They hash a password at most once in {} minutes', htpasswd.REMEMBERED_SECONDS / MINUTE),
     ('docs/operations.rst', 'works on {} requests of one client', SERVER.threads),
     ('docs/operations.rst', 'keeps {} connections of one', SERVER.connections),
+    ('docs/operations.rst', 'slowly may take {} MiB', crowd.MOST_HELD // MiB),
     ('docs/operations.rst', 'block within {} second gives', connections.SEND_PATIENCE),
     ('docs/operations.rst', 'all fields together {} KiB', connections.LARGEST_HEAD // KiB),
     ('docs/operations.rst', '``SWIFT_SEGMENT_SIZE`` ({} MiB by default)', DRIVER['swift_segment_size'] / MiB),

@@ -18,7 +18,8 @@ PIECE_PAUSE = 0.01  # seconds of that wait
 READ_PATIENCE = 0.05  # seconds that a body may let the server wait before others get the place of its request
 SEND_PATIENCE = 1  # seconds that a client may take for one block of a response, before the registry lets go of storage
 TURN = 0.005  # seconds that one connection may be served without a break
-PIECE = 64 * 1024  # bytes that are sent at a time
+PIECE = 256 * 1024  # bytes that are sent at a time
+MOST_COLLECTED = 4 * 1024**2  # bytes of a body that the registry may have in memory; uploads of more are counted by the driver
 
 
 class SlowHead(Exception):
@@ -40,8 +41,10 @@ class Patient:
     """
 
     work = None  # `work.Work`, which pauses while the client makes the server wait
+    crowd = None  # `crowd.Crowd`, which may end this connection if too much memory waits for clients
     keeps_waiting = False  # whether the client waits for CONTINUE
     _head = None  # bytes of the head that have arrived; None in the second state
+    _received = 0  # bytes of the body that have arrived
     _deadline = None  # when the head, or the body if it has a time limit, must have arrived
     _turn_began = 0.0
     _is_woken = False
@@ -59,6 +62,7 @@ class Patient:
     def expect_body(self):
         """Allow any time, as long as data keeps flowing."""
         self._head = self._deadline = None
+        self._received = 0
 
     @contextlib.contextmanager
     def within(self, seconds):
@@ -69,16 +73,21 @@ class Patient:
         finally:
             self._deadline = None
 
-    def recv(self, size, *flags):
+    def recv(self, size):
         self._share()
         if self._head is not None:
             return self._recv_head(size)
+        content = self._recv_body(size)
+        self._received += len(content)
+        return content
+
+    def _recv_body(self, size):
         self.settimeout(READ_PATIENCE)
         with contextlib.suppress(TimeoutError):
-            return super().recv(size, *flags)
-        with self._paused():
+            return super().recv(size)
+        with self._paused(min(self._received, MOST_COLLECTED)):
             self._wait_until(self._deadline or time.monotonic() + CLIENT_TIMEOUT)
-            return super().recv(size, *flags)
+            return super().recv(size)
 
     def _recv_head(self, size):
         """Return b'', as at the end of the connection, if no other request comes."""
@@ -118,13 +127,20 @@ class Patient:
             with contextlib.suppress(TimeoutError):
                 left = left[super().send(left[:PIECE]) :]
         if left:
-            with self._paused():
+            with self._paused(len(content)):
                 while left:
                     self.settimeout(CLIENT_TIMEOUT)
                     left = left[super().send(left[:PIECE]) :]
 
-    def _paused(self):
-        return self.work.paused() if self.work else contextlib.nullcontext()
+    @contextlib.contextmanager
+    def _paused(self, held):
+        """In this block, the client makes the server wait.
+
+        :param held: bytes in memory that wait for the client, at most
+        """
+        with self.crowd.waiting(self, held) if self.crowd else contextlib.nullcontext():
+            with self.work.paused() if self.work else contextlib.nullcontext():
+                yield
 
     def _share(self):
         """Let other connections be served. A fast client has always sent more, or can always take more, so nothing else would."""
@@ -145,10 +161,10 @@ class Patient:
         return not hasattr(socket, 'TCP_INFO') or self.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == established
 
     def wake(self):
-        """Make a `recv` that waits for a request return, as at the end of the connection."""
+        """Make a `recv` that waits for a request return, as at the end of the connection. Any other wait fails with `OSError`."""
         self._is_woken = True
         with contextlib.suppress(OSError):
-            socket.socket.shutdown(self, socket.SHUT_RD)
+            socket.socket.shutdown(self, socket.SHUT_RDWR)
 
     def refuse(self, answer):
         """Answer whatever the client asks, and close. A client that has not asked in a short time gets no answer."""

@@ -83,6 +83,7 @@ class Worker(GeventWorker):
         sock = self._patient(client)
         try:
             with self._crowd.joined(sock, addr[0]):
+                sock.crowd = self._crowd
                 sock.expect_head()
                 AsyncWorker.handle(self, listener, sock, addr)  # closes the socket
         except errors.TooManyRequests as error:

@@ -705,3 +705,16 @@ def test_a_head_that_comes_byte_by_byte_is_read(fake, tmp_path):
         for byte in head('GET', '/healthz'):
             client.sendall(byte.encode())
         assert status_of(client) == 200
+
+
+def test_what_waits_for_slow_clients_has_a_bound(fake, tmp_path, large):
+    """The address that holds most memory loses its oldest connection. Others keep theirs."""
+    command = changed('from docker_registry.v2.http import crowd', 'crowd.MOST_HELD = 3 * 1024**2')
+    with Serving(tmp_path, environment(fake), command=command) as server:
+        pushing = head('PUT', '/v2/a/manifests/v1', 'Content-Length: 4000000', 'Connection: close')
+        other = server.raw(pushing, large[:1000000], source='127.0.0.2')
+        clients = [server.raw(pushing, large[:1500000]) for _ in range(3)]
+        until(lambda: server.log.count('PUT /v2/a/manifests/v1 400') == 2)
+        other.sendall(large[:3000000])
+        assert json.loads(answer_to(other)[2])['errors'][0]['code'] == 'MANIFEST_INVALID'  # so it was read to its end
+        assert len(clients) == 3
