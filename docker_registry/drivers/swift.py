@@ -53,13 +53,11 @@ from docker_registry.core import driver, exceptions
 
 try:
     from http.client import HTTPException
-    from queue import Empty, LifoQueue
     from urllib.parse import quote, quote_plus, unquote, urlencode, urlsplit
 except ImportError:  # Python 2
     from urllib import quote, quote_plus, unquote, urlencode
 
     from httplib import HTTPException
-    from Queue import Empty, LifoQueue
     from urlparse import urlsplit
 
 try:
@@ -432,6 +430,8 @@ _NOT_STORED = tuple(status for status in range(200, 300) if status != 201)
 class _Pool(object):
     """At most `swift_pool_size` connections. Each belongs to one operation until that operation gives it back.
 
+    Operations that wait for a connection get one in the order in which they came.
+
     Two operations must never share a connection, or their bytes mix: a response of swiftclient reads the answer to
     the latest request on its connection.
     """
@@ -439,9 +439,9 @@ class _Pool(object):
     def __init__(self, settings):
         self._settings = settings
         self._dropped = collections.deque()
-        self._places = LifoQueue()  # last in, first out: the connection used last is most likely still open
-        for _ in range(settings.pool_size):
-            self._places.put(None)
+        self._lock = threading.Lock()
+        self._places = [None] * settings.pool_size  # the last connection was used last, and is most likely still open
+        self._waiting = collections.deque()  # the first one has waited longest
 
     def take(self, url):
         parts = urlsplit(url)
@@ -453,38 +453,69 @@ class _Pool(object):
                 connection = None
             return connection or _connection(server, self._settings)
         except BaseException:
-            self._places.put(None)
+            self._put(None)
             raise
 
     def _place(self):
         deadline = time.time() + self._settings.pool_timeout
-        while True:
-            self.free()
-            left = deadline - time.time()
-            try:
-                return self._places.get(timeout=max(0, min(left, 1)))  # look again each second: `drop` wakes nobody
-            except Empty:
+        waiter = _Waiter()
+        self._waiting.append(waiter)
+        try:
+            while True:
+                self._hand_out()
+                left = deadline - time.time()
+                if waiter.ready.wait(max(0, min(left, 1))):  # look again each second: `drop` wakes nobody
+                    return waiter.place
                 if left <= 1:
                     raise _error(exceptions.UnreachableError, 'all %d connections to Swift are in use: raise '
                                  'swift_pool_size (SWIFT_POOL_SIZE)' % self._settings.pool_size)
+        except BaseException:
+            self._leave(waiter)
+            raise
+
+    def _hand_out(self):
+        """Give free places to those who have waited longest."""
+        with self._lock:
+            while self._dropped:
+                self._places.append(self._dropped.popleft())
+            while self._places and self._waiting:
+                waiter = self._waiting.popleft()
+                waiter.place = self._places.pop()
+                waiter.ready.set()
+
+    def _leave(self, waiter):
+        with self._lock:
+            if waiter in self._waiting:
+                return self._waiting.remove(waiter)
+        if waiter.ready.is_set():
+            self._put(waiter.place)
+
+    def _put(self, connection):
+        with self._lock:
+            self._places.append(connection)
+        self._hand_out()
 
     def give_back(self, connection, reusable):
         if not reusable:
             connection.close()
-        self._places.put(connection if reusable else None)
+        self._put(connection if reusable else None)
 
     def drop(self, connection):
-        """`give_back` for the garbage collector, which may run in a thread that already holds the queue's lock."""
+        """`give_back` for the garbage collector, which may run in a thread that already holds the lock."""
         connection.close()
         self._dropped.append(None)
 
     def free(self):
         """The number of connections that can be taken, including dropped ones."""
-        try:
-            while True:
-                self._places.put(self._dropped.popleft())
-        except IndexError:
-            return self._places.qsize()
+        self._hand_out()
+        return len(self._places)
+
+
+class _Waiter(object):
+    """Somebody who waits for a place in the pool. Once `ready` is set, `place` is a connection, or None for a new one."""
+
+    def __init__(self):
+        self.ready, self.place = threading.Event(), None
 
 
 def _connection(url, settings):

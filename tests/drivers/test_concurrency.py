@@ -44,6 +44,13 @@ def in_threads(count, work, *arguments):
     return results
 
 
+def until(condition, seconds=30):
+    deadline = time.time() + seconds
+    while not condition():
+        assert time.time() < deadline, 'the condition did not become true'
+        time.sleep(0.001)
+
+
 @pytest.fixture
 def busiest(fake):
     """A function that returns the highest number of requests that the fake served at a time, not counting logins."""
@@ -109,6 +116,37 @@ class TestPool(object):
 
         assert not waiter.is_alive()
 
+    def test_whoever_has_waited_longest_is_next(self, fake, fake_storage):
+        """Also before somebody who asks at the moment at which a connection gets free."""
+        pool = fake_storage(swift_pool_size=1)._swift._pool
+        url, served = 'http://swift.example.com/v1', []
+        connection = pool.take(url)
+
+        def work(number):
+            taken = pool.take(url)
+            served.append(number)
+            pool.give_back(taken, True)
+        threads = []
+        for number in range(5):
+            threads.append(threading.Thread(target=work, args=(number,)))
+            threads[-1].start()
+            until(lambda: len(pool._waiting) == number + 1)
+        pool.give_back(connection, True)
+        work('late')
+        for thread in threads:
+            thread.join(10)
+
+        assert served == [0, 1, 2, 3, 4, 'late']
+
+    def test_one_who_gives_up_waiting_is_left_out(self, fake, fake_storage):
+        pool = fake_storage(swift_pool_size=1, swift_pool_timeout=0.01)._swift._pool
+        connection = pool.take('http://swift.example.com/v1')
+        with pytest.raises(exceptions.UnreachableError):
+            pool.take('http://swift.example.com/v1')
+        pool.give_back(connection, True)
+
+        assert pool.free() == 1
+
     def test_connections_are_kept_open(self, fake, fake_storage):
         storage = fake_storage()
         for _ in range(20):
@@ -122,7 +160,7 @@ class TestPool(object):
 
         def collect():
             stream = storage.stream_read('large')
-            with storage._swift._pool._places.mutex:
+            with storage._swift._pool._lock:
                 del stream
                 gc.collect()
         in_threads(1, lambda number: collect())
@@ -265,7 +303,7 @@ class TestFork(object):
         fake.put('registry', 'one', b'1')
         storage.exists('one')
         swift = storage._swift
-        with swift._checking, swift._login._lock, swift._pool._places.mutex:
+        with swift._checking, swift._login._lock, swift._pool._lock:
             self.child(lambda: in_threads(1, lambda number: operation(storage)))
 
     def test_threads_of_a_child_that_start_at_once_share_nothing_of_the_parent(self, fake, fake_storage):
@@ -324,7 +362,7 @@ with gevent.Timeout(0.02, False):
     slow()
 del jobs
 import gc; gc.collect()
-assert storage._swift._pool.free() == 24, storage._swift._pool._places.qsize()
+assert storage._swift._pool.free() == 24, storage._swift._pool.free()
 storage.remove('g')
 print('done')
 '''
