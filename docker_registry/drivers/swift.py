@@ -1355,7 +1355,7 @@ class Stream(object):
 
     If the connection breaks, the stream resumes at the next byte of the same version of the object: it sends a Range, and
     compares the ETag and the size of the answer. So the reader gets every byte or an exception. The connection goes back
-    to the pool at the end, or when the stream is closed or dropped.
+    to the pool at the end, or when the stream is closed or dropped. `release` gives it back in the middle.
 
     .size is the size of the object. .first and .length are the first byte and the length of the range. All are in
     bytes. .size and .length are None if Swift does not tell them: for a dynamic large object whose segments fill more
@@ -1374,6 +1374,7 @@ class Stream(object):
         self.last_modified, self.metadata = _modified(headers), _metadata(headers)
         self._done = 0
         self._failures, self._failed_at = 0, 0
+        self._released = False
 
     def _open(self, range_header, headers):
         if range_header:
@@ -1391,6 +1392,9 @@ class Stream(object):
 
     def __next__(self):
         while True:
+            if self._released:
+                self._response = self._rest()
+                self._released = False
             if self._response is None:
                 raise StopIteration
             try:
@@ -1414,7 +1418,7 @@ class Stream(object):
 
     def _resume(self, error):
         """Request the rest. Once another MiB has arrived, earlier failures no longer count."""
-        self.close()
+        self._drop_response()
         if self._done - self._failed_at >= MiB:
             self._failures = 0
         self._failures, self._failed_at = self._failures + 1, self._done
@@ -1422,12 +1426,16 @@ class Stream(object):
             raise _unreachable('the rest of %s after %d bytes' % (self._path, self._done), error, transient=False)
         logger.warning('the connection for %s broke after %d of %d bytes (%s); resuming', self._path, self._done,
                        self.length, type(error).__name__)
+        self._response = self._rest()
+
+    def _rest(self):
+        """The response to a request for the bytes that the reader does not have yet."""
         first, last = self.first + self._done, self.first + self.length - 1
         try:
             response = self._open('bytes=%d-%d' % (first, last), {})
         except (exceptions.FileNotFoundError, exceptions.WrongArgumentsError) as error:
             raise _broken('GET', self._path, error.status or 404, {}, 'the rest of the object is gone', transient=False)
-        self._response = self._same(response, first)
+        return self._same(response, first)
 
     def _same(self, response, first):
         """The response, if it continues at byte `first` of the same object. Ceph answers 412 to any If-Match of a large object."""
@@ -1445,7 +1453,26 @@ class Stream(object):
         with self:
             return b''.join(self)
 
+    def release(self):
+        """Give the connection back while the reader pauses. The next block costs another request, for the rest.
+
+        The thread or greenlet that reads may call it between two blocks, as often as it likes. Returns whether the stream now
+        holds no connection. It keeps it, and returns False, if Swift did not say the length or the ETag, because then the
+        stream cannot be resumed.
+        """
+        if self._response is None:
+            return True
+        if self.length is None or not self.etag:
+            return False
+        self._released = self._done < self.length
+        self._drop_response()
+        return True
+
     def close(self):
+        self._released = False
+        self._drop_response()
+
+    def _drop_response(self):
         response, self._response = self._response, None
         if response is not None:
             response.close()

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from docker_registry.core import driver, exceptions
+from docker_registry.drivers import swift as driver_module
 
 SEGMENT = 1024 * 1024  # the smallest size that the settings allow
 
@@ -231,6 +232,59 @@ class TestStreams(object):
         assert b''.join(stream) == b'abc'
 
         assert free_connections(storage) == storage.settings.pool_size
+
+
+class TestReleasedStreams(object):
+    """A reader that pauses gives its connection back."""
+
+    @pytest.mark.parametrize('path', ['plain', 'static', 'dynamic'])
+    @pytest.mark.parametrize('bytes_range', [None, (1000, 2 * SEGMENT + 77), (SEGMENT + 1, None), (None, SEGMENT + 5)])
+    def test_every_byte_arrives_after_any_number_of_releases(self, storage, free_connections, path, bytes_range):
+        content, random_ = data(3 * SEGMENT - 5), random.Random('%s %s' % (path, bytes_range))
+        self.store(storage, path, content)
+        stream = storage.stream_read(path, bytes_range)
+        got = b''
+        while len(got) < stream.length:
+            for _ in range(random_.randrange(3)):
+                assert stream.release() is True
+                assert free_connections(storage) == storage.settings.pool_size
+            got += next(stream)
+
+        assert got == content[stream.first:stream.first + stream.length]
+        assert stream.release() is True
+        assert list(stream) == []
+
+    @staticmethod
+    def store(storage, path, content):
+        if path == 'plain':
+            return storage.put_content(path, content)
+        if path == 'static':
+            return storage.stream_write(path, io.BytesIO(content))
+        for number in range(3):
+            storage.put_content('dlo/%d' % number, content[number * SEGMENT:(number + 1) * SEGMENT])
+        prefix = '%s/%s/' % (storage.settings.container, storage._name('dlo'))
+        storage._swift.put(storage._name(path), driver_module._Blocks(), {'X-Object-Manifest': prefix})
+
+    def test_streams_that_are_released_hold_no_connection(self, storage, free_connections):
+        content = data(3 * SEGMENT)
+        storage.stream_write('large', io.BytesIO(content))
+        streams, got = [], []
+        for _ in range(40):
+            streams.append(storage.stream_read('large'))
+            got.append(next(streams[-1]))
+            streams[-1].release()
+
+        assert free_connections(storage) == storage.settings.pool_size
+        assert all(first + b''.join(stream) == content for first, stream in zip(got, streams))
+
+    def test_one_that_is_closed_ends(self, storage):
+        storage.stream_write('large', io.BytesIO(data(2 * SEGMENT)))
+        stream = storage.stream_read('large')
+        stream.release()
+        stream.close()
+
+        assert stream.release() is True
+        assert list(stream) == []
 
 
 class TestNames(object):

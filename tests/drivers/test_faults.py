@@ -558,6 +558,44 @@ class TestReading(object):
         assert type(error) is exceptions.BrokenError
         assert LARGE.startswith(got)
 
+    @pytest.mark.parametrize('change', [
+        lambda storage: storage.stream_write('large', io.BytesIO(NEW_LARGE)),
+        lambda storage: storage.put_content('large', b'new'), lambda storage: storage.remove('large')],
+        ids=['overwritten', 'made small', 'removed'])
+    def test_a_released_stream_of_an_object_that_changed_is_an_error_at_each_read(self, make, seeded, change):
+        stream = seeded.storage.stream_read('large')
+        next(stream)
+        stream.release()
+        change(make())
+
+        assert [type(failure(next, stream)) for _ in range(2)] == [exceptions.BrokenError] * 2
+
+    def test_a_release_is_no_failure(self, make, seeded, caplog):
+        caplog.clear()
+        stream, got = make(swift_retries=0).stream_read('large'), b''
+        while len(got) < len(LARGE):
+            assert stream.release()
+            got += next(stream)
+
+        assert got == LARGE
+        assert [record for record in caplog.records if record.name == driver_module.__name__ and record.levelno > logging.DEBUG] == []
+
+    def test_a_request_after_a_release_is_retried(self, seeded, fake):
+        stream = seeded.storage.stream_read('large')
+        got = next(stream)
+        stream.release()
+        fake.fault('GET', status(503), times=RETRIES)
+
+        assert got + b''.join(stream) == LARGE
+
+    def test_a_stream_that_cannot_be_resumed_keeps_its_connection(self, seeded, fake, free_connections):
+        fake.fault(on(where=stored), fake_swift.without_headers('Etag'), times=None)
+        stream = seeded.storage.stream_read('large')
+
+        assert stream.release() is False
+        assert free_connections(seeded.storage) == seeded.storage.settings.pool_size - 1
+        assert b''.join(stream) == LARGE
+
     def test_a_silent_body_is_resumed(self, make, fake):
         Seeded(make(), fake)
         storage = make(swift_read_timeout=0.1)

@@ -84,6 +84,10 @@ class Multipart:
     def __next__(self):
         return next(self._blocks)
 
+    def release(self):
+        """Give the connection to Swift back while the client takes nothing: see the driver's `Stream.release`."""
+        return self._stream is None or self._stream.release()
+
     def close(self):
         if self._stream is not None:
             self._stream.close()

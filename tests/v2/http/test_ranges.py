@@ -1,6 +1,7 @@
 """Ranges of blobs: RFC 9110, section 14."""
 
 import email.message
+import io
 import random
 import re
 
@@ -14,7 +15,8 @@ from fake_swift import on, status
 from registry_client import code_of
 
 CONTENT = random.Random(5).randbytes(2048)
-LARGE = random.Random(6).randbytes(3 * 1024 * 1024)  # three segments
+MiB = 1024 * 1024
+LARGE = random.Random(6).randbytes(3 * MiB)  # three segments
 NINES = '9' * 5000  # more digits than Python reads
 
 
@@ -304,6 +306,24 @@ class Stream:
 
     def close(self):
         pass
+
+
+def test_several_ranges_are_released_between_any_two_blocks(place):
+    storage = place.storage()
+    storage.stream_write('large', io.BytesIO(LARGE))
+    wanted = [(5, 9), (100, 700_000), (2 * MiB + 7, 3 * MiB - 1)]
+    body = ranges.Multipart(wanted, len(LARGE), lambda one: storage.stream_read('large', one))
+    assert body.release()
+    body.begin()
+    sent = bytearray()
+    for block in body:
+        sent += block
+        assert body.release()
+        assert storage._swift._pool.free() == storage.settings.pool_size
+
+    assert len(sent) == body.length
+    for first, last in wanted:
+        assert LARGE[first : last + 1] + b'\r\n--' in sent
 
 
 @settings(deadline=None)
