@@ -1,27 +1,36 @@
 """Checks what clients send to log in, and makes those wait that fail too often."""
 
 import math
-import threading
 
 from docker_registry.v2.access import addresses, htpasswd
-from docker_registry.v2.access.failures import Failures, Limits
+from docker_registry.v2.access.failures import Buckets, Failures, Limits
+from docker_registry.v2.access.shared import Seen
+from docker_registry.v2.access.turns import Refused, Turns
 from docker_registry.v2.registry import errors
 
 FAILURES_SECONDS = 300  # a full count of failed logins drains in this time
 ALL_USERS = 10  # an address may fail this many times as often for all users together as for one user
-LOGINS = 6  # requests of one process that hash a password or wait for that; hashing occupies the processor
+KNOWN_SECONDS = 24 * 3600  # for which an address comes first after it has logged in as a user
+ASKED_SECONDS = 3600  # for which it counts how often an address wanted a password to be hashed
+MOST_ASKED = 100  # times of that, beyond which it no longer matters how many they are
+MOST_WAITING = 8  # requests of one process that wait until it hashes their password; each occupies a thread
+WAIT_SECONDS = 10  # the longest wait for that
 
 
 class Logins:
     """The logins of all clients.
+
+    A process hashes one password at a time. First come addresses that have logged in as the same user before, then those that have
+    asked for the least hashing. So nobody can occupy the processes with wrong passwords.
 
     :param most_failures: failed logins of an address for one user, in `FAILURES_SECONDS`, after which it must wait
     """
 
     def __init__(self, users: htpasswd.Users, most_failures: int):
         self._users, self._most = users, most_failures
-        self._failures = Failures(FAILURES_SECONDS)
-        self._lock, self._places = threading.Lock(), threading.BoundedSemaphore(LOGINS)
+        self._failures, self._asked = Failures(FAILURES_SECONDS), Buckets(ASKED_SECONDS)
+        self._known = Seen(2**16, KNOWN_SECONDS)
+        self._turns = Turns(MOST_WAITING, WAIT_SECONDS)
 
     def check(self, name: bytes, password: bytes, client: str | None) -> bytes | None:
         """Return the stored hash if the password is right, else None.
@@ -30,18 +39,19 @@ class Logins:
         :raises TooManyRequests: too many logins failed, or too many are in progress
         :raises htpasswd.Broken: the file of users cannot be used
         """
-        limits = self._limits(name, client)
-        self._require_patience(limits)  # comes first: otherwise guesses could be tried against remembered passwords at full speed
-        stored = self._users.recall(name, password)
-        if stored or self._failures.has_counted(self._attempt(name, password, client)):
-            return stored
-        if not self._places.acquire(blocking=False):
-            raise errors.TooManyRequests('too many logins in progress; retry in a second', headers={'Retry-After': '1'})
-        try:
-            with self._lock:
-                return self._hash(name, password, client, limits)
-        finally:
-            self._places.release()
+        login = _Login(name, password, client, self._users.hash_of(name))
+        while True:
+            # The count comes first: otherwise guesses could be tried against remembered passwords at full speed.
+            self._require_patience(login)
+            stored = self._users.recall(name, password)
+            if stored or self._failures.has_counted(login.attempt(login.household)):
+                return stored
+            try:
+                with self._turns.take(login.attempt(login.household), self._rank(login)) as has_turn:
+                    if has_turn:
+                        return self._hash(login)
+            except Refused:
+                raise errors.TooManyRequests('too many logins in progress; retry in a second', headers={'Retry-After': '1'})
 
     def refuse(self, name: bytes, token: bytes, client: str | None) -> None:
         """Count a wrong refresh token like a wrong password.
@@ -49,34 +59,58 @@ class Logins:
         :param name: user that the token was made for, or b'' if this registry did not make it
         :raises TooManyRequests: too many logins failed
         """
-        limits = self._limits(name, client)
-        self._require_patience(limits)
-        self._failures.count((addresses.household(client or ''), token), limits)
+        login = _Login(name, token, client, None)
+        self._require_patience(login)
+        self._count(login)
 
-    def _hash(self, name: bytes, password: bytes, client: str | None, limits: Limits) -> bytes | None:
-        """Check a password that this process does not know yet. A process checks one password at a time.
-
-        A request that waited may find that another one has checked the same password.
-        """
-        self._require_patience(limits)
-        attempt = self._attempt(name, password, client)
-        stored = self._users.recall(name, password)
-        if stored or self._failures.has_counted(attempt):
-            return stored
-        stored = self._users.check(name, password)
+    def _hash(self, login: '_Login') -> bytes | None:
+        """Check a password that this process does not know yet. While it waited, another process may have counted it."""
+        self._require_patience(login)
+        if self._failures.has_counted(login.attempt(login.household)):
+            return None
+        stored = self._users.check(login.name, login.password)
         if stored is None:
-            self._failures.count(attempt, limits)
+            self._count(login)
+        else:
+            self._known.add((login.household, login.name))
         return stored
 
-    def _attempt(self, name: bytes, password: bytes, client: str | None) -> tuple:
-        """Return what makes two logins the same. A new password in the file makes the next login another one."""
-        return addresses.household(client or ''), name, password, self._users.hash_of(name)
+    def _rank(self, login: '_Login') -> tuple[bool, int]:
+        """Return the rank of a login that wants a turn, and count that. The lowest rank is the next."""
+        limits = tuple((network, MOST_ASKED * households) for network, households in login.networks)
+        with self._asked.locked():
+            self._asked.count(limits)
+            asked = max(self._asked.level(network) for network, _ in limits)
+        return not self._knows(login), math.ceil(asked * MOST_ASKED)
 
-    def _limits(self, name: bytes, client: str | None) -> Limits:
-        household = addresses.household(client or '')
-        return ((household, name), self._most), ((household,), self._most * ALL_USERS)
+    def _knows(self, login: '_Login') -> bool:
+        return (login.household, login.name) in self._known
 
-    def _require_patience(self, limits: Limits) -> None:
-        wait = self._failures.wait(limits)
+    def _count(self, login: '_Login') -> None:
+        """Count a failed login for each network of the client. The same password counts once in a network."""
+        for network, households in login.networks:
+            self._failures.count(login.attempt(network), self._limits(login, network, households))
+
+    def _limits(self, login: '_Login', network: str, households: int) -> Limits:
+        most = self._most * households
+        return ((network, login.name), most), ((network,), most * ALL_USERS)
+
+    def _require_patience(self, login: '_Login') -> None:
+        """Raise `TooManyRequests` if too many logins failed. An address that is known does not wait for its neighbours."""
+        networks = login.networks[:1] if self._knows(login) else login.networks
+        wait = max(self._failures.wait(self._limits(login, *network)) for network in networks)
         if wait:
             raise errors.TooManyRequests(headers={'Retry-After': str(math.ceil(wait))})
+
+
+class _Login:
+    """What a client sends to log in, and from where. `stored` is the hash of the user's password."""
+
+    def __init__(self, name: bytes, password: bytes, client: str | None, stored: bytes | None):
+        self.name, self.password, self._stored = name, password, stored
+        self.networks = addresses.networks(client or '')
+        self.household = self.networks[0][0]
+
+    def attempt(self, network: str) -> tuple:
+        """Return what makes two logins the same. A new password in the file makes the next login another one."""
+        return network, self.name, self.password, self._stored

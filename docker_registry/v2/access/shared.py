@@ -7,6 +7,7 @@ import mmap
 import os
 import struct
 import threading
+import time
 from collections.abc import Hashable, Iterator
 from typing import Any
 
@@ -49,3 +50,21 @@ class Table:
                 yield
             finally:
                 fcntl.lockf(self._file, fcntl.LOCK_UN)
+
+
+class Seen(Table):
+    """A set whose members expire `seconds` after they were added. A member may go earlier if there are very many.
+
+    :param slots: the most members
+    """
+
+    def __init__(self, slots: int, seconds: float):
+        super().__init__(slots, '16sd')  # the mark of the member, and when it was added
+        self._seconds = seconds
+
+    def add(self, key: Hashable) -> None:
+        self.write(key, self.mark(key), time.monotonic())
+
+    def __contains__(self, key: Hashable) -> bool:
+        mark, added = self.read(key)
+        return mark == self.mark(key) and time.monotonic() - added < self._seconds

@@ -16,6 +16,7 @@ from docker_registry.v2.http.app import ROUTES
 from docker_registry.v2.settings import config
 from docker_registry.v2.settings.config import Access
 from registry_client import code_of, digest_of
+from registry_process import until
 
 # Only users
 
@@ -139,6 +140,41 @@ def test_addresses_of_one_ipv6_network_are_one(fake_place, users):
     assert guess(registry, 'wrong', address='2001:db8:0:1::').status_code == 401
 
 
+#: Networks with more than one household: a format of its addresses, its households that may fail, and an address outside of it.
+NETWORKS = pytest.mark.parametrize(
+    'inside, households, outside',
+    [('2001:db8:0:{:x}::1', 4, '2001:db8:0:100::1'), ('2001:db8:0:{:x}00::1', 16, '2001:db8:1::1'), ('192.0.2.{}', 16, '192.0.3.1')],
+    ids=['56', '48', '24'],
+)
+
+
+@NETWORKS
+def test_who_has_a_network_has_few_more_guesses_than_who_has_an_address(fake_place, users, inside, households, outside):
+    registry = fake_place.registry(Access(htpasswd=users, login_failures=1))
+    statuses = [guess(registry, f'wrong-{number}', address=inside.format(number)).status_code for number in range(households + 2)]
+
+    assert statuses == [401] * households + [429] * 2
+    assert guess(registry, 'correct horse', address=outside).status_code == 200
+
+
+@NETWORKS
+def test_who_has_logged_in_before_does_not_wait_for_the_neighbours(fake_place, users, inside, households, outside):
+    registry = fake_place.registry(Access(htpasswd=users, login_failures=1))
+    assert guess(registry, 'correct horse', address=inside.format(99)).status_code == 200
+    for number in range(households):
+        guess(registry, f'wrong-{number}', address=inside.format(number))
+
+    assert guess(registry, 'correct horse', address=inside.format(99)).status_code == 200
+    assert guess(registry, 'correct horse', address=inside.format(98)).status_code == 429
+
+
+def test_an_old_password_on_all_machines_of_a_network_counts_once_for_the_network(fake_place, users):
+    registry = fake_place.registry(Access(htpasswd=users, login_failures=1))
+
+    assert [guess(registry, 'old', address=f'192.0.2.{number}').status_code for number in range(30)] == [401] * 30
+    assert guess(registry, 'correct horse', address='192.0.2.99').status_code == 200
+
+
 def test_an_old_password_does_not_use_up_the_attempts_of_the_right_one(fake_place, users):
     registry = fake_place.registry(Access(htpasswd=users, login_failures=2))
 
@@ -234,7 +270,7 @@ def test_no_failure_is_lost_of_those_that_come_together():
     failures = Failures(10**6)
     in_processes(lambda process: [failures.count((process, number), (('key', 1000),)) for number in range(200)])
 
-    assert failures._level('key') == pytest.approx(0.8, abs=0.001)
+    assert failures._buckets.level('key') == pytest.approx(0.8, abs=0.001)
 
 
 def test_the_same_attempt_counts_once_in_all_processes(monkeypatch):
@@ -242,29 +278,78 @@ def test_the_same_attempt_counts_once_in_all_processes(monkeypatch):
     monkeypatch.setattr(failures._attempts, 'offset', lambda number: 32 * number)  # two attempts with one slot might count again
     in_processes(lambda process: [failures.count(number, (('key', 1000),)) for number in range(200)])
 
-    assert failures._level('key') == pytest.approx(0.2, abs=0.001)
+    assert failures._buckets.level('key') == pytest.approx(0.2, abs=0.001)
 
 
-def test_logins_that_wait_leave_places_for_other_requests(closed, monkeypatch):
-    """While `logins.LOGINS` logins are in progress, further ones get 429, and other requests are served."""
-    users, hashing, go_on = closed.app.guard._users, threading.Event(), threading.Event()
+@pytest.fixture
+def hashing(closed, monkeypatch):
+    """A function that waits until so many logins wait while one is hashed. `go_on` lets the hashing end, `order` has what was hashed."""
+    users, turns, go_on, order = closed.app.guard._users, closed.app.guard._logins._turns, threading.Event(), []
+    check = users.check
 
-    def check(name, password):
-        hashing.set()
+    def slow_check(name, password):
         assert go_on.wait(30)
+        order.append(password.decode())
+        return check(name, password)
 
-    monkeypatch.setattr(users, 'check', check)
-    with concurrent.futures.ThreadPoolExecutor(logins.LOGINS) as pool:
-        waiting = [pool.submit(guess, closed, 'wrong', f'user-{number}') for number in range(logins.LOGINS)]
-        assert hashing.wait(30)
-        while closed.app.guard._logins._places._value:
-            time.sleep(0.01)
-        answer = guess(closed, 'wrong', 'one-more')
-        assert (answer.status_code, answer.headers['Retry-After']) == (429, '1')
-        assert closed('GET', '/healthz').status_code == 200
+    def hashing(waiting):
+        until(lambda: turns._current and sum(turn.requests for turn in turns._waiting.values()) == waiting)
+
+    monkeypatch.setattr(users, 'check', slow_check)
+    hashing.go_on, hashing.order = go_on, order
+    with concurrent.futures.ThreadPoolExecutor(logins.MOST_WAITING + 2) as pool:
+        hashing.guess = lambda *given: pool.submit(guess, closed, *given)
+        yield hashing
         go_on.set()
 
-        assert [future.result().status_code for future in waiting] == [401] * logins.LOGINS
+
+def test_logins_that_wait_leave_places_for_other_requests(closed, hashing):
+    """While one login is in progress and `logins.MOST_WAITING` wait, further ones get 429, and other requests are served."""
+    waiting = [hashing.guess('wrong', f'user-{number}') for number in range(logins.MOST_WAITING + 1)]
+    hashing(logins.MOST_WAITING)
+    answer = guess(closed, 'wrong', 'one-more')
+    assert (answer.status_code, answer.headers['Retry-After']) == (429, '1')
+    assert closed('GET', '/healthz').status_code == 200
+    hashing.go_on.set()
+
+    assert [future.result().status_code for future in waiting] == [401] * (logins.MOST_WAITING + 1)
+
+
+def test_who_has_asked_for_less_hashing_is_next(hashing):
+    futures = []
+    for number, (password, address) in enumerate([('a1', 1), ('a2', 1), ('a3', 1), ('a4', 1), ('b1', 2), ('b2', 2), ('c1', 3)]):
+        futures.append(hashing.guess(password, 'alice', f'198.51.{address}.1'))
+        hashing(number)
+    hashing.go_on.set()
+    concurrent.futures.wait(futures)
+
+    assert hashing.order == ['a1', 'b1', 'c1', 'a2', 'b2', 'a3', 'a4']
+
+
+def test_who_has_logged_in_before_comes_first(hashing, closed, users):
+    hashing.go_on.set()
+    assert guess(closed, 'correct horse', 'alice', '198.51.9.1').status_code == 200
+    hashing.go_on.clear()
+    futures = []
+    for number, (name, password, address) in enumerate(
+        [('bob', 'first', 1), ('bob', 'unknown', 2), ('bob', 'known, as another', 9), ('alice', 'known', 9)]
+    ):
+        futures.append(hashing.guess(password, name, f'198.51.{address}.1'))
+        hashing(number)
+    hashing.go_on.set()
+    concurrent.futures.wait(futures)
+
+    assert hashing.order[1:] == ['first', 'known', 'unknown', 'known, as another']
+
+
+def test_somebody_new_takes_the_place_of_an_address_that_has_many(hashing):
+    many = [hashing.guess(f'wrong-{number}', 'bob', '198.51.1.1') for number in range(logins.MOST_WAITING + 1)]
+    hashing(logins.MOST_WAITING)
+    new = hashing.guess('correct horse', 'alice', '198.51.2.1')
+    refused = next(concurrent.futures.as_completed(many)).result()
+    hashing.go_on.set()
+
+    assert refused.status_code == 429 and new.result().status_code == 200
 
 
 def count_checks(registry, monkeypatch):
@@ -277,10 +362,10 @@ def count_checks(registry, monkeypatch):
 
 def test_a_password_that_many_requests_bring_at_once_is_hashed_once(closed, monkeypatch):
     calls = count_checks(closed, monkeypatch)
-    with concurrent.futures.ThreadPoolExecutor(logins.LOGINS) as pool:
-        statuses = [answer.status_code for answer in pool.map(lambda _: guess(closed, 'correct horse'), range(logins.LOGINS))]
+    with concurrent.futures.ThreadPoolExecutor(logins.MOST_WAITING) as pool:
+        statuses = [answer.status_code for answer in pool.map(lambda _: guess(closed, 'correct horse'), range(logins.MOST_WAITING))]
 
-    assert (statuses, len(calls)) == ([200] * logins.LOGINS, 1)
+    assert (statuses, len(calls)) == ([200] * logins.MOST_WAITING, 1)
 
 
 def test_a_file_that_cannot_be_used_is_503_and_nobody_is_called_wrong(closed, public, users):

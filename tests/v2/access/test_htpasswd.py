@@ -196,6 +196,22 @@ def test_every_login_costs_the_same_work(path, monkeypatch, name, password):
     assert sum(rounds) == 2**DEAR
 
 
+def test_a_server_may_let_another_thread_hash(path):
+    """Everything that hashes: checks, and what is compared with the passwords of unknown users, which a changed file makes anew."""
+    ran = []
+
+    def run(call, *arguments):
+        ran.append(call.__name__)
+        return call(*arguments)
+
+    users = Users(str(path), run)
+    assert users.check(b'alice', b'correct horse') and not users.check(b'nobody', b'x')
+    rewrite(path, line('carol', 'new'))
+    assert users.check(b'carol', b'new')
+
+    assert ran == ['make', '_is_right', '_is_right', 'make', '_is_right']
+
+
 @pytest.fixture
 def switching_often():
     """Make Python switch between threads very often, to provoke races."""

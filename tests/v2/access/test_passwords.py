@@ -1,8 +1,12 @@
 """Passwords in a running registry, whose worker processes share the counts of failed logins."""
 
 import base64
+import concurrent.futures
+import itertools
 import os
 import signal
+import threading
+import time
 
 import pytest
 
@@ -11,8 +15,8 @@ from docker_registry.v2.access import htpasswd
 from registry_process import Serving, environment, until
 
 
-def basic(password):
-    return {'Authorization': 'Basic ' + base64.b64encode(f'alice:{password}'.encode()).decode()}
+def basic(password, user='alice'):
+    return {'Authorization': 'Basic ' + base64.b64encode(f'{user}:{password}'.encode()).decode()}
 
 
 RIGHT = basic('correct horse')
@@ -50,6 +54,37 @@ def test_who_stands_behind_a_proxy_that_is_trusted_waits_alone(fake, tmp_path, u
         assert status == 429
         assert server.request('GET', '/v2/', X_Forwarded_For='192.0.2.8', **RIGHT)[0] == 200
         assert 'from=192.0.2.8 user=alice' in until(lambda: 'user=alice' in server.log and server.log)
+
+
+def test_attackers_with_many_addresses_keep_nobody_out(fake, tmp_path):
+    """30 of them send wrong passwords as fast as they can, each from an address of its own."""
+    users, end = tmp_path / 'users', threading.Event()
+    users.write_text(''.join(htpasswd.line(f'user-{number}', 'correct horse', 12) + '\n' for number in range(3)))
+    environ = environment(fake, GUNICORN_WORKERS=2, REGISTRY_HTPASSWD=users, REGISTRY_TRUSTED_PROXIES='127.0.0.0/8')
+
+    def log_in(server, network, user, password):
+        return server.request('GET', '/v2/', X_Forwarded_For=f'{network}.1', **basic(password, user))[0]
+
+    def attack(server, number):
+        guesses = itertools.count()
+        statuses = []
+        while not end.is_set():
+            statuses.append(log_in(server, f'198.51.{number}', f'user-{number % 3}', f'wrong-{next(guesses)}'))
+            end.wait(0.1 if statuses[-1] == 429 else 0)
+        return statuses
+
+    with Serving(tmp_path, environ) as server, concurrent.futures.ThreadPoolExecutor(30) as pool:
+        attackers = [pool.submit(attack, server, number) for number in range(30)]
+        try:
+            until(lambda: server.log.count('a wrong password') >= 4)
+            started = time.monotonic()
+            statuses = [log_in(server, f'192.0.{number}', f'user-{number}', 'correct horse') for number in range(3)]
+        finally:
+            end.set()
+
+        assert statuses == [200] * 3
+        assert time.monotonic() - started < 3 * 10
+        assert {429, 401} == set(itertools.chain(*(attacker.result() for attacker in attackers)))
 
 
 def test_a_user_is_added_while_the_registry_runs(fake, tmp_path, users):
