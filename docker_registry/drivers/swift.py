@@ -694,6 +694,54 @@ def _read_blocks(file, size):
 # --- Login ----------------------------------------------------------------------------------------------------
 
 
+class _Shared(object):
+    """Runs one call at a time. Whoever comes while it runs waits for it, and gets its result or its error.
+
+    If each of many threads made its own call behind a lock, the last one would wait for the retries of all.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._running = None
+
+    def __call__(self, call):
+        """(the result, whether this thread made the call)"""
+        while True:
+            with self._lock:
+                others = self._running
+                if others is None:
+                    own = self._running = _Outcome()
+            if others is None:
+                return self._run(own, call), True
+            others.ended.wait()
+            if others.error is not None:
+                raise others.error
+            if not others.killed:
+                return others.value, False
+
+    def _run(self, own, call):
+        try:
+            own.value = call()
+            return own.value
+        except Exception as error:
+            own.error = error
+            raise
+        except BaseException:  # the thread is to end, and that is nothing to the others
+            own.killed = True
+            raise
+        finally:
+            with self._lock:
+                self._running = None
+            own.ended.set()
+
+
+class _Outcome(object):
+    value, error, killed = None, None, False
+
+    def __init__(self):
+        self.ended = threading.Event()
+
+
 # expires: seconds since the epoch; infinity if it does not expire; None if nobody says
 _Token = collections.namedtuple('_Token', 'storage_url value expires')
 
@@ -711,17 +759,18 @@ class _Login(object):
         self._retrying = retrying
         self._sent = sent
         self._log_in = _login_of(settings)
-        self._lock = threading.Lock()
+        self._lock, self._logging_in = threading.Lock(), _Shared()
         self._token = None
         self._renewal = 0  # the time of the next attempt to renew it
         self._fresh_until = 0
 
     def token(self, once=False):
         """The token. :param once: for a request that cannot be repeated if Swift refuses the token"""
+        token = self._valid(once)
+        if token is None:
+            return self._logging_in(lambda: self._valid(once) or self._keep(self._retrying(self._counted)))[0]
         with self._lock:
-            now, token = time.time(), self._token
-            if token is None or token.expires is not None and token.expires <= now + (RENEWAL_PAUSE if once else 0):
-                return self._keep(self._retrying(self._counted))
+            now = time.time()
             if now < (self._fresh_until if once and token.expires is None else self._renewal):
                 return token
             self._renewal, self._fresh_until = now + RENEWAL_PAUSE, now + RENEWAL_PAUSE
@@ -731,6 +780,13 @@ class _Login(object):
             logger.warning('%s; the driver keeps using the old token, %s', error, 'which does not say when it expires'
                            if token.expires is None else 'which is valid for %d more seconds' % (token.expires - now))
             return token
+
+    def _valid(self, once):
+        """The token, or None if there is none or it has expired."""
+        token = self._token
+        if token is None or token.expires is not None and token.expires <= time.time() + (RENEWAL_PAUSE if once else 0):
+            return None
+        return token
 
     def forget(self, token):
         """Drop a token that Swift refused, so that the next request logs in, unless another thread has done so."""
@@ -953,7 +1009,7 @@ class _Swift(object):
     def _start(self):
         """Start with new connections, locks and no token. A forked child does so too: it must not use its parent's."""
         if self._process != os.getpid():
-            self._checking = threading.Lock()
+            self._checking = _Shared()
             self._pool = _Pool(self.settings)
             self._login = _Login(self.settings, functools.partial(_retrying, self.settings), self._sent)
             self._process = os.getpid()  # last: a thread that sees it uses the rest at once
@@ -1078,26 +1134,31 @@ class _Swift(object):
         A 404 does not say whether the object or the container is missing. So every 404 leads here, and the driver asks
         Swift once a minute at most.
 
+        Threads that need this at the same time share one check.
+
         :param at_once: ask now, even if the last check was less than a minute ago
         :raises ConfigError: it is missing and may not be created
         :raises BrokenError: Swift says both that it exists and that it does not. A Swift whose account servers do not
             respond returns 404 for every container, and 202 for the PUT of an existing one.
         """
         self._start()
-        with self._checking:
-            if not at_once and time.time() - self._checked < CONTAINER_CHECK_SECONDS:
-                return False
-            created, response = False, self._head_container()
-            if response.status == 404:
-                created, response = self._create_container(), self._head_container()
-                if response.status == 404 and not created:
-                    raise _broken('HEAD', self.container_path, 404, {}, 'the container exists, but Swift does not find it', transient=False)
-            if response.status == 400:
-                raise self._bad_container()
-            if response.status != 404:  # of a container that was created just now
-                self._kind = 'hidden' if response.status == 403 else 'ceph' if CEPH_HEADER in response.headers else 'swift'
-            self._checked = time.time()
-            return created
+        if not at_once and time.time() - self._checked < CONTAINER_CHECK_SECONDS:
+            return False
+        created, is_own = self._checking(self._check_container)
+        return created and is_own
+
+    def _check_container(self):
+        created, response = False, self._head_container()
+        if response.status == 404:
+            created, response = self._create_container(), self._head_container()
+            if response.status == 404 and not created:
+                raise _broken('HEAD', self.container_path, 404, {}, 'the container exists, but Swift does not find it', transient=False)
+        if response.status == 400:
+            raise self._bad_container()
+        if response.status != 404:  # of a container that was created just now
+            self._kind = 'hidden' if response.status == 403 else 'ceph' if CEPH_HEADER in response.headers else 'swift'
+        self._checked = time.time()
+        return created
 
     def _head_container(self):
         # 403: a user with access to the objects may have no access to the container itself.

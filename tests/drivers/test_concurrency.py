@@ -13,13 +13,20 @@ import pytest
 import fake_swift
 from docker_registry.core import exceptions
 from docker_registry.drivers import swift as driver_module
-from fake_swift import on
+from fake_swift import on, status
 
 SEGMENT = 1024 * 1024
 
 
 def stored(request):
     return request.kind != 'auth'
+
+
+def failure(call, *arguments):
+    """The class of the error that a call raises."""
+    with pytest.raises(exceptions.UnspecifiedError) as raised:
+        call(*arguments)
+    return raised.type
 
 
 def in_threads(count, work, *arguments):
@@ -303,7 +310,7 @@ class TestFork(object):
         fake.put('registry', 'one', b'1')
         storage.exists('one')
         swift = storage._swift
-        with swift._checking, swift._login._lock, swift._pool._lock:
+        with swift._checking._lock, swift._login._lock, swift._pool._lock:
             self.child(lambda: in_threads(1, lambda number: operation(storage)))
 
     def test_threads_of_a_child_that_start_at_once_share_nothing_of_the_parent(self, fake, fake_storage):
@@ -316,6 +323,72 @@ class TestFork(object):
             seen = in_threads(8, lambda number: [storage.get_content('one'), storage._swift._pool][1])
             assert not [pool for pool in seen if pool is parents]
         self.child(work)
+
+
+class TestSharedTrouble(object):
+    """Threads that meet the same trouble at the same time share one series of attempts. They do not queue for a series each."""
+
+    THREADS, RETRIES = 6, 2
+
+    @pytest.mark.parametrize('kind', ['container', 'auth'])
+    def test_it_costs_all_of_them_one_series(self, fake, fake_storage, kind):
+        storage = fake_storage(swift_retries=self.RETRIES)
+        fake.create_container('registry')
+        if kind == 'container':
+            storage.exists('token')
+            storage._swift._checked = 0
+        trouble = self.trouble_once_all_are_there(fake, on(kind=kind))
+
+        assert in_threads(self.THREADS, lambda number: failure(storage.exists, 'nothing')) == [exceptions.BrokenError] * self.THREADS
+        assert trouble.hits == self.RETRIES + 1
+
+    def test_the_next_series_begins_after_it(self, fake, fake_storage):
+        storage = fake_storage(swift_retries=0)
+        fake.create_container('registry')
+        storage.exists('token')
+        storage._swift._checked = 0
+        fake.fault(on('HEAD', kind='container'), status(503))
+
+        assert failure(storage.exists, 'nothing') is exceptions.BrokenError
+        assert storage.exists('nothing') is False
+
+    def test_a_thread_that_is_killed_does_not_take_the_others_with_it(self):
+        shared, inside, kill = driver_module._Shared(), threading.Event(), threading.Event()
+
+        def killed():
+            inside.set()
+            kill.wait(10)
+            raise KeyboardInterrupt  # as gevent's GreenletExit and Timeout, it is no Exception
+        first = threading.Thread(target=lambda: pytest.raises(KeyboardInterrupt, shared, killed))
+        first.start()
+        inside.wait(10)
+        second = []
+        other = threading.Thread(target=lambda: second.append(shared(lambda: 'done')))
+        other.start()
+        kill.set()
+        first.join(10)
+        other.join(10)
+
+        assert second == [('done', True)]
+
+    def trouble_once_all_are_there(self, fake, match):
+        """503 to each request that matches; the first of them only when all threads need its answer."""
+        def act(exchange):
+            deadline = time.time() + 10
+            while not self.all_wait(exchange) and time.time() < deadline:
+                exchange.stall(0.01)
+            status(503)(exchange)
+        return fake.fault(match, act, times=None)
+
+    def all_wait(self, exchange):
+        waiting = [frame for frame in sys._current_frames().values() if self.is_in(frame, driver_module._Shared.__call__)]
+        return len(waiting) == self.THREADS
+
+    @staticmethod
+    def is_in(frame, function):
+        while frame is not None and frame.f_code is not function.__code__:
+            frame = frame.f_back
+        return frame is not None
 
 
 GEVENT = '''
