@@ -28,6 +28,7 @@ It runs on Python 2.7 (for the v1 registry) and on Python 3.10 and newer.
 
 import calendar
 import collections
+import copy
 import difflib
 import email.utils
 import functools
@@ -1719,6 +1720,19 @@ class Storage(driver.Base):
     def connect(self):
         """Log in and check the container now, instead of at the first use. Create it if it is missing and may be."""
         self._swift.check_container(at_once=True)
+
+    def impatient(self, seconds):
+        """A second `Storage` at the same place. It waits `seconds` for an answer of Swift, and never retries.
+
+        It has one connection, logs in by itself, and shares no lock with this one. So trouble of one does not hold up the other.
+        """
+        twin = copy.copy(self)
+        twin.settings = copy.copy(self.settings)
+        twin.settings.retries, twin.settings.pool_size = 0, 1
+        twin.settings.connect_timeout = twin.settings.read_timeout = twin.settings.pool_timeout = seconds
+        twin._swift = _Swift(twin.settings)
+        twin.on_request = self.on_request
+        return twin
 
     def storage_url(self):
         """The URL of the account: the one in the settings, or else the one that the login returns."""

@@ -391,6 +391,41 @@ class TestSharedTrouble(object):
         return frame is not None
 
 
+class TestImpatient(object):
+
+    @pytest.mark.parametrize('match', [on('HEAD', kind='object'), on(kind='auth')], ids=['request', 'login'])
+    def test_it_retries_nothing(self, fake, fake_storage, match):
+        trouble = fake.fault(match, status(503), times=None)
+
+        assert failure(fake_storage(swift_retries=5).impatient(3).exists, 'nothing') is exceptions.BrokenError
+        assert trouble.hits == 1
+
+    def test_it_does_not_wait_long(self, fake, fake_storage):
+        fake.fault(on('HEAD', kind='object'), fake_swift.stall(), times=None)
+        started = time.time()
+
+        assert failure(fake_storage().impatient(0.1).exists, 'nothing') is exceptions.UnreachableError
+        assert time.time() - started < 5
+
+    def test_neither_holds_up_the_other(self, fake, fake_storage):
+        storage = fake_storage(swift_pool_size=1, swift_pool_timeout=5)
+        impatient = storage.impatient(3)
+        fake.put('registry', 'large', b'x' * SEGMENT)
+        streams = [storage.stream_read('large')]
+
+        assert impatient.exists('large')
+        streams = [impatient.stream_read('large')]
+        assert storage.exists('large')
+        del streams
+
+    def test_the_patient_one_stays_patient(self, fake, fake_storage):
+        storage = fake_storage(swift_retries=1)
+        storage.impatient(3)
+        fake.fault(on('HEAD', kind='object'), status(503))
+
+        assert storage.exists('nothing') is False
+
+
 GEVENT = '''
 import gevent.monkey
 gevent.monkey.patch_all()

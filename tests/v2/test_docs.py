@@ -9,7 +9,7 @@ import pytest
 
 from docker_registry.drivers import swift
 from docker_registry.v2.access import addresses, htpasswd, logins, tokens
-from docker_registry.v2.http import app, connections, crowd, ranges, server, token_endpoint
+from docker_registry.v2.http import app, connections, crowd, ranges, readiness, server, token_endpoint
 from docker_registry.v2.operations import check
 from docker_registry.v2.registry import blobs, formats, layout, tags, upload_state, uploads
 from docker_registry.v2.settings import config, storage
@@ -66,6 +66,10 @@ NUMBERS = [
     ('docs/operations.rst', 'within {} seconds of its first byte', connections.HEAD_TIMEOUT),
     ('docs/operations.rst', 'must arrive within {} seconds, because', token_endpoint.FORM_SECONDS),
     ('docs/decisions.rst', 'So it has {} seconds, like the head', token_endpoint.FORM_SECONDS),
+    ('docs/operations.rst', 'The answer comes within {} seconds', readiness.PATIENCE),
+    ('docs/operations.rst', 'remembers the outcome for {} second.', readiness.REMEMBERED),
+    ('docs/decisions.rst', 'never retries and waits {} seconds for an answer', readiness.PATIENCE),
+    ('CHANGES.rst', '``/readyz`` answers in {} seconds at most', readiness.PATIENCE),
     ('docs/operations.rst', 'may have {} fields of up to {} KiB', server.MOST_FIELDS, server.LONGEST_FIELD // KiB),
     ('docs/operations.rst', 'without a request open for {} seconds', connections.KEEP_ALIVE),
     ('docs/operations.rst', 'listen on {} only', SERVER.host),

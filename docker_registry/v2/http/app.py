@@ -15,6 +15,7 @@ from docker_registry.v2.access import guard
 from docker_registry.v2.access.tokens import Tokens
 from docker_registry.v2.http import blob_endpoints, endpoints, headers, proxies, token_endpoint, upload_endpoints
 from docker_registry.v2.http.bodies import Body, Counted
+from docker_registry.v2.http.readiness import Readiness
 from docker_registry.v2.http.responses import COMMON_FIELDS, error_document
 from docker_registry.v2.http.work import Places, Work
 from docker_registry.v2.registry import errors, names
@@ -144,6 +145,7 @@ class Registry:
             storage, together, self.blobs, self.tags, deletions, self.referrers, absence, config.sparse_manifests, config.manifest_cache
         )
         storage.on_request = count_swift_request
+        self.readiness = Readiness(storage, config.retry_after)
 
     def _key(self, purpose):
         return config_module.signing_key(self.config, self.storage, purpose)

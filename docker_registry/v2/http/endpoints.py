@@ -8,7 +8,7 @@ from werkzeug import Response
 
 from docker_registry.v2.http import headers
 from docker_registry.v2.http.responses import empty, json_document
-from docker_registry.v2.registry import catalog, errors, formats, layout, names
+from docker_registry.v2.registry import catalog, errors, formats, names
 
 MOST_TAGS = 50  # tags in one PUT of a manifest; each is a field of the response, and many clients read no more than 100 fields
 MOST_TAG_BYTES = 3 * 1024  # bytes of these fields; many proxies read no more than 4 KiB of a response's head
@@ -131,6 +131,6 @@ def healthz(registry, request):
 
 
 def readyz(registry, request):
-    """Return 200 if Swift answers and accepts the credentials. Otherwise the driver raises, and `app` returns 503."""
-    registry.storage.list_page(layout.ROOT, limit=1)
+    """Return 200 if Swift answers and accepts the credentials, else 503. It takes a few seconds at most."""
+    registry.readiness.require()
     return Response('ok\n', content_type='text/plain')
