@@ -14,7 +14,7 @@ from logging.config import dictConfig
 from docker_registry.core.exceptions import UnspecifiedError
 from docker_registry.drivers.swift import SETTINGS, __version__
 from docker_registry.v2.access import htpasswd
-from docker_registry.v2.http import app, listening, server
+from docker_registry.v2.http import app, listening, server, worker
 from docker_registry.v2.operations import check
 from docker_registry.v2.settings import config
 from docker_registry.v2.settings import storage as storage_settings
@@ -66,7 +66,7 @@ def serve(options, environ):
     level = log_level(environ)
     server_settings, access = settings(config.ServerSettings, options, environ), settings(config.Access, options, environ)
     require_sense(server_settings, access, options, environ)
-    users = read_users(access)
+    users = read_users(access, worker.in_thread)
     registry_config = settings(config.Config, options, environ)
     storage_config = storage_settings.read(environ)
     certificates = server_settings.tls_certificate and listening.Certificates(server_settings.tls_certificate, server_settings.tls_key)
@@ -131,13 +131,14 @@ def require_sense(server_settings, access, options, environ):
         )
 
 
-def read_users(access):
+def read_users(access, run):
     """Return `htpasswd.Users`, or None if everybody may do everything.
 
+    :param run: calls what takes the processor for long
     :raises ConfigError: the file of users cannot be used
     """
     try:
-        return htpasswd.Users(access.htpasswd) if access.htpasswd else None
+        return htpasswd.Users(access.htpasswd, run) if access.htpasswd else None
     except htpasswd.Broken as error:
         raise config_error(f'--htpasswd (REGISTRY_HTPASSWD): {error}')
 

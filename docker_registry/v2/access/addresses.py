@@ -50,3 +50,8 @@ def networks(text: str) -> list[tuple[str, int]]:
         return [(str(found), 1)]
     lengths = IPV4_NETWORKS if found.version == 4 else IPV6_NETWORKS
     return [(str(ipaddress.ip_network((found, length), strict=False)), households) for length, households in lengths]
+
+
+def household(text: str) -> str:
+    """Return the smallest of the `networks` of an address."""
+    return networks(text)[0][0]

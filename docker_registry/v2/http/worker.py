@@ -12,6 +12,7 @@ import signal
 import time
 from http import HTTPStatus
 
+from gevent import get_hub
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
@@ -130,6 +131,11 @@ class Worker(GeventWorker):
     def handle_quit(self, sig, frame):
         """End at once. gunicorn would wait for the greenlets."""
         os._exit(0)
+
+
+def in_thread(call, *arguments):
+    """Return what a call returns that takes the processor for long. It runs in another thread, while greenlets run in this one."""
+    return get_hub().threadpool.apply(call, arguments)
 
 
 class Page:
