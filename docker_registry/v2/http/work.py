@@ -6,7 +6,7 @@ import threading
 from docker_registry.v2.access import addresses
 from docker_registry.v2.registry import errors
 
-PATIENCE = 30  # seconds that a request waits for its turn
+PATIENCE = 120  # seconds that a request waits for its turn
 
 
 class Places:
@@ -61,14 +61,12 @@ class Work:
 
     @contextlib.contextmanager
     def paused(self):
+        """In this block, the client makes the registry wait. If that fails, the work does not go on."""
         if self.stream:
             self.stream.release()
         self._give()
-        try:
-            yield
-        finally:
-            self._places.take(self._household)
-            self._has_place = True
+        yield
+        self._has_place = self._places.take(self._household)
 
     def end(self):
         self.stream = None

@@ -1,0 +1,80 @@
+"""Places for requests of one address."""
+
+import threading
+
+import pytest
+
+from docker_registry.v2.http import work
+from docker_registry.v2.http.work import Places, Work
+from docker_registry.v2.registry import errors
+
+
+@pytest.fixture
+def places():
+    return Places(2)
+
+
+def test_an_address_has_only_so_many_places(places, monkeypatch):
+    monkeypatch.setattr(work, 'PATIENCE', 0.01)
+    held = [Work(places, '10.0.0.1') for _ in range(2)]
+
+    with pytest.raises(errors.TooManyRequests):
+        Work(places, '10.0.0.1')
+    Work(places, '10.0.0.2').end()
+    held[0].end()
+    Work(places, '10.0.0.1').end()
+
+
+def test_a_place_is_given_back_once(places, monkeypatch):
+    monkeypatch.setattr(work, 'PATIENCE', 0.01)
+    one, other = Work(places, '10.0.0.1'), Work(places, '10.0.0.1')
+    one.end()
+    one.end()
+
+    another = Work(places, '10.0.0.1')
+    with pytest.raises(errors.TooManyRequests):
+        Work(places, '10.0.0.1')
+    other.end()
+    another.end()
+
+
+def test_who_waits_for_a_client_leaves_the_place_and_takes_it_again(places):
+    first = [Work(places, '10.0.0.1') for _ in range(2)]
+    with first[0].paused():
+        second = Work(places, '10.0.0.1')
+        threading.Timer(0.05, second.end).start()  # until then, the first one cannot go on
+
+    for one in first:
+        one.end()
+    assert not places._counters
+
+
+def test_what_a_response_is_read_from_is_released_while_the_client_does_not_take_it(places):
+    released = []
+
+    class Stream:
+        def release(self):
+            released.append(True)
+
+    one = Work(places, '10.0.0.1')
+    one.stream = Stream()
+    with one.paused():
+        assert released
+
+
+def test_a_request_that_fails_while_it_waits_holds_no_place(places):
+    one = Work(places, '10.0.0.1')
+    with pytest.raises(OSError), one.paused():
+        raise OSError('the client has gone')
+    one.end()
+
+    assert not places._counters
+
+
+def test_addresses_of_one_household_share_places(places, monkeypatch):
+    monkeypatch.setattr(work, 'PATIENCE', 0.01)
+    for last in '12':
+        Work(places, f'2001:db8::{last}')
+
+    with pytest.raises(errors.TooManyRequests):
+        Work(places, '2001:db8::3')
