@@ -744,7 +744,8 @@ class _Outcome(object):
 
 
 # expires: seconds since the epoch; infinity if it does not expire; None if nobody says
-_Token = collections.namedtuple('_Token', 'storage_url value expires')
+# project: id of the project (Keystone), name of the account (v1 auth), or '' for a ready token
+_Token = collections.namedtuple('_Token', 'storage_url value expires project')
 
 
 class _Login(object):
@@ -814,7 +815,7 @@ class _Login(object):
 
 def _login_of(settings):
     if settings.auth_token:
-        return lambda settings: _Token(settings.object_storage_url, settings.auth_token, float('inf'))
+        return lambda settings: _Token(settings.object_storage_url, settings.auth_token, float('inf'), '')
     return _log_in_v1 if settings.auth_version == 1 else _KeystoneLogin(settings)
 
 
@@ -848,7 +849,8 @@ def _v1_token(answer, settings):
         raise _config_error('swift_authurl (OS_AUTH_URL) %s does not respond like v1 auth (status %d): check it and '
                             'swift_auth_version (OS_AUTH_VERSION)' % (settings.authurl, status), status)
     lifetime = headers.get('X-Auth-Token-Expires', '')
-    return _Token(headers['X-Storage-Url'], token, time.time() + int(lifetime) if lifetime.isdigit() else None)
+    expires = time.time() + int(lifetime) if lifetime.isdigit() else None
+    return _Token(headers['X-Storage-Url'], token, expires, settings.user.partition(':')[0])
 
 
 # Keystone does not say which of these is wrong, so the error names them all.
@@ -897,7 +899,7 @@ class _KeystoneLogin(object):
             raise self._refused(error, settings)
         except self._errors.ClientException as error:
             raise _unreachable('swift_authurl (OS_AUTH_URL) %s' % settings.authurl, error, transient=True)
-        return _Token(url, access.auth_token, calendar.timegm(access.expires.utctimetuple()))
+        return _Token(url, access.auth_token, calendar.timegm(access.expires.utctimetuple()), _native(access.project_id or ''))
 
     @staticmethod
     def _refused(error, settings):
@@ -1019,9 +1021,12 @@ class _Swift(object):
         if self.on_request is not None:
             self.on_request(method, status, time.time() - started)
 
-    def storage_url(self):
+    def token(self):
         self._start()
-        return self._login.token().storage_url
+        return self._login.token()
+
+    def storage_url(self):
+        return self.token().storage_url
 
     def object_path(self, name):
         return '%s/%s' % (self.container_path, quote(name))
@@ -1749,16 +1754,21 @@ class Storage(driver.Base):
         """Whether the server is a Ceph RADOS Gateway. False also if the user may not see the container, which would tell."""
         return self._swift.kind() == 'ceph'
 
-    def derive_key(self, purpose):
-        """32 bytes that every instance with the same credentials and container can compute, and nobody else.
+    def creates_once(self):
+        """Whether `put_new` returns True to only one of two that store the same name at the same moment.
 
-        :param purpose: bytes; each purpose gives another key
+        False on Ceph, and if the user may not see the container, which would tell.
         """
-        settings = self.settings
-        secret = settings.application_credential_secret or settings.password or settings.auth_token
-        user = settings.application_credential_id or settings.user or settings.user_id or ''
-        scope = '\0'.join(['docker-registry-driver-swift', user, settings.container, ''])
-        return hmac.new(_as_bytes(secret), _as_bytes(scope) + purpose, hashlib.sha256).digest()
+        return self._swift.kind() == 'swift'
+
+    def identity(self):
+        """Texts that together name this place and no other: auth URL, project, account, container and root. Logs in if necessary.
+
+        The host of Swift is not among them: instances may reach the same Swift by its public and by its internal endpoint.
+        """
+        token, settings = self._swift.token(), self.settings
+        account = token.storage_url.rpartition('/')[2]
+        return [(settings.authurl or settings.object_storage_url).rstrip('/'), token.project, account, settings.container, self._root]
 
     # Whole objects
 

@@ -223,6 +223,49 @@ CREDENTIALS = {
 
 
 @pytest.mark.usefixtures('keystone')
+class TestIdentity(object):
+    """Instances at the same place have the same identity, however they log in. Another place has another one."""
+
+    def at_v1(self, fake, path=None, **more):
+        here = {'swift_authurl': fake.auth_url, 'swift_user': fake.user, 'swift_password': fake.key}
+        return Storage(path, v1_config(**dict(here, **more)))
+
+    def test_it_names_the_login_service_the_account_the_container_and_the_root(self, fake):
+        assert self.at_v1(fake, 'some/root/').identity() == [fake.auth_url, 'test', 'AUTH_test', 'c', 'some/root']
+
+    @pytest.mark.parametrize('other', [
+        {'path': 'elsewhere'}, {'swift_container': 'other'}, {'swift_authurl': 'http://localhost:%d/auth/v1.0'},
+        {'swift_object_storage_url': 'http://127.0.0.1/v1/AUTH_other'}])
+    def test_another_place_has_another_one(self, fake, other):
+        if 'swift_authurl' in other:
+            other = {'swift_authurl': other['swift_authurl'] % fake.port}
+        assert self.at_v1(fake, **dict({'path': 'files'}, **other)).identity() != self.at_v1(fake, 'files').identity()
+
+    def test_it_does_not_depend_on_the_password_or_the_endpoint(self, fake):
+        first = self.at_v1(fake)
+        other = self.at_v1(fake, swift_object_storage_url='http://localhost:%d/v1/AUTH_test/' % fake.port)
+
+        assert first.identity() == other.identity()
+
+    @pytest.mark.parametrize('more', [
+        dict(PASSWORD, swift_tenant_name='test'), dict(PASSWORD, swift_tenant_id='0ca1f00d'),
+        dict(PASSWORD, swift_tenant_name='test', swift_endpoint_type='internal'),
+        dict(CREDENTIALS['by id'], swift_application_credential_secret='hush')], ids=['name', 'id', 'internal', 'application credential'])
+    def test_keystone_says_the_id_of_the_project(self, fake, more):
+        storage = Storage(config=keystone_config(fake, **more))
+
+        assert storage.identity() == [fake.auth_url_v3, '0ca1f00d', 'AUTH_test', storage.settings.container, '']
+
+    def test_version_2_of_keystone_does_too(self, fake):
+        assert Storage(config=keystone_config(fake, 2, swift_tenant_name='test', **PASSWORD)).identity()[1:3] == ['0ca1f00d', 'AUTH_test']
+
+    def test_with_a_ready_token_it_names_the_storage_url(self):
+        storage = Storage(config={'swift_auth_token': 't', 'swift_object_storage_url': URL, 'swift_container': 'c'})
+
+        assert storage.identity() == [URL, '', URL.rpartition('/')[2], 'c', '']
+
+
+@pytest.mark.usefixtures('keystone')
 class TestKeystone(object):
 
     def logs_in(self, fake, config):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from docker_registry.v2.registry import keys
 from registry_client import as_json, digest_of, image
 
 LAYER = bytes(range(256)) * 8000
@@ -14,6 +15,7 @@ class Skopeo:
     def __init__(self, *instances):
         self._instances = list(instances)
         for instance in instances:
+            instance.upload('a')  # reads the secret that makes the keys, once in the life of a process
             del instance.swift_requests[:]
 
     def __call__(self, *request, **more):
@@ -51,6 +53,12 @@ class Skopeo:
             assert self('GET', '/v2/a/blobs/' + digest_of(content)).data == content
 
 
+@pytest.fixture(autouse=True)
+def settled(monkeypatch):
+    """On Ceph, the secret of a registry counts as settled when it is there, although the registry has just begun to exist."""
+    monkeypatch.setattr(keys, 'SETTLED_SECONDS', 0)
+
+
 @pytest.fixture(params=[1, 2, 4])
 def instances(request, place):
     """One registry, or several that get the requests in turn."""
@@ -83,6 +91,17 @@ def test_push_again_unchanged(instances):
     skopeo.push()
 
     assert skopeo.cost <= (8 if len(instances) == 1 else 10)
+
+
+def test_a_process_reads_the_secret_once(place):
+    place.registry().upload('a')
+    registry = place.registry()
+    del registry.swift_requests[:]
+
+    locations = [registry.upload('a') for _ in range(3)]
+
+    assert [registry('GET', location).status_code for location in locations] == [204] * 3
+    assert registry.swift_requests == [('GET', 200)]
 
 
 def test_no_listing_in_all_this(fake_place):

@@ -75,6 +75,7 @@ def failed_start(environ, *arguments):
         ({'REGISTRY_TLS_CERTIFICATE': ''}, 'REGISTRY_TLS_CERTIFICATE'),
         ({'REGISTRY_HOST': 'x..y'}, 'REGISTRY_HOST'),
         ({'REGISTRY_PAGE': '\u00b2'}, 'REGISTRY_PAGE'),
+        ({'REGISTRY_UPLOAD_SECRET': 'too short'}, 'REGISTRY_UPLOAD_SECRET must have at least 32 characters'),
     ],
     ids=lambda value: ' '.join(f'{name}={text}' for name, text in value.items()) if isinstance(value, dict) else '',
 )

@@ -11,7 +11,7 @@ from docker_registry.drivers import swift
 from docker_registry.v2.access import addresses, htpasswd, logins, tokens
 from docker_registry.v2.http import app, connections, crowd, ranges, readiness, server, token_endpoint
 from docker_registry.v2.operations import check
-from docker_registry.v2.registry import blobs, formats, layout, tags, upload_state, uploads
+from docker_registry.v2.registry import blobs, formats, keys, layout, tags, upload_state, uploads
 from docker_registry.v2.settings import config, storage
 from registry_client import as_json
 
@@ -70,6 +70,17 @@ NUMBERS = [
     ('docs/operations.rst', 'remembers the outcome for {} second.', readiness.REMEMBERED),
     ('docs/decisions.rst', 'never retries and waits {} seconds for an answer', readiness.PATIENCE),
     ('CHANGES.rst', '``/readyz`` answers in {} seconds at most', readiness.PATIENCE),
+    ('docs/operations.rst', 'of less than {} characters stops the start', config.SHORTEST_SECRET),
+    ('docs/operations.rst', 'must have at least {} characters', config.SHORTEST_SECRET),
+    ('docs/settings.rst', 'secret of at least {} characters that makes', config.SHORTEST_SECRET),
+    ('CHANGES.rst', '``REGISTRY_UPLOAD_SECRET`` needs at least {} characters', config.SHORTEST_SECRET),
+    ('docs/operations.rst', 'the object ``{}`` below', layout.SECRET),
+    ('docs/operations.rst', f'docker-registry {storage.STORAGE_PATH}/{{}}``', layout.SECRET),
+    ('docs/operations.rst', 'If it does not have {} bytes', keys.SIZE),
+    ('docs/decisions.rst', 'stores {} random bytes', keys.SIZE),
+    ('docs/decisions.rst', 'a new secret again after {} second, before', keys.PAUSE),
+    ('docs/decisions.rst', 'each time until the secret is {} seconds old', keys.SETTLED_SECONDS),
+    ('docs/layout.rst', '{} random bytes that make', keys.SIZE),
     ('docs/operations.rst', 'may have {} fields of up to {} KiB', server.MOST_FIELDS, server.LONGEST_FIELD // KiB),
     ('docs/operations.rst', 'without a request open for {} seconds', connections.KEEP_ALIVE),
     ('docs/operations.rst', 'listen on {} only', SERVER.host),
@@ -193,7 +204,7 @@ def test_operations_quotes_the_messages_of_the_code():
     quoted = re.findall(r'(?m)^``(.+?)``  ', section)
     messages = list(messages_of_the_code())
 
-    assert len(quoted) == 10
+    assert len(quoted) == 11
     for quote in quoted:
         words = [part.strip() for part in re.sub(r'\d+|: Address already in use', '...', quote).split('...')]
         assert any(re.search('.*'.join(map(re.escape, words)), message, re.DOTALL) for message in messages), quote

@@ -53,8 +53,10 @@ class Push:
 
     @staticmethod
     def _push_in_chunks(registry, content):
-        location = registry('POST', '/v2/a/blobs/uploads/').headers['Location']
-        answer = registry('PATCH', location, content)
+        answer = registry('POST', '/v2/a/blobs/uploads/')
+        if answer.status_code != 202:
+            return False
+        answer = registry('PATCH', answer.headers['Location'], content)
         return answer.status_code == 202 and registry('PUT', f'{answer.headers["Location"]}?digest={digest_of(content)}').status_code == 201
 
     @staticmethod

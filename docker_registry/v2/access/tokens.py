@@ -7,6 +7,7 @@ import datetime
 import hashlib
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 from itsdangerous import BadData, URLSafeSerializer
@@ -17,7 +18,8 @@ from docker_registry.v2.access.scopes import Scopes
 REFRESH_SECONDS = 365 * 24 * 3600  # docker keeps a refresh token instead of the password, and users log in again when it ends
 LEEWAY = 60  # seconds for which a token is accepted longer than clients are told, for requests on their way and clocks that differ
 
-_TOKEN = re.compile(rb'[A-Za-z0-9_.-]+')  # base64 for URLs; its decoder would ignore other characters
+# Base64 for URLs, whose decoder would ignore other characters. What is no token needs no key, and so no request to Swift.
+_TOKEN = re.compile(rb'\.?[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43}')
 
 
 class Invalid(Exception):
@@ -37,14 +39,15 @@ class Tokens:
     An access token opens what its scopes say. A refresh token stands for the password: clients keep it instead, and exchange it for
     access tokens. Neither is good for the other.
 
+    :param key: returns the key, or raises if it cannot be found out
     :param lifetime: seconds for which clients are told to use an access token; clients take less than 60 for 60
     """
 
-    def __init__(self, key: bytes, lifetime: int, users: Users):
-        self._lifetime, self._users = lifetime, users
-        self._access, self._refresh = (
-            URLSafeSerializer(key, salt=salt, signer_kwargs={'digest_method': hashlib.sha256}) for salt in ('access', 'refresh')
-        )
+    def __init__(self, key: Callable[[], bytes], lifetime: int, users: Users):
+        self._key, self._lifetime, self._users = key, lifetime, users
+
+    def _serializer(self, kind: str) -> URLSafeSerializer:
+        return URLSafeSerializer(self._key(), salt=kind, signer_kwargs={'digest_method': hashlib.sha256})
 
     def make(self, user: str, stored: bytes | None, scopes: Scopes) -> dict[str, str | int]:
         """Return the response document with a new access token.
@@ -54,7 +57,7 @@ class Tokens:
         :param scopes: what the token may be used for
         """
         issued = int(time.time())
-        token = self._access.dumps({**_claims(user, stored, issued + self._lifetime), 'scope': str(scopes)})
+        token = self._serializer('access').dumps({**_claims(user, stored, issued + self._lifetime), 'scope': str(scopes)})
         return {
             'token': token,
             'access_token': token,
@@ -64,7 +67,7 @@ class Tokens:
         }
 
     def make_refresh(self, user: str, stored: bytes | None) -> str:
-        return self._refresh.dumps(_claims(user, stored, int(time.time()) + REFRESH_SECONDS))
+        return self._serializer('refresh').dumps(_claims(user, stored, int(time.time()) + REFRESH_SECONDS))
 
     def read(self, token: bytes) -> tuple[str, Scopes]:
         """Return the user of an access token, or '' for an anonymous token, and its scopes.
@@ -72,7 +75,7 @@ class Tokens:
         :raises Invalid: the token has a wrong signature, has expired, or was made for an earlier password
         :raises htpasswd.Broken: the file of users cannot be used
         """
-        claims, _ = self._open(self._access, token)
+        claims, _ = self._open('access', token)
         return claims['user'], Scopes.parse(claims['scope'])
 
     def read_refresh(self, token: bytes) -> tuple[str, bytes | None]:
@@ -81,12 +84,12 @@ class Tokens:
         :raises Invalid: see `read`
         :raises htpasswd.Broken: the file of users cannot be used
         """
-        claims, stored = self._open(self._refresh, token)
+        claims, stored = self._open('refresh', token)
         return claims['user'], stored
 
-    def _open(self, serializer: URLSafeSerializer, token: bytes) -> tuple[dict[str, Any], bytes | None]:
+    def _open(self, kind: str, token: bytes) -> tuple[dict[str, Any], bytes | None]:
         try:
-            claims = serializer.loads(token) if _TOKEN.fullmatch(token) else None
+            claims = self._serializer(kind).loads(token) if _TOKEN.fullmatch(token) else None
         except BadData:
             claims = None
         if claims is None:

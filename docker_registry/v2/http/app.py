@@ -1,6 +1,7 @@
 """The WSGI application: routes requests, turns errors into responses, and writes one log line for each request."""
 
 import contextvars
+import functools
 import logging
 import re
 import secrets
@@ -23,6 +24,7 @@ from docker_registry.v2.registry.absence import Absence
 from docker_registry.v2.registry.blobs import Blobs
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.deletions import Deletions
+from docker_registry.v2.registry.keys import Keys
 from docker_registry.v2.registry.manifests import Manifests
 from docker_registry.v2.registry.referrers import Referrers
 from docker_registry.v2.registry.tags import Tags
@@ -133,9 +135,10 @@ class Registry:
         together = Together(config.storage_threads)
         self.config, self.storage = config, storage
         self._proxies = proxies.Proxies(access.trusted_proxies)
-        self.guard = self._guard(users, access)
-        self.state_tokens = StateTokens(self._key(b'uploads of the registry v2 API'), config.upload_lifetime)
         absence = Absence(storage, config.replication_cycle)
+        keys = Keys(storage, absence, config.upload_secret)
+        self.guard = _guard(users, access, functools.partial(keys.key, 'logins of the registry v2 API'))
+        self.state_tokens = StateTokens(functools.partial(keys.key, 'uploads of the registry v2 API'), config.upload_lifetime)
         deletions = Deletions(storage, together, absence, config.replication_cycle)
         self.blobs = Blobs(storage, together, absence, config.replication_cycle)
         self.uploads = Uploads(storage, self.blobs)
@@ -146,17 +149,6 @@ class Registry:
         )
         storage.on_request = count_swift_request
         self.readiness = Readiness(storage, config.retry_after)
-
-    def _key(self, purpose):
-        return config_module.signing_key(self.config, self.storage, purpose)
-
-    def _guard(self, users, access):
-        if users is None:
-            return guard.Everybody()
-        tokens = None
-        if access.anonymous_pull or access.bearer_tokens:
-            tokens = Tokens(self._key(b'logins of the registry v2 API'), access.token_lifetime, users)
-        return guard.Guard(users, access.login_failures, tokens, access.anonymous_pull)
 
     def read_token(self, repository, token):
         """Return the upload that a URL names.
@@ -235,6 +227,13 @@ class Registry:
             return errors.Denied('storage is full: the quota in Swift is exceeded')
         wait = getattr(error, 'retry_after', None) or self.config.retry_after
         return errors.Unavailable(headers={'Retry-After': str(int(wait))})
+
+
+def _guard(users, access, key):
+    if users is None:
+        return guard.Everybody()
+    tokens = Tokens(key, access.token_lifetime, users) if access.anonymous_pull or access.bearer_tokens else None
+    return guard.Guard(users, access.login_failures, tokens, access.anonymous_pull)
 
 
 class SwiftRequests:

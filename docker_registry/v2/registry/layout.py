@@ -17,6 +17,7 @@ which distribution's walkers skip:
             _deleted/<algorithm>/<hex>                          ours: the manifest was deleted from this repository at its time
     _segments/<upload id>-<8 hex digits>/<8 digits>             ours: parts of large blobs, named by the driver
     _segments/<upload id>-<8 hex digits>/parts                  ours: an upload's list of parts, if it is too long for a URL
+    _registry/secret                                            ours: 32 random bytes, of which the keys are made that sign tokens
 
 A link contains a digest as text. The order of writes is data, link, tag. Deletes go in the opposite order.
 """
@@ -28,6 +29,7 @@ from docker_registry.v2.registry.names import Digest
 ROOT = 'docker/registry/v2'
 REPOSITORIES = ROOT + '/repositories'
 SEGMENTS = '_segments'
+SECRET = '_registry/secret'
 
 # Sorts after every name that begins with an underscore, so after a repository's own paths. Nested repositories may follow.
 _AFTER_OWN_NAMES = '_~'

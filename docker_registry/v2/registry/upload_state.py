@@ -7,7 +7,7 @@ import os
 import struct
 import uuid
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -90,18 +90,19 @@ class StateTokens:
     """Makes signed tokens from uploads, and reads them back. All instances with the same key accept each other's tokens.
 
     Tokens are also encrypted: pending bytes may be an image's config, and proxies write URLs to their logs.
+
+    :param key: returns the key, or raises if it cannot be found out
     """
 
-    def __init__(self, key: bytes, lifetime: int):
-        self._mac_key = hmac.digest(key, b'upload token: signature', 'sha256')
-        self._mask_key = hmac.digest(key, b'upload token: mask', 'sha256')
-        self._lifetime = lifetime
+    def __init__(self, key: Callable[[], bytes], lifetime: int):
+        self._key, self._lifetime = key, lifetime
 
     def sign(self, upload: Upload) -> str:
         """Return a URL-safe token of at most `TOKEN_SIZE` characters."""
+        mac_key, mask_key = self._keys()
         nonce = os.urandom(_NONCE)
-        body = nonce + self._masked(nonce, _pack(upload))
-        token = base64.urlsafe_b64encode(body + self._mac(upload.repository, body)).rstrip(b'=').decode()
+        body = nonce + _masked(mask_key, nonce, _pack(upload))
+        token = base64.urlsafe_b64encode(body + _mac(mac_key, upload.repository, body)).rstrip(b'=').decode()
         assert len(token) <= TOKEN_SIZE
         return token
 
@@ -116,19 +117,28 @@ class StateTokens:
         except ValueError:
             raise errors.UploadUnknown()
         body, mac = raw[:-_MAC], raw[-_MAC:]
-        if not hmac.compare_digest(mac, self._mac(repository, body)):
+        if len(body) < _NONCE + _HEAD.size:  # no token; so it needs no key
             raise errors.UploadUnknown()
-        upload = _unpack(repository, self._masked(body[:_NONCE], body[_NONCE:]))
+        mac_key, mask_key = self._keys()
+        if not hmac.compare_digest(mac, _mac(mac_key, repository, body)):
+            raise errors.UploadUnknown()
+        upload = _unpack(repository, _masked(mask_key, body[:_NONCE], body[_NONCE:]))
         if now - upload.started > self._lifetime:
             raise errors.UploadUnknown(detail='the upload has expired: its client took too long to finish it')
         return upload
 
-    def _mac(self, repository: str, body: bytes) -> bytes:
-        return hmac.digest(self._mac_key, repository.encode() + b'\0' + body, 'sha256')
+    def _keys(self) -> tuple[bytes, bytes]:
+        key = self._key()
+        return hmac.digest(key, b'upload token: signature', 'sha256'), hmac.digest(key, b'upload token: mask', 'sha256')
 
-    def _masked(self, nonce: bytes, content: bytes) -> bytes:
-        mask = hashlib.shake_256(self._mask_key + nonce).digest(len(content))
-        return (int.from_bytes(content, 'big') ^ int.from_bytes(mask, 'big')).to_bytes(len(content), 'big')
+
+def _mac(key: bytes, repository: str, body: bytes) -> bytes:
+    return hmac.digest(key, repository.encode() + b'\0' + body, 'sha256')
+
+
+def _masked(key: bytes, nonce: bytes, content: bytes) -> bytes:
+    mask = hashlib.shake_256(key + nonce).digest(len(content))
+    return (int.from_bytes(content, 'big') ^ int.from_bytes(mask, 'big')).to_bytes(len(content), 'big')
 
 
 def _pack(upload: Upload) -> bytes:

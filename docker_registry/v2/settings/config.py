@@ -1,6 +1,5 @@
 """The registry's own settings, one table per purpose. The storage driver defines the settings for Swift."""
 
-import hmac
 import ipaddress
 import os
 import re
@@ -9,6 +8,7 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypeVar
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+SHORTEST_SECRET = 32  # characters
 Kind = TypeVar('Kind', bound='Config | Access | ServerSettings')
 
 
@@ -26,6 +26,12 @@ def _number(least: int, most: int | None = None) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def _secret(text: str) -> str:
+    if len(text) < SHORTEST_SECRET:  # somebody who has a token could guess a short secret
+        raise ValueError(f'must have at least {SHORTEST_SECRET} characters. Make one with: openssl rand -hex 32')
+    return text
 
 
 def _networks(text: str) -> tuple[Network, ...]:
@@ -53,8 +59,9 @@ class Config:
     manifest_cache: int = _setting(16 * 1024**2, 'size of the cache for manifests in each process', _number(0), unit='bytes')
     upload_secret: str = _setting(
         '',
-        'secret from which the registry derives the keys that sign uploads and logins; must be the same on all instances. '
-        'Unset: derive them from the Swift credentials',
+        'secret of at least 32 characters that makes the keys which sign uploads and logins; must be the same on all instances. '
+        'Unset: a random secret that lies in the container',
+        _secret,
         secret=True,
     )
     upload_lifetime: int = _setting(24 * 3600, 'time that a client has to finish an upload', _number(60), unit='seconds')
@@ -231,14 +238,3 @@ def _content(path: str, name: str) -> str:
             return file.read().rstrip('\r\n')
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f'{name}: {path} cannot be read: {getattr(error, "strerror", None) or "not UTF-8"}')
-
-
-def signing_key(config: 'Config', storage, purpose: bytes) -> bytes:
-    """Return a 32-byte signing key for a purpose.
-
-    All instances with the same upload secret get the same key. If it is unset, all instances with the same Swift credentials and
-    container do.
-    """
-    if config.upload_secret:
-        return hmac.digest(config.upload_secret.encode(), purpose, 'sha256')
-    return storage.derive_key(purpose)

@@ -28,7 +28,7 @@ PARTS = tuple(upload_state.Part('%08x' % number, 60 + number, 5 * 2**30, '%032x'
     ids=['new', 'sha512', 'unknown', 'pending', 'parts'],
 )
 def test_a_token_carries_the_whole_state(state):
-    key = upload_state.StateTokens(b'key', 100)
+    key = upload_state.StateTokens(lambda: b'key', 100)
 
     token = key.sign(state)
 
@@ -41,13 +41,13 @@ def test_no_token_is_long():
     while upload_state.fits(pending + b'x'):
         pending += random.Random(len(pending)).randbytes(1)
 
-    assert len(upload_state.StateTokens(b'key', 1).sign(upload(pending=pending))) <= upload_state.TOKEN_SIZE
+    assert len(upload_state.StateTokens(lambda: b'key', 1).sign(upload(pending=pending))) <= upload_state.TOKEN_SIZE
 
 
 def test_a_token_tells_nothing():
     secret = b'PASSWORD=secret'
 
-    token = upload_state.StateTokens(b'key', 1).sign(upload(pending=secret))
+    token = upload_state.StateTokens(lambda: b'key', 1).sign(upload(pending=secret))
 
     assert secret not in base64.urlsafe_b64decode(token + '=' * (-len(token) % 4))
 
@@ -56,7 +56,7 @@ def test_a_token_tells_nothing():
     'now, repository, spoil', [(1101, 'a/b', 0), (1000, 'a/c', 0), (1000, 'a/b', 1)], ids=['old', 'of another repository', 'altered']
 )
 def test_a_token_that_is_refused(now, repository, spoil):
-    key = upload_state.StateTokens(b'key', 100)
+    key = upload_state.StateTokens(lambda: b'key', 100)
     token = key.sign(upload())
     token = token[:-10] + ('A' if token[-10] != 'A' else 'B') * spoil + token[-10 + spoil :]
 
