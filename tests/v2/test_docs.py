@@ -86,7 +86,7 @@ NUMBERS = [
     ('docs/operations.rst', 'listen on {} only', SERVER.host),
     ('docs/decisions.rst', 'For {} minutes this size counts', blobs.VERIFIED_SECONDS / MINUTE),
     ('docs/decisions.rst', 'digests that are at most {} minutes old', tags.PUSH_SECONDS / MINUTE),
-    ('docs/decisions.rst', 'for each tag, sent {} at a time', REGISTRY.storage_threads),
+    ('docs/decisions.rst', 'for each tag, sent {} at a time', REGISTRY.storage_threads // 2),
     ('docs/decisions.rst', '``{}/<algorithm>/<hex>``. A tag that', layout.deleted('a').removeprefix(layout.repository('a') + '/')),
     ('docs/operations.rst', 'a cost of at most {},', htpasswd.MOST_COST),
     ('docs/operations.rst', 'takes effect after {} second,', htpasswd.SETTLED_SECONDS),

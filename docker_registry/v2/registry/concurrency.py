@@ -1,10 +1,12 @@
 """Sends independent requests to storage at the same time, and one request for all that need the same answer."""
 
+import collections
 import contextvars
 import functools
+import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
@@ -13,7 +15,10 @@ Result = TypeVar('Result')
 
 
 class Together:
-    """Runs calls at the same time, in a bounded number of threads.
+    """Runs calls at the same time, in a bounded number of threads that all requests share.
+
+    One `all`, `map` or `each` has at most half of the threads at a time, and takes a new one only as one of its calls ends. So a
+    request that makes thousands of calls leaves room for others.
 
     A call that runs in one of these threads must not use the same `Together`: calls that wait for each other could occupy all
     threads.
@@ -22,29 +27,71 @@ class Together:
     def __init__(self, threads: int):
         # The pool starts its threads on first use, so after the server has forked its workers.
         self._pool = ThreadPoolExecutor(threads, 'storage')
+        self._most = -(-threads // 2)
 
     def start(self, call: Callable[..., Result], *arguments: Any) -> Future[Result]:
         """Start a call and return its future. The call sees the caller's context variables."""
         return self._pool.submit(contextvars.copy_context().run, call, *arguments)
 
-    def all(self, *calls: Callable[[], Any]) -> list[Any]:
-        """Return the results of calls without arguments, in their order.
+    def each(self, call: Callable[[Item], Result], items: Iterable[Item]) -> 'Flight[Result]':
+        """Return an iterator over `call(item)` for each item, in their order. Use it in a `with` block."""
+        return Flight(functools.partial(self.start, call), items, self._most)
 
-        The first call runs in the caller's thread. Returns, or raises the first error, only when all calls have ended.
+    def map(self, call: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Return `[call(item) for item in items]`. The calls run at the same time.
+
+        After an error no further call begins. The error is raised when the running calls have ended.
+        """
+        with self.each(call, items) as results:
+            return list(results)
+
+    def all(self, *calls: Callable[[], Any]) -> list[Any]:
+        """Return the results of calls without arguments, in their order. Errors are raised as in `map`.
+
+        The first call runs in the caller's thread.
         """
         if not calls:
             return []
-        futures = [self.start(call) for call in calls[1:]]
-        try:
-            first = calls[0]()
-        finally:
-            for future in futures:
-                future.exception()  # waits, so that no call is still running when an error is raised
-        return [first] + [future.result() for future in futures]
+        with self.each(lambda call: call(), calls[1:]) as results:
+            return [calls[0](), *results]
 
-    def map(self, call: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """Return `[call(item) for item in items]`. The calls run at the same time."""
-        return self.all(*[functools.partial(call, item) for item in items])
+
+class Flight(Iterator[Result], Generic[Result]):
+    """The results of calls, of which at most `most` run at a time. A new one begins when the oldest has ended and been taken.
+
+    At the end of the `with` block no call is running, and those that have not begun never will.
+
+    :param start: starts the call for an item, and returns its future
+    """
+
+    def __init__(self, start: Callable[[Any], Future[Result]], items: Iterable[Any], most: int):
+        self._start, self._items, self._most = start, iter(items), most
+        self._futures: collections.deque[Future[Result]] = collections.deque()
+        self._fill()
+
+    def _fill(self) -> None:
+        for future in self._futures:
+            if future.done():
+                future.result()  # raises the error of a later call at once, so that no other call begins
+        self._futures.extend(map(self._start, itertools.islice(self._items, self._most - len(self._futures))))
+
+    def __next__(self) -> Result:
+        if not self._futures:
+            raise StopIteration
+        result = self._futures[0].result()
+        self._futures.popleft()
+        self._fill()
+        return result
+
+    def __enter__(self) -> 'Flight[Result]':
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for future in self._futures:
+            future.cancel()
+        for future in self._futures:
+            if not future.cancelled():
+                future.exception()  # waits for its end
 
 
 class CommonCall(Generic[Result]):
