@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from docker_registry.core import exceptions
-from docker_registry.v2.registry import errors, formats, layout
+from docker_registry.v2.registry import errors, formats, layout, referrers
 from docker_registry.v2.registry.absence import Absence, looking_again
 from docker_registry.v2.registry.blobs import Blobs
 from docker_registry.v2.registry.concurrency import Together
@@ -126,11 +126,12 @@ class Manifests:
         The manifest is linked only after its references have been found, and tagged or listed as a referrer only after its bytes and
         its link are stored. Its bytes may be stored before the references have been found: without a link, nobody sees them.
 
-        :raises ManifestInvalid: see `formats.parse` and `References.require`
+        :raises ManifestInvalid: see `formats.parse`, `referrers.descriptor` and `References.require`
         :raises DigestInvalid: see `formats.parse`
         :raises ManifestBlobUnknown: a blob or manifest that it names is not in the repository
         """
         parsed = formats.parse(content, content_type)
+        descriptor = referrers.descriptor(digest, len(content), parsed) if parsed.subject else b''
         # `all` runs its first call in this thread, so that call may itself use `_together`.
         self._together.all(lambda: self._require_references(repository, parsed), lambda: self._store(digest, content))
         link = layout.revision_link(repository, digest)
@@ -141,7 +142,7 @@ class Manifests:
         self._together.all(*links)
         visible: list[Callable[[], object]] = [functools.partial(self._tags.point, repository, tag, digest) for tag in tags]
         if parsed.subject:
-            visible.append(functools.partial(self._referrers.add, repository, parsed.subject, digest, len(content), parsed))
+            visible.append(functools.partial(self._referrers.add, repository, parsed.subject, digest, descriptor))
         self._together.all(*visible)
         return parsed
 

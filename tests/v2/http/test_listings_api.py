@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies
 from docker_registry.core import exceptions
 from docker_registry.drivers import swift as driver_module
 from docker_registry.v2.http import headers
-from docker_registry.v2.registry import catalog, formats, layout, listing, referrers
+from docker_registry.v2.registry import catalog, formats, layout, listing, names, referrers
 from docker_registry.v2.registry.absence import Absence
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.deletions import Deletions
@@ -25,10 +25,10 @@ def small_pages(request, monkeypatch):
         monkeypatch.setattr(module, name, request.param)
 
 
-def push_tags(registry, repository, names):
+def push_tags(registry, repository, tags):
     registry.push_blob(repository, b'{}')
     content = as_json(image(b'{}'))
-    query = '&'.join(f'tag={name}' for name in names)
+    query = '&'.join(f'tag={tag}' for tag in tags)
     assert (
         registry(
             'PUT', f'/v2/{repository}/manifests/{digest_of(content)}?{query}', content, headers={'Content-Type': formats.OCI_IMAGE}
@@ -350,3 +350,129 @@ def test_pages_of_referrers(registry, subject, small_pages):
 
     assert len(found) == 7
     assert {entry['digest'] for entry in found} == wanted
+
+
+def test_a_referrer_whose_annotations_would_be_longer_than_a_page_is_refused(registry, subject):
+    manifest = referring(subject, annotations={'key': 'x' * (4 * 1024**2 - 1024)})
+
+    answer = registry('PUT', '/v2/a/manifests/v2', as_json(manifest), headers={'Content-Type': formats.OCI_IMAGE})
+
+    assert (answer.status_code, code_of(answer)) == (400, 'MANIFEST_INVALID')
+    assert 'referrers' in answer.json['errors'][0]['message']
+
+
+LONGEST_PAGE, MOST_REQUESTS = 4 * 1024**2, 110  # bytes, and requests to Swift
+
+
+def costly_pages(registry, path):
+    """Return the descriptors on each page. Each page has to keep to the limits."""
+    found = []
+    while path:
+        del registry.swift_requests[:]
+        answer = registry('GET', path)
+        assert answer.status_code == 200
+        assert len(answer.data) <= LONGEST_PAGE
+        assert len(registry.swift_requests) <= MOST_REQUESTS
+        found.append(answer.json['manifests'])
+        path = answer.headers.get('Link', '').partition('>')[0][1:]
+    return found
+
+
+def digests_of(pages):
+    return [entry['digest'] for page in pages for entry in page]
+
+
+@pytest.mark.parametrize('query', ['', f'?artifactType={SBOM}'])
+def test_pages_of_referrers_with_long_annotations_are_not_long(fake_registry, query):
+    subject = descriptor(b'missing', formats.OCI_IMAGE)
+    fake_registry.push_blob('a', b'{}')
+    wanted = []
+    for number, size in enumerate([3000000, 10, 1500000, 2000000, 4190000, 1000000, 10]):
+        manifest = referring(subject, artifactType=SBOM, annotations={'key': 'x' * size, 'n': str(number)})
+        wanted.append(fake_registry.push_manifest('a', digest_of(as_json(manifest)), manifest))
+
+    found = digests_of(costly_pages(fake_registry, f'/v2/a/referrers/{subject["digest"]}{query}'))
+
+    assert found == sorted(wanted)
+
+
+def fall_back(place, subject, *manifests):
+    """Store referrers as clients and CNCF distribution do: as revisions, and in an index under the fallback tag."""
+    objects = [(layout.blob(names.digest(digest_of(content))), content) for content in manifests]
+    objects += [(layout.revision_link('a', names.digest(digest_of(content))), digest_of(content).encode()) for content in manifests]
+    for path, content in objects:
+        place.server.put(place.container, 'files/' + path, content)
+    entries = [descriptor(content, formats.OCI_IMAGE) for content in manifests]
+    index = as_json({'schemaVersion': 2, 'mediaType': formats.OCI_INDEX, 'manifests': entries})
+    digest = names.digest(digest_of(index))
+    for path, content in [
+        (layout.blob(digest), index),
+        (layout.tag_current('a', subject['digest'].replace(':', '-')), str(digest).encode()),
+    ]:
+        place.server.put(place.container, 'files/' + path, content)
+    return [digest_of(content) for content in manifests]
+
+
+@pytest.mark.parametrize('query', ['', f'?artifactType={SBOM}'])
+def test_pages_of_many_referrers_are_cheap_wherever_they_are_from(fake_place, fake_registry, query):
+    """Some are in the registry's list, some only in the index under the fallback tag, and some in both."""
+    subject = descriptor(b'missing', formats.OCI_IMAGE)
+    fake_registry.push_blob('a', b'{}')
+    contents = [as_json(referring(subject, artifactType=SBOM, annotations={'n': str(number)})) for number in range(400)]
+    for content in contents[:220]:
+        fake_registry.push_manifest('a', digest_of(content), content)
+    fall_back(fake_place, subject, *contents[180:], as_json(image(b'{}', n='stranger')))
+
+    found = digests_of(costly_pages(fake_registry, f'/v2/a/referrers/{subject["digest"]}{query}'))
+
+    assert found == sorted(map(digest_of, contents))
+
+
+def test_a_filter_that_nothing_matches_has_empty_pages_up_to_the_end(fake_registry):
+    subject = descriptor(b'missing', formats.OCI_IMAGE)
+    fake_registry.push_blob('a', b'{}')
+    for number in range(referrers.PAGE + 1):
+        manifest = referring(subject, artifactType=SBOM, annotations={'n': str(number)})
+        fake_registry.push_manifest('a', digest_of(as_json(manifest)), manifest)
+
+    assert costly_pages(fake_registry, f'/v2/a/referrers/{subject["digest"]}?artifactType={SIGNATURE}') == [[], []]
+
+
+def test_long_manifests_in_the_fallback_tag_make_no_long_page(fake_place, fake_registry):
+    subject = descriptor(b'missing', formats.OCI_IMAGE)
+    fake_registry.push_blob('a', b'{}')
+    wanted = fall_back(
+        fake_place, subject, *[as_json(referring(subject, annotations={'key': 'x' * 1500000, 'n': str(number)})) for number in range(5)]
+    )
+
+    found = costly_pages(fake_registry, f'/v2/a/referrers/{subject["digest"]}')
+
+    assert digests_of(found) == sorted(wanted)
+    assert max(map(len, found)) == 2
+
+
+def test_the_index_under_the_fallback_tag_is_read_once(fake_place, fake_registry):
+    subject = descriptor(b'missing', formats.OCI_IMAGE)
+    fake_registry.push_blob('a', b'{}')
+    (digest,) = fall_back(fake_place, subject, as_json(referring(subject)))
+    costs = []
+
+    for _ in range(2):
+        del fake_registry.swift_requests[:]
+        assert [entry['digest'] for entry in listed(fake_registry, subject)] == [digest]
+        costs.append(len(fake_registry.swift_requests))
+
+    assert costs[1] == costs[0] - 1
+
+
+def test_head_of_referrers_costs_nothing(fake_registry):
+    subject = descriptor(b'missing', formats.OCI_IMAGE)
+    fake_registry.push_blob('a', b'{}')
+    fake_registry.push_manifest('a', 'v1', referring(subject))
+    del fake_registry.swift_requests[:]
+
+    answer = fake_registry('HEAD', f'/v2/a/referrers/{subject["digest"]}')
+
+    assert (answer.status_code, answer.content_type, answer.data) == (200, formats.OCI_INDEX, b'')
+    assert 'Content-Length' not in answer.headers, 'nobody has counted the bytes'
+    assert not fake_registry.swift_requests
