@@ -11,7 +11,7 @@ from docker_registry.drivers import swift
 from docker_registry.v2.access import addresses, htpasswd, logins, tokens
 from docker_registry.v2.http import app, connections, crowd, ranges, readiness, server, token_endpoint
 from docker_registry.v2.operations import check
-from docker_registry.v2.registry import blobs, formats, keys, layout, referrers, tags, upload_state, uploads
+from docker_registry.v2.registry import blobs, formats, keys, layout, manifests, referrers, strict_json, tags, upload_state, uploads
 from docker_registry.v2.settings import config, storage
 from registry_client import as_json
 
@@ -87,6 +87,9 @@ NUMBERS = [
     ('docs/decisions.rst', 'For {} minutes this size counts', blobs.VERIFIED_SECONDS / MINUTE),
     ('docs/decisions.rst', 'digests that are at most {} minutes old', tags.PUSH_SECONDS / MINUTE),
     ('docs/decisions.rst', 'for each tag, sent {} at a time', REGISTRY.storage_threads // 2),
+    ('docs/decisions.rst', 'refuses more than {} values, more than {} levels', strict_json.MOST_VALUES, strict_json.MOST_DEPTH),
+    ('docs/decisions.rst', 'numbers of more than {} digits', strict_json.MOST_DIGITS),
+    ('docs/decisions.rst', 'or {} MiB if that is less', manifests.LARGEST // MiB),
     ('docs/decisions.rst', 'A page has at most {} MiB, as', -(-referrers.MOST_BYTES // MiB)),
     ('docs/decisions.rst', 'costs at most {} requests', referrers.PAGE),
     ('docs/decisions.rst', 'what the last {} indexes name', referrers.MOST_INDEXES),

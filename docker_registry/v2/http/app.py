@@ -145,7 +145,16 @@ class Registry:
         self.tags = Tags(storage, together, deletions)
         self.referrers = Referrers(storage, together, self.tags)
         self.manifests = Manifests(
-            storage, together, self.blobs, self.tags, deletions, self.referrers, absence, config.sparse_manifests, config.manifest_cache
+            storage,
+            together,
+            self.blobs,
+            self.tags,
+            deletions,
+            self.referrers,
+            absence,
+            config.sparse_manifests,
+            config.manifest_cache,
+            config.manifest_limit,
         )
         storage.on_request = count_swift_request
         self.readiness = Readiness(storage, config.retry_after)

@@ -25,7 +25,7 @@ def base(registry, request):
 
 
 def get_manifest(registry, request, repository, reference):
-    """Serve GET and HEAD. HEAD also reads the manifest, because only its bytes state its media type."""
+    """Serve GET and HEAD. HEAD also reads the manifest: bytes that are missing or damaged must not seem to be there."""
     repository = names.repository(repository)
     try:
         reference = names.reference(reference)

@@ -75,6 +75,8 @@ def parse(content: bytes, content_type: str = '') -> Parsed:
         raise errors.ManifestInvalid('neither the Content-Type nor the manifest states its media type')
     media_type = own or sent
     kind = media_type.lower()  # RFC 9110, 8.3.1
+    if not is_of_an_application(kind):
+        raise errors.ManifestInvalid(f'the media type of a manifest must begin with application/, not {media_type}')
     _refuse_ambiguity(document, kind)
     return Parsed(media_type, bool(own), **_named(document, kind), **_referring(document, kind))
 
@@ -82,13 +84,14 @@ def parse(content: bytes, content_type: str = '') -> Parsed:
 def media_type_of(content: bytes) -> str:
     """Return the media type that a stored manifest states, or '' if it states none.
 
-    CNCF distribution accepts more than `parse`, and what it stored must be served. So this does not use `strict_json`.
+    CNCF distribution accepts more than `parse`, and what it stored must be served. So this reads like Go, not like `strict_json.load`.
 
-    :raises ManifestInvalid: the bytes are not a JSON object, or the stated type is not a media type
+    :raises ManifestInvalid: the bytes are not a JSON object, the stated type is not a media type, or see `strict_json.require_bounds`
     """
+    strict_json.require_bounds(content)
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
+        document = json.loads(content.decode(errors='replace'), parse_int=strict_json.whole_number)
+    except ValueError:
         raise errors.ManifestInvalid('the manifest is not valid JSON')
     if not isinstance(document, dict):
         raise errors.ManifestInvalid('the manifest is not a JSON object')
@@ -108,6 +111,11 @@ def own_media_type(document: dict) -> str:
     if _has(document, 'manifests'):
         return OCI_INDEX
     return OCI_IMAGE if _has(document, 'config') and _has(document, 'layers') else ''
+
+
+def is_of_an_application(media_type: str) -> bool:
+    """Return whether a browser takes a manifest of this type for data. It would show `text/html` as a page of the registry's origin."""
+    return media_type.lower().startswith('application/')
 
 
 def _refuse_schema_1(document: dict, sent: str, own: str) -> None:

@@ -1,24 +1,31 @@
 """Manifests: bytes stored under their digest, the links that make them revisions of a repository, and their tags and referrers."""
 
 import collections
+import contextlib
 import functools
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from docker_registry.core import exceptions
-from docker_registry.v2.registry import errors, formats, layout, referrers
+from docker_registry.v2.registry import errors, formats, layout, names, referrers
 from docker_registry.v2.registry.absence import Absence, looking_again
 from docker_registry.v2.registry.blobs import Blobs
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.deletions import Deletions
 from docker_registry.v2.registry.names import Digest
+from docker_registry.v2.registry.recent import Recent
 from docker_registry.v2.registry.references import References
 from docker_registry.v2.registry.referrers import Referrers
 from docker_registry.v2.registry.storage import Stat, Storage
 from docker_registry.v2.registry.tags import Tags
 
-DEFAULT_MEDIA_TYPE = 'application/octet-stream'  # for a stored manifest whose media type is not known
+DEFAULT_MEDIA_TYPE = 'application/octet-stream'  # for a stored manifest whose media type is not known, or not of an application
+LARGEST = 4 * 1024**2  # bytes; CNCF distribution accepts manifests of this size
+#: Metadata of the link of a revision: what the manifest says, so that nobody has to parse it again. `STATED` is `yes` if the manifest
+#: states its own type. There is no `SUBJECT` if the manifest has none.
+TYPE, STATED, SUBJECT = 'type', 'stated', 'subject'
+REMEMBERED_SECONDS = 3600  # for this long a process remembers the media type that a manifest states, if its link does not tell
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,7 @@ class Manifests:
         absence: Absence,
         sparse: bool = False,
         cache_size: int = 0,
+        limit: int = LARGEST,
     ):
         self._storage = storage
         self._together = together
@@ -50,8 +58,10 @@ class Manifests:
         self._referrers = referrers
         self._absence = absence
         self._sparse = sparse
+        self._limit = max(limit, LARGEST)
         self._references = References(storage, together, blobs)
         self._cache = ContentCache(cache_size)
+        self._stated = Recent(REMEMBERED_SECONDS)  # digest: media type that the manifest states, or ''
 
     # Reading
 
@@ -69,7 +79,7 @@ class Manifests:
             self._absence.confirm(layout.blob(digest))
         if link is None or not content or (written is not None and self._deletions.ended_before(repository, digest, written, link)):
             raise errors.ManifestUnknown(detail=str(reference))
-        return Manifest(digest, self._media_type(repository, digest, content), content)
+        return Manifest(digest, self._media_type(repository, digest, content, link), content)
 
     def _confirm_unlinked(self, repository: str, digest: Digest) -> None:
         """:raises Unavailable: the digest may be a revision of the repository"""
@@ -91,31 +101,55 @@ class Manifests:
         return self._storage.exists(layout.revision_link(repository, digest))
 
     def _content(self, digest: Digest) -> bytes | None:
-        """Return the bytes for a digest: None if they are missing, and b'' if they are damaged.
+        """Return the bytes for a digest: None if they are missing, and b'' if they are damaged or no manifest.
 
         The bytes never change, so they are cached. The link in a repository may change, so it is not.
         """
         content = self._cache.get(digest)
         if content is None:
             try:
-                content = self._storage.get_content(layout.blob(digest), newest=False)
+                content = self._stored(digest)
             except exceptions.FileNotFoundError:
                 return None
-            if digest != Digest.of(content, digest.algorithm):  # damaged: for example, a segment was lost
-                return b''
-            self._cache.put(digest, content)
+            if content:
+                self._cache.put(digest, content)
         return content
 
-    def _media_type(self, repository: str, digest: Digest, content: bytes) -> str:
+    def _stored(self, digest: Digest) -> bytes:
+        """Return the bytes for a digest, or b'' if they are damaged (for example, a segment was lost) or too many for a manifest.
+
+        The digest may be that of a layer: while the bytes come from storage, nobody knows yet whether it is a revision.
+        """
+        with contextlib.closing(self._storage.stream_read(layout.blob(digest), newest=False)) as stream:
+            content, length = b'', stream.size or 0
+            while length <= self._limit and (block := next(stream, b'')):
+                content += block
+                length = max(length, len(content))
+        if length > self._limit:
+            return b''
+        if digest != Digest.of(content, digest.algorithm):
+            content = self._storage.get_content(layout.blob(digest), newest=True)  # which reads again if the ETag differs, too
+        return content if digest == Digest.of(content, digest.algorithm) else b''
+
+    def _media_type(self, repository: str, digest: Digest, content: bytes, link: Stat) -> str:
+        """Return the media type that the link tells. CNCF distribution, and earlier versions of this registry, wrote links without it."""
+        media_type = _metadata(link).get(TYPE) or self._stated_type(digest, content) or self._type_beside(repository, digest)
+        return media_type if formats.is_of_an_application(media_type) else DEFAULT_MEDIA_TYPE
+
+    def _stated_type(self, digest: Digest, content: bytes) -> str:
+        stated = self._stated.get(digest)
+        if stated is None:
+            try:
+                stated = formats.media_type_of(content)
+            except errors.ManifestInvalid:
+                stated = ''
+            self._stated.add(digest, stated)
+        return stated
+
+    def _type_beside(self, repository: str, digest: Digest) -> str:
         try:
-            stated = formats.media_type_of(content)
-        except errors.ManifestInvalid:
-            stated = ''
-        if stated:
-            return stated
-        try:
-            return self._storage.get_content(layout.revision_media_type(repository, digest)).decode()
-        except exceptions.FileNotFoundError:
+            return names.media_type(self._storage.get_content(layout.revision_media_type(repository, digest)).decode('latin-1'))
+        except (exceptions.FileNotFoundError, errors.ManifestInvalid):
             return DEFAULT_MEDIA_TYPE
 
     # Writing
@@ -134,8 +168,7 @@ class Manifests:
         descriptor = referrers.descriptor(digest, len(content), parsed) if parsed.subject else b''
         # `all` runs its first call in this thread, so that call may itself use `_together`.
         self._together.all(lambda: self._require_references(repository, parsed), lambda: self._store(digest, content))
-        link = layout.revision_link(repository, digest)
-        links: list[Callable[[], object]] = [lambda: self._storage.replace(link, str(digest).encode())]
+        links: list[Callable[[], object]] = [functools.partial(self._write_link, repository, digest, parsed)]
         if not parsed.stated:
             links.append(lambda: self._storage.replace(layout.revision_media_type(repository, digest), parsed.media_type.encode()))
         links += [functools.partial(self._tags.remember, repository, tag, digest) for tag in tags]
@@ -149,6 +182,12 @@ class Manifests:
     def _require_references(self, repository: str, parsed: formats.Parsed) -> None:
         if not self._sparse:
             self._references.require(repository, parsed)
+
+    def _write_link(self, repository: str, digest: Digest, parsed: formats.Parsed) -> None:
+        metadata = {TYPE: parsed.media_type, STATED: 'yes' if parsed.stated else 'no'}
+        if parsed.subject:
+            metadata[SUBJECT] = str(parsed.subject)
+        self._storage.replace(layout.revision_link(repository, digest), str(digest).encode(), metadata)
 
     def _store(self, digest: Digest, content: bytes) -> None:
         # Overwrite without checking. The stored bytes may be damaged, and a check costs as much as writing these few bytes.
@@ -167,28 +206,40 @@ class Manifests:
 
         :raises ManifestUnknown: the repository has no such manifest
         """
-        link = layout.revision_link(repository, digest)
-        if not self.exists(repository, digest):
+        link = self._link(repository, digest)
+        if link is None:
             self._confirm_unlinked(repository, digest)
             raise errors.ManifestUnknown(detail=str(digest))
         deleted = self._tags.delete_pointing_to(repository, digest)
-        self._forget_content(repository, digest)
+        self._forget_content(repository, digest, link)
         self._deletions.record(repository, digest)
-        self._storage.discard(link)
+        self._storage.discard(layout.revision_link(repository, digest))
         pointers = self._tags.delete_rest(repository, digest, deleted, functools.partial(self.exists, repository))
         self._deletions.expire(repository, pointers)
 
-    def _forget_content(self, repository: str, digest: Digest) -> None:
+    def _forget_content(self, repository: str, digest: Digest, link: Stat) -> None:
         """Delete what only the content of a manifest tells: its media type, if it does not state it, and its place among referrers."""
+        stated, subject = self._said(repository, digest, link)
+        if not stated:
+            self._storage.discard(layout.revision_media_type(repository, digest))
+        if subject:
+            self._referrers.remove(repository, subject, digest)
+
+    def _said(self, repository: str, digest: Digest, link: Stat) -> tuple[bool, Digest | None]:
+        """Return (whether a manifest states its media type, its subject)."""
+        metadata = _metadata(link)
+        if TYPE in metadata:
+            return metadata.get(STATED) == 'yes', names.digest(metadata[SUBJECT]) if SUBJECT in metadata else None
         content = self._content(digest)
         try:
-            parsed = formats.parse(content, self._media_type(repository, digest, content)) if content else None
+            parsed = formats.parse(content, self._media_type(repository, digest, content, link)) if content else None
         except errors.RegistryError:
             parsed = None  # CNCF distribution accepted this manifest; it is in no list of referrers here
-        if parsed is None or not parsed.stated:
-            self._storage.discard(layout.revision_media_type(repository, digest))
-        if parsed and parsed.subject:
-            self._referrers.remove(repository, parsed.subject, digest)
+        return (parsed.stated, parsed.subject) if parsed else (False, None)
+
+
+def _metadata(link: Stat) -> dict[str, str]:
+    return link.metadata or {}
 
 
 class ContentCache:

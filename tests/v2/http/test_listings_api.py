@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies
 from docker_registry.core import exceptions
 from docker_registry.drivers import swift as driver_module
 from docker_registry.v2.http import headers
-from docker_registry.v2.registry import catalog, formats, layout, listing, names, referrers
+from docker_registry.v2.registry import catalog, formats, layout, listing, names, referrers, strict_json
 from docker_registry.v2.registry.absence import Absence
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.deletions import Deletions
@@ -463,6 +463,14 @@ def test_the_index_under_the_fallback_tag_is_read_once(fake_place, fake_registry
         costs.append(len(fake_registry.swift_requests))
 
     assert costs[1] == costs[0] - 1
+
+
+def test_an_index_under_the_fallback_tag_that_is_too_large_is_no_list(fake_place, fake_registry):
+    subject = descriptor(b'missing', formats.OCI_IMAGE)
+    fake_registry.push_image('a', 'v1', b'layer')
+    fall_back(fake_place, subject, *[b''] * (strict_json.MOST_VALUES // 3))
+
+    assert listed(fake_registry, subject) == []
 
 
 def test_head_of_referrers_costs_nothing(fake_registry):
