@@ -11,7 +11,7 @@ from docker_registry.drivers import swift
 from docker_registry.v2.access import addresses, htpasswd, logins, tokens
 from docker_registry.v2.http import app, connections, crowd, ranges, readiness, server, token_endpoint
 from docker_registry.v2.operations import check
-from docker_registry.v2.registry import blobs, formats, keys, layout, manifests, referrers, strict_json, tags, upload_state, uploads
+from docker_registry.v2.registry import blobs, formats, keys, layout, manifests, references, referrers, strict_json, tags, upload_state, uploads
 from docker_registry.v2.settings import config, storage
 from registry_client import as_json
 
@@ -90,9 +90,17 @@ NUMBERS = [
     ('docs/decisions.rst', 'refuses more than {} values, more than {} levels', strict_json.MOST_VALUES, strict_json.MOST_DEPTH),
     ('docs/decisions.rst', 'numbers of more than {} digits', strict_json.MOST_DIGITS),
     ('docs/decisions.rst', 'or {} MiB if that is less', manifests.LARGEST // MiB),
+    ('docs/decisions.rst', '``REGISTRY_MANIFEST_REFERENCES`` ({}) says', REGISTRY.manifest_references),
+    ('docs/decisions.rst', 'after {} missing ones', references.MOST_MISSING),
+    ('docs/decisions.rst', 'at most {} damaged blobs', references.MOST_DAMAGED),
     ('docs/decisions.rst', 'A page has at most {} MiB, as', -(-referrers.MOST_BYTES // MiB)),
     ('docs/decisions.rst', 'costs at most {} requests', referrers.PAGE),
     ('docs/decisions.rst', 'what the last {} indexes name', referrers.MOST_INDEXES),
+    ('docs/operations.rst', 'bytes of the manifest, {} MiB by default', REGISTRY.manifest_limit // MiB),
+    ('docs/operations.rst', 'manifests that it names, {} by default', REGISTRY.manifest_references),
+    ('docs/operations.rst', '{} values, {} levels', strict_json.MOST_VALUES, strict_json.MOST_DEPTH),
+    ('docs/operations.rst', 'must fit into {} MiB', -(-referrers.MOST_BYTES // MiB)),
+    ('docs/operations.rst', 'It names at most {} of them', references.MOST_MISSING),
     ('docs/decisions.rst', '``{}/<algorithm>/<hex>``. A tag that', layout.deleted('a').removeprefix(layout.repository('a') + '/')),
     ('docs/operations.rst', 'a cost of at most {},', htpasswd.MOST_COST),
     ('docs/operations.rst', 'takes effect after {} second,', htpasswd.SETTLED_SECONDS),

@@ -154,6 +154,7 @@ class Registry:
             absence,
             config.sparse_manifests,
             config.manifest_cache,
+            config.manifest_references,
             config.manifest_limit,
         )
         storage.on_request = count_swift_request

@@ -14,6 +14,8 @@ from docker_registry.v2.registry import catalog, errors, formats, names
 
 MOST_TAGS = 50  # tags in one PUT of a manifest; each is a field of the response, and many clients read no more than 100 fields
 MOST_TAG_BYTES = 3 * 1024  # bytes of these fields; many proxies read no more than 4 KiB of a response's head
+#: The key of the WSGI environment under which the server may give a function that returns False if the client has gone.
+CLIENT_IS_THERE = 'registry.client_is_there'
 
 
 def base(registry, request):
@@ -46,10 +48,11 @@ def put_manifest(registry, request, repository, reference):
     content = request.body.read_all(registry.config.manifest_limit)
     if content is None:
         raise errors.ManifestTooLarge(detail={'limit': registry.config.manifest_limit})
-    digest = reference if isinstance(reference, names.Digest) else names.Digest.of(content)
-    if digest != names.Digest.of(content, digest.algorithm):
-        raise errors.DigestInvalid(detail=str(digest))
-    parsed = registry.manifests.put(repository, digest, content, request.headers.get('Content-Type', ''), tags)
+    digest = names.Digest.of(content, reference.algorithm if isinstance(reference, names.Digest) else 'sha256')
+    if isinstance(reference, names.Digest) and digest != reference:
+        raise errors.DigestInvalid(detail=str(reference))
+    is_wanted = request.environ.get(CLIENT_IS_THERE, lambda: True)
+    parsed = registry.manifests.put(repository, digest, content, request.headers.get('Content-Type', ''), tags, is_wanted)
     response = empty(201, {'Location': f'/v2/{repository}/manifests/{digest}', 'Docker-Content-Digest': str(digest)})
     if parsed.subject:
         response.headers['OCI-Subject'] = str(parsed.subject)

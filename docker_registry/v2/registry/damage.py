@@ -6,32 +6,46 @@ some are missing. What this registry stores is whole: it verifies the digest fir
 Nothing here deletes or replaces the bytes: another client may be storing them again.
 """
 
+import contextlib
 import logging
+import re
+from collections.abc import Callable
 
 from docker_registry.core import exceptions
-from docker_registry.v2.registry import layout
+from docker_registry.v2.registry import errors, layout
 from docker_registry.v2.registry.names import Digest
-from docker_registry.v2.registry.storage import Storage
+from docker_registry.v2.registry.storage import Stat, Storage
 
 logger = logging.getLogger(__name__)
 
 
-def true_size(storage: Storage, digest: Digest) -> int | None:
-    """Read the bytes that are stored under a digest. Return their number, or None if they are missing or have another digest."""
+def is_possible(stat: Stat) -> bool:
+    """Return whether a stored blob can be damaged. Only a large object can be: the ETag of any other is the MD5 of its bytes."""
+    return not re.fullmatch('[0-9a-f]{32}', stat.etag or '')
+
+
+def true_size(storage: Storage, digest: Digest, is_wanted: Callable[[], bool] = lambda: True) -> int | None:
+    """Read the bytes that are stored under a digest. Return their number, or None if they are missing or have another digest.
+
+    :raises ClientGone: `is_wanted` has returned False meanwhile
+    """
     hasher, size = digest.hasher(), 0
     try:
-        for block in storage.stream_read(layout.blob(digest), newest=True):
-            hasher.update(block)
-            size += len(block)
+        with contextlib.closing(storage.stream_read(layout.blob(digest), newest=True)) as stream:
+            for block in stream:
+                hasher.update(block)
+                size += len(block)
+                if not is_wanted():
+                    raise errors.ClientGone()
     except exceptions.FileNotFoundError:
         return None
     return size if digest.matches(hasher) else None
 
 
-def stored_size(storage: Storage, digest: Digest) -> int | None:
-    """Return the size of what is stored under a digest now, or None if nothing is."""
+def stored(storage: Storage, digest: Digest) -> Stat | None:
+    """Return the `Stat` of what is stored under a digest now, or None if nothing is."""
     try:
-        return storage.stat(layout.blob(digest), newest=True).size
+        return storage.stat(layout.blob(digest), newest=True)
     except exceptions.FileNotFoundError:
         return None
 

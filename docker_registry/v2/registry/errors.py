@@ -147,5 +147,11 @@ class Unavailable(RegistryError):
     code, status, message = 'UNAVAILABLE', 503, 'storage is unavailable at the moment; retry later'
 
 
+class ClientGone(RegistryError):
+    """The client has closed its connection, so nobody reads this. The log shows the status that nginx logs for it, too."""
+
+    code, status, message = 'UNAVAILABLE', 499, 'the client has closed the connection'
+
+
 class Internal(RegistryError):
     code, status, message = 'UNKNOWN', 500, 'unknown error'

@@ -28,6 +28,8 @@ _MANIFEST_KEYS = (
 )
 _DESCRIPTOR_KEYS = ('mediaType', 'digest', 'size', 'urls', 'annotations', 'data', 'artifactType', 'platform')
 _PLATFORM_KEYS = ('architecture', 'os', 'os.version', 'os.features', 'variant', 'features')
+#: The keys of what a manifest names.
+_REFERENCE_KEYS = ('layers', 'manifests', 'blobs')
 _MOST_SIZE = 2**63 - 1  # bytes; clients read a size as a signed number of 64 bits
 
 
@@ -57,11 +59,11 @@ class Parsed:
     annotations: dict[str, str] = field(default_factory=dict)
 
 
-def parse(content: bytes, content_type: str = '') -> Parsed:
+def parse(content: bytes, content_type: str = '', most_references: int | None = None) -> Parsed:
     """Return the `Parsed` manifest for bytes and the Content-Type that a client sent.
 
-    :raises ManifestInvalid: it is not a manifest, clients would read it in another way (`strict_json`), or its media type is missing,
-        contradictory or not accepted
+    :raises ManifestInvalid: it is not a manifest, clients would read it in another way (`strict_json`), its media type is missing,
+        contradictory or not accepted, or it names more than `most_references` blobs and manifests
     :raises DigestInvalid: it names a digest that is not a sha256 or sha512 digest
     """
     document = strict_json.load(content)
@@ -78,6 +80,7 @@ def parse(content: bytes, content_type: str = '') -> Parsed:
     if not is_of_an_application(kind):
         raise errors.ManifestInvalid(f'the media type of a manifest must begin with application/, not {media_type}')
     _refuse_ambiguity(document, kind)
+    _refuse_many_references(document, kind, most_references)
     return Parsed(media_type, bool(own), **_named(document, kind), **_referring(document, kind))
 
 
@@ -134,6 +137,16 @@ def _refuse_ambiguity(document: dict, kind: str) -> None:
         raise errors.ManifestInvalid(f'a manifest of type {kind} must not have {" or ".join(other)}')
     if other and not _has_version(document, 2):
         raise errors.ManifestInvalid('schemaVersion must be 2')
+
+
+def _refuse_many_references(document: dict, kind: str, most: int | None) -> None:
+    """Refuse a manifest that would make the registry look for too much. Manifests of an unknown type name nothing."""
+    count = int(isinstance(document.get('config'), dict))
+    count += sum(len(entries) for entries in (document.get(key) for key in _REFERENCE_KEYS) if isinstance(entries, list))
+    if most is not None and count > most and kind in _MANIFESTS:
+        raise errors.ManifestInvalid(
+            f'the manifest names {count} blobs and manifests. This registry accepts {most} (REGISTRY_MANIFEST_REFERENCES)'
+        )
 
 
 def _named(document: dict, kind: str) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class Manifests:
         absence: Absence,
         sparse: bool = False,
         cache_size: int = 0,
+        most_references: int | None = None,
         limit: int = LARGEST,
     ):
         self._storage = storage
@@ -58,6 +59,7 @@ class Manifests:
         self._referrers = referrers
         self._absence = absence
         self._sparse = sparse
+        self._most_references = most_references
         self._limit = max(limit, LARGEST)
         self._references = References(storage, together, blobs)
         self._cache = ContentCache(cache_size)
@@ -154,20 +156,31 @@ class Manifests:
 
     # Writing
 
-    def put(self, repository: str, digest: Digest, content: bytes, content_type: str = '', tags: Sequence[str] = ()) -> formats.Parsed:
+    def put(
+        self,
+        repository: str,
+        digest: Digest,
+        content: bytes,
+        content_type: str = '',
+        tags: Sequence[str] = (),
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> formats.Parsed:
         """Store a manifest, tag it, and return it as `formats.Parsed`.
 
-        The manifest is linked only after its references have been found, and tagged or listed as a referrer only after its bytes and
-        its link are stored. Its bytes may be stored before the references have been found: without a link, nobody sees them.
+        Nothing is stored before the references have been found, so a manifest that is refused leaves nothing. It is tagged or listed as
+        a referrer only after its bytes and its link are stored.
 
+        :param is_wanted: called while the registry looks for the references
         :raises ManifestInvalid: see `formats.parse`, `referrers.descriptor` and `References.require`
         :raises DigestInvalid: see `formats.parse`
         :raises ManifestBlobUnknown: a blob or manifest that it names is not in the repository
+        :raises ClientGone: `is_wanted` has returned False
         """
-        parsed = formats.parse(content, content_type)
+        parsed = formats.parse(content, content_type, self._most_references)
         descriptor = referrers.descriptor(digest, len(content), parsed) if parsed.subject else b''
-        # `all` runs its first call in this thread, so that call may itself use `_together`.
-        self._together.all(lambda: self._require_references(repository, parsed), lambda: self._store(digest, content))
+        if not self._sparse:
+            self._references.require(repository, parsed, is_wanted)
+        self._store(digest, content)
         links: list[Callable[[], object]] = [functools.partial(self._write_link, repository, digest, parsed)]
         if not parsed.stated:
             links.append(lambda: self._storage.replace(layout.revision_media_type(repository, digest), parsed.media_type.encode()))
@@ -178,10 +191,6 @@ class Manifests:
             visible.append(functools.partial(self._referrers.add, repository, parsed.subject, digest, descriptor))
         self._together.all(*visible)
         return parsed
-
-    def _require_references(self, repository: str, parsed: formats.Parsed) -> None:
-        if not self._sparse:
-            self._references.require(repository, parsed)
 
     def _write_link(self, repository: str, digest: Digest, parsed: formats.Parsed) -> None:
         metadata = {TYPE: parsed.media_type, STATED: 'yes' if parsed.stated else 'no'}

@@ -56,6 +56,11 @@ class Config:
         False, 'accept a manifest even if its repository lacks blobs or manifests that the manifest names', _flag
     )
     manifest_limit: int = _setting(4 * 1024**2, 'size of the largest manifest that the registry accepts', _number(1024), unit='bytes')
+    manifest_references: int = _setting(
+        2000,
+        'blobs and manifests that one manifest may name; the registry looks for each of them before it accepts the manifest',
+        _number(1),
+    )
     manifest_cache: int = _setting(16 * 1024**2, 'size of the cache for manifests in each process', _number(0), unit='bytes')
     upload_secret: str = _setting(
         '',
