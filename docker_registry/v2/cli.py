@@ -13,7 +13,7 @@ from logging.config import dictConfig
 
 from docker_registry.core.exceptions import UnspecifiedError
 from docker_registry.drivers.swift import SETTINGS, __version__
-from docker_registry.v2.access import htpasswd
+from docker_registry.v2.access import addresses, htpasswd
 from docker_registry.v2.http import app, listening, server, worker
 from docker_registry.v2.operations import check
 from docker_registry.v2.settings import config
@@ -78,10 +78,19 @@ def serve(options, environ):
     dictConfig(log_config)
     storage = storage_settings.open_storage(storage_config)
     warn_of_small_pool(storage, server_settings.threads + registry_config.storage_threads)
-    registry = app.create_app(registry_config, storage, users, access, server_settings.threads)
+    loopback_only = is_open_to_this_machine_only(sock, users, certificates)
+    registry = app.create_app(registry_config, storage, users, access, server_settings.threads, loopback_only)
     listening.begin_to_listen(sock, server_settings)
     logging.info('%s may do everything%s', users or 'everybody', ', and everybody may pull' if access.anonymous_pull else '')
     return server.Server(registry, storage, server_settings, sock, certificates, log_config, access.trusted_proxies).run()
+
+
+def is_open_to_this_machine_only(sock, users, certificates):
+    """Return whether the registry has no passwords and can be reached from this machine only.
+
+    With TLS, it does not matter which names lead here: a browser compares the name with the certificate.
+    """
+    return users is None and not certificates and addresses.is_loopback(sock.getsockname()[0])
 
 
 def warn_of_small_pool(storage, threads):

@@ -257,7 +257,7 @@ def test_docker_stop_lets_a_running_upload_finish(run, place):
     with socket.create_connection(('127.0.0.1', registry.port), servers.PATIENCE) as client:
         client.sendall(
             (
-                'POST /v2/team/image/blobs/uploads/?digest=%s HTTP/1.1\r\nHost: registry\r\nContent-Length: %d\r\n'
+                'POST /v2/team/image/blobs/uploads/?digest=%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n'
                 'Content-Type: application/octet-stream\r\nExpect: 100-continue\r\n\r\n' % (images.digest_of(blob), len(blob))
             ).encode()
         )

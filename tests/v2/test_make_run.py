@@ -142,7 +142,7 @@ def test_a_second_ctrl_c_does_not_wait_for_running_requests(programs, port, tmp_
         run.wait_until_ready()
         with socket.create_connection(('127.0.0.1', port)) as client:
             client.sendall(
-                f'POST /v2/a/blobs/uploads/?digest={DIGEST} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n'
+                f'POST /v2/a/blobs/uploads/?digest={DIGEST} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n'
                 'Expect: 100-continue\r\n\r\n'.encode()
             )
             assert client.recv(100).startswith(b'HTTP/1.1 100')

@@ -43,6 +43,8 @@ class Request(Protocol):
 class Everybody:
     """The guard of a registry without passwords: admits every request."""
 
+    everybody_pulls = True
+
     def admit(self, request: Request, access: Access, repository: str | None = None) -> None:
         pass
 
@@ -62,7 +64,7 @@ class Guard:
     """
 
     def __init__(self, users: htpasswd.Users, most_failures: int, tokens: Tokens | None, everybody_pulls: bool):
-        self._everybody_pulls = everybody_pulls
+        self.everybody_pulls = everybody_pulls
         self._users, self._tokens, self._logins = users, tokens, Logins(users, most_failures)
         self._has_warned = False
 
@@ -85,7 +87,7 @@ class Guard:
                     request.user, request.scopes = self._tokens.read(credentials)
                 except Invalid as error:
                     raise self._unauthorized(request, needed, 'invalid_token', str(error))
-        anonymous = self._everybody_pulls and (access == PULL or access == PING and kind == 'bearer')
+        anonymous = self.everybody_pulls and (access == PULL or access == PING and kind == 'bearer')
         if not request.user and not anonymous or request.scopes is not None and not request.scopes.covers(needed):
             raise self._unauthorized(request, needed, 'insufficient_scope' if kind == 'bearer' else '')
 
@@ -114,7 +116,7 @@ class Guard:
             elif kind == 'refresh':
                 user, stored = self._refresh(request, credentials, self._tokens)
             else:  # if only users may pull, the token is for nothing; docker tries a push for a minute if it gets none
-                return self._tokens.make('', None, asked.only('pull') if self._everybody_pulls else Scopes())
+                return self._tokens.make('', None, asked.only('pull') if self.everybody_pulls else Scopes())
         request.user = user
         document = self._tokens.make(user, stored, asked)
         if offline:

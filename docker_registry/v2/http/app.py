@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from docker_registry.core import exceptions
 from docker_registry.v2.access import guard
 from docker_registry.v2.access.tokens import Tokens
-from docker_registry.v2.http import blob_endpoints, endpoints, headers, proxies, token_endpoint, upload_endpoints
+from docker_registry.v2.http import blob_endpoints, browsers, endpoints, headers, proxies, token_endpoint, upload_endpoints
 from docker_registry.v2.http.bodies import Body, Counted
 from docker_registry.v2.http.readiness import Readiness
 from docker_registry.v2.http.responses import COMMON_FIELDS, error_document
@@ -76,7 +76,9 @@ ROUTES = [
 _swift_requests = contextvars.ContextVar('swift_requests', default=None)
 
 
-def create_app(config, storage, users=None, access=config_module.Access(), threads=config_module.ServerSettings.threads):
+def create_app(
+    config, storage, users=None, access=config_module.Access(), threads=config_module.ServerSettings.threads, loopback_only=False
+):
     """Return the registry as a WSGI application.
 
     :param config: `config.Config`
@@ -84,8 +86,9 @@ def create_app(config, storage, users=None, access=config_module.Access(), threa
     :param users: `htpasswd.Users`, or None if everybody may do everything
     :param access: `config.Access`
     :param threads: requests of one client address that are worked on at a time
+    :param loopback_only: see `browsers.Browsers`
     """
-    return Registry(config, storage, users, access, threads)
+    return Registry(config, storage, users, access, threads, loopback_only)
 
 
 class Request(WerkzeugRequest):
@@ -130,11 +133,11 @@ class Request(WerkzeugRequest):
 class Registry:
     """The WSGI application. Endpoints use its attributes to reach the domain."""
 
-    def __init__(self, config, storage, users, access, threads):
+    def __init__(self, config, storage, users, access, threads, loopback_only):
         self._places = Places(threads)
         together = Together(config.storage_threads)
         self.config, self.storage = config, storage
-        self._proxies = proxies.Proxies(access.trusted_proxies)
+        self._proxies, self._browsers = proxies.Proxies(access.trusted_proxies), browsers.Browsers(loopback_only)
         absence = Absence(storage, config.replication_cycle)
         keys = Keys(storage, absence, config.upload_secret)
         self.guard = _guard(users, access, functools.partial(keys.key, 'logins of the registry v2 API'))
@@ -170,13 +173,13 @@ class Registry:
 
     def __call__(self, environ, start_response):
         started = time.monotonic()
-        self._proxies.apply(environ)
+        from_proxy = self._proxies.apply(environ)
         headers.mend_upload_url(environ)
         request = Request(environ)
         counter = SwiftRequests()
         token = _swift_requests.set(counter)
         try:
-            response = self._answer(request)
+            response = self._answer(request, from_proxy)
         finally:
             _swift_requests.reset(token)
         response.headers.update(COMMON_FIELDS)
@@ -199,9 +202,10 @@ class Registry:
 
         return Counted(response(environ, start_response), done)
 
-    def _answer(self, request):
+    def _answer(self, request, from_proxy):
         try:
             request.attach_body()
+            self._browsers.check(request.environ, from_proxy)
             if request.path != HEALTH_PATH:
                 request.begin_work(self._places)
             return self._dispatch(request)
@@ -225,7 +229,10 @@ class Registry:
                     raise errors.MethodNotAllowed(headers={'Allow': ', '.join(sorted(allowed))})
                 if action is not None:
                     self.guard.admit(request, action, match.groupdict().get('repository'))
-                return methods[method](self, request, **match.groupdict())
+                response = methods[method](self, request, **match.groupdict())
+                if action == guard.PULL and not self.guard.everybody_pulls:
+                    response.cache_control.private = True  # a cache that others use must not keep it
+                return response
         raise errors.NotFound(detail=request.path[:500])
 
     def _storage_error(self, request, error):

@@ -15,10 +15,13 @@ class Proxies:
         self._networks = networks
 
     def apply(self, environ):
-        """Overwrite address, scheme and host in a WSGI environment with those from a trusted proxy. Ignore what others send."""
+        """Overwrite address, scheme and host in a WSGI environment with those from a trusted proxy. Ignore what others send.
+
+        Return whether a trusted proxy sent the request.
+        """
         peer = address(environ.get('REMOTE_ADDR', ''))
         if not self._trusts(peer):
-            return
+            return False
         environ['REMOTE_ADDR'] = str(self._client(peer, environ.get('HTTP_X_FORWARDED_FOR', '')))
         scheme = _last(environ.get('HTTP_X_FORWARDED_PROTO', '')).lower()
         if scheme in ('http', 'https'):
@@ -26,6 +29,7 @@ class Proxies:
         host = _last(environ.get('HTTP_X_FORWARDED_HOST', ''))
         if is_host(host):
             environ['HTTP_HOST'] = host
+        return True
 
     def _client(self, peer, forwarded):
         """Return the last address that is not a trusted proxy. The client may have made up all addresses before it."""

@@ -418,6 +418,30 @@ def test_an_anonymous_token_of_an_instance_that_lets_everybody_pull_is_no_good_a
     assert answer.status_code == 401 and 'error="insufficient_scope"' in answer.headers['WWW-Authenticate']
 
 
+# Caches
+
+
+CACHED = [(method, path) for method, path in PULLS if '/blobs/' in path or '/manifests/' in path]
+
+
+@pytest.mark.parametrize('method, path', CACHED)
+def test_what_only_users_may_pull_is_not_for_caches_that_others_use(bearing, fake_place, users, method, path):
+    closed = fake_place.registry(Access(htpasswd=users))
+    for registry, sent in ((closed, basic()), (bearing, bearer(token(bearing, headers=basic())))):
+        first = registry(method, path, headers=sent)
+        again = registry(method, path, headers=dict(sent, **{'If-None-Match': first.headers['ETag']}))
+        assert (first.status_code, again.status_code) == (200, 304)
+        for answer in (first, again):
+            assert answer.cache_control.private and ('/blobs/' not in path or answer.cache_control.max_age == 31536000)
+
+
+@pytest.mark.parametrize('method, path', CACHED)
+def test_what_everybody_may_pull_is_for_all_caches(public, fake_place, method, path):
+    for registry, sent in ((public, {}), (public, basic()), (fake_place.registry(), {})):
+        answer = registry(method, path, headers=sent)
+        assert answer.status_code == 200 and not answer.cache_control.private
+
+
 # Anonymous pulls
 
 

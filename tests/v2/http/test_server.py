@@ -33,7 +33,7 @@ def chunks(content, size=300000):
 
 
 def head(method, path, *fields):
-    return '\r\n'.join([f'{method} {path} HTTP/1.1', 'Host: registry', *fields, '', ''])
+    return '\r\n'.join([f'{method} {path} HTTP/1.1', 'Host: localhost', *fields, '', ''])
 
 
 def status_of(client):
