@@ -213,8 +213,7 @@ def parser():
         '--cost',
         type=int,
         default=htpasswd.COST,
-        help='cost of the bcrypt hash: each step doubles the work of a guess (default '
-        f'{htpasswd.COST}). Use 5 for a file that nginx reads, because nginx hashes the password for each request',
+        help=f'cost of the bcrypt hash: each step doubles the work of a guess (default {htpasswd.COST})',
     )
     command.set_defaults(run=add_user)
     return program

@@ -65,10 +65,10 @@ class Place:
         """Start one more `servers.Registry`, on this Swift or on another one, and return it when it is ready."""
         return self._started(servers.Registry(self.folder, swift or self.swift, self.container, **options))
 
-    def nginx(self, registries, tls, users, **options):
+    def nginx(self, registries, tls, **options):
         """Start a `proxies.Nginx` in front of registries, and return it when it is ready."""
         need('nginx', 'unshare')
-        return self._started(proxies.Nginx(self.folder, registries, tls, users, **options))
+        return self._started(proxies.Nginx(self.folder, registries, tls, **options))
 
     def distribution(self):
         need('docker-registry')
@@ -166,6 +166,13 @@ def podman():
 def docker():
     """A docker engine. Call it with the words of a docker command."""
     yield from _docker_engine()
+
+
+@pytest.fixture
+def docker_compose():
+    """The path of docker-compose."""
+    need('docker-compose')
+    return servers.program('docker-compose')
 
 
 @pytest.fixture

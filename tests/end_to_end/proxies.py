@@ -21,13 +21,12 @@ class Nginx(Server):
 
     :param registries: two ports or `servers.Registry`; both may be the same
     :param tls: `certificates.Files`
-    :param users: path of the file of users
-    :param without: lines to remove from the configuration, without their semicolons
+    :param changes: more changes to the configuration, {old text: new text}
     """
 
     ready_path = '/healthz'
 
-    def __init__(self, folder, registries, tls, users, without=()):
+    def __init__(self, folder, registries, tls, changes=()):
         port, root = free_port(), os.path.join(folder, 'nginx')
         first, second = [getattr(registry, 'port', registry) for registry in registries]
         with open(CONFIGURATION) as file:
@@ -35,12 +34,14 @@ class Nginx(Server):
                 file.read(),
                 {
                     'listen 8443 ssl;': 'listen 127.0.0.1:%d ssl; listen [::1]:%d ssl;' % (port, port),
-                    'server registry-1:5000 ': 'server 127.0.0.1:%d ' % first,
-                    'server registry-2:5000 ': 'server 127.0.0.1:%d ' % second,
-                    **{line + ';': '' for line in without},
+                    'server registry-1:5000 max_fails': 'server 127.0.0.1:%d max_fails' % first,
+                    'server registry-2:5000 max_fails': 'server 127.0.0.1:%d max_fails' % second,
+                    'server registry-1:5000 backup': 'server 127.0.0.1:%d backup' % first,
+                    'server registry-2:5000 backup': 'server 127.0.0.1:%d backup' % second,
+                    **dict(changes),
                 },
             )
-        furnish(root, configuration, {'certificate.pem': tls.certificate, 'key.pem': tls.key, 'htpasswd': users})
+        furnish(root, configuration, {'certificate.pem': tls.certificate, 'key.pem': tls.key})
         super().__init__(
             ['unshare', '--mount', 'sh', '-ec', NAMESPACE, root, program('nginx'), '-c', '/etc/registry-nginx.conf', '-g', 'daemon off;'],
             folder,

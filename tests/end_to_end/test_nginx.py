@@ -1,8 +1,10 @@
-"""nginx in front of two registries. nginx does TLS and asks for passwords, the registries do neither."""
+"""nginx in front of two registries. nginx does TLS, and the registries ask for passwords."""
 
 import concurrent.futures
+import contextlib
 import hashlib
 import http.client
+import json
 import os
 import re
 import shutil
@@ -22,18 +24,15 @@ from images import MiB
 from servers import DockerEngine
 from test_kills import in_background
 
-#: The lines to remove if the registries ask for passwords themselves (docs/operations.rst).
-REGISTRIES_ASK = ('auth_basic "registry"', 'auth_basic_user_file /etc/registry/htpasswd', 'proxy_set_header Authorization ""')
+
+@pytest.fixture
+def registries(place, users):
+    return [place.registry(workers=1, REGISTRY_HTPASSWD=users, REGISTRY_TRUSTED_PROXIES='127.0.0.1') for _ in range(2)]
 
 
 @pytest.fixture
-def registries(place):
-    return [place.registry(workers=1, REGISTRY_TRUSTED_PROXIES='127.0.0.1') for _ in range(2)]
-
-
-@pytest.fixture
-def nginx(place, registries, tls, users):
-    return place.nginx(registries, tls, users)
+def nginx(place, registries, tls):
+    return place.nginx(registries, tls)
 
 
 @pytest.fixture
@@ -101,13 +100,23 @@ def test_skopeo_pushes_and_pulls(skopeo, nginx, tls, new_image, new_folder):
 
 
 @pytest.mark.parametrize('auth', [None, ('alice', 'wrong'), ('nobody', 'correct horse')])
-def test_without_the_password_nothing_reaches_a_registry(nginx, registries, session, auth):
+def test_without_the_password_nothing_is_to_be_had(nginx, session, auth):
     session.auth = auth
     answer = session.get(nginx.url + '/v2/team/image/tags/list')
 
     assert (answer.status_code, answer.headers['WWW-Authenticate']) == (401, 'Basic realm="registry"')
     assert answer.headers['Docker-Distribution-Api-Version'] == 'registry/2.0'
-    assert not any('tags/list' in registry.log for registry in registries)
+
+
+def test_an_address_that_guesses_has_to_wait_alone(nginx, session):
+    """nginx passes on who the client is, and the registries count wrong passwords."""
+    url = nginx.url.replace('127.0.0.1', '[::1]') + '/v2/'
+    statuses = []
+    while 429 not in statuses:
+        assert len(statuses) <= 2 * 10 + 1
+        statuses.append(session.get(url, auth=('alice', 'wrong-%d' % len(statuses))).status_code)
+
+    assert session.get(nginx.url + '/v2/').status_code == 200
 
 
 def test_health_needs_no_password_and_nothing_else_is_passed_on(nginx, session):
@@ -225,6 +234,85 @@ def test_a_request_is_repeated_at_the_other_registry_if_the_first_dies_over_it(n
         assert [answer.status_code for answer in answers] == [202] * 4
 
 
+def test_a_registry_that_answers_again_is_asked_at_once(place, nginx, registries, users, session):
+    """Both have failed within the last second. nginx must not return 502 without asking them."""
+    for registry in registries:
+        registry.kill()
+    again = servers.Registry(
+        place.folder,
+        place.swift,
+        place.container,
+        workers=1,
+        port=registries[1].port,
+        REGISTRY_HTPASSWD=users,
+        REGISTRY_TRUSTED_PROXIES='127.0.0.1',
+    )
+    place.servers.append(again)
+
+    def answers():
+        assert again.process.poll() is None, again.log
+        with contextlib.suppress(requests.ConnectionError):
+            return requests.get(again.url + '/healthz', timeout=servers.PATIENCE).status_code == 200
+
+    refused = []
+    servers.wait_until(lambda: refused.append(session.get(nginx.url + '/healthz').status_code) or answers(), 'the registry answers again')
+    assert refused[0] == 502
+    assert [session.get(nginx.url + '/healthz').status_code for _ in range(4)] == [200] * 4
+
+
+def test_nginx_writes_the_token_of_an_upload_nowhere(place, nginx, registries, tls, session):
+    """With the token, anybody could continue the upload. nginx would write it into its log of errors."""
+    location = session.post(nginx.url + '/v2/team/image/blobs/uploads/').headers['Location']
+    token = location.rpartition('/')[2].partition('?')[0]
+    client = http.client.HTTPSConnection(
+        '127.0.0.1', nginx.port, timeout=servers.PATIENCE, context=ssl.create_default_context(cafile=tls.ca)
+    )
+    client.putrequest('PATCH', location)
+    for name, value in dict(BASIC, **{'Content-Length': str(40 * MiB)}).items():
+        client.putheader(name, value)
+    place.swift.mark()
+    client.endheaders(bytes(30 * MiB))
+    servers.wait_until(lambda: any(request.bytes_in for request in place.swift.requests()), 'a registry has stored the beginning')
+    for registry in registries:
+        registry.kill()
+    assert client.getresponse().status == 502  # the registry died over the body
+    client.close()
+    for method in ('GET', 'PATCH', 'DELETE'):  # no registry can be reached
+        assert session.request(method, nginx.url + location, data=b'x').status_code == 502
+
+    log = servers.wait_until(lambda: nginx.log.count(' 502 ') == 4 and nginx.log, 'it is logged')
+    assert '"PATCH /v2/team/image/blobs/uploads/..." 502' in log
+    assert 'answered="502, 502' in log  # both were tried
+    assert token[:40] not in log and token[-40:] not in log
+
+
+def test_an_address_has_only_so_many_requests_at_a_time(place, registries, tls):
+    nginx = place.nginx(registries, tls, changes={'limit_conn clients 256;': 'limit_conn clients 3;'})
+    context, open_ones = ssl.create_default_context(cafile=tls.ca), []
+
+    def connection(source='127.0.0.1'):
+        open_ones.append(
+            http.client.HTTPSConnection('127.0.0.1', nginx.port, timeout=servers.PATIENCE, context=context, source_address=(source, 0))
+        )
+        return open_ones[-1]
+
+    def asked(client):
+        client.request('GET', '/v2/', headers=BASIC)
+        return client.getresponse()
+
+    for _ in range(3):
+        client = connection()
+        client.putrequest('POST', '/v2/team/image/blobs/uploads/?digest=sha256:' + '0' * 64)
+        for name, value in dict(BASIC, **{'Content-Length': '100'}).items():
+            client.putheader(name, value)
+        client.endheaders(b'x')
+    answer = servers.wait_until(lambda: found if (found := asked(connection())).status == 429 else None, 'there are too many')
+    assert json.load(answer)['errors'][0]['code'] == 'TOOMANYREQUESTS' and answer.headers['Retry-After'] == '1'
+    assert asked(connection('127.0.0.2')).status == 200
+    for client in open_ones:
+        client.close()
+
+
 def test_docker_sends_a_layer_again_whose_registry_died_in_the_middle(docker, nginx, registries, loaded, login):
     with Balancer([nginx.port]) as balancer:
         reference = loaded(80 * MiB, balancer.address)
@@ -286,18 +374,10 @@ def test_tls_is_1_2_or_newer(nginx, tls):
 # What the registries believe of nginx's headers
 
 
-def test_passwords_are_not_passed_on(place, tls, users, session):
-    registry = place.registry(workers=1, REGISTRY_HTPASSWD=users)
-    assert requests.get(registry.url + '/v2/', headers=BASIC, timeout=servers.PATIENCE).status_code == 200
-    nginx = place.nginx([registry] * 2, tls, users)
-
-    assert session.get(nginx.url + '/v2/').json()['errors'][0]['code'] == 'UNAUTHORIZED'
-
-
-def test_registries_may_ask_for_passwords_themselves(place, skopeo, tls, users, session, new_image, new_folder):
-    """They also know the address that clients use: the token URL in their challenge is an address of nginx."""
+def test_registries_may_ask_for_tokens(place, skopeo, tls, users, session, new_image, new_folder):
+    """They know the address that clients use: the token URL in their challenge is an address of nginx."""
     registry = place.registry(workers=1, REGISTRY_HTPASSWD=users, REGISTRY_ANONYMOUS_PULL='yes', REGISTRY_TRUSTED_PROXIES='127.0.0.1')
-    nginx = place.nginx([registry] * 2, tls, users, without=REGISTRIES_ASK)
+    nginx = place.nginx([registry] * 2, tls)
     session.auth = None
     assert session.get(nginx.url + '/v2/').headers['WWW-Authenticate'].startswith('Bearer realm="%s/v2/token"' % nginx.url)
 

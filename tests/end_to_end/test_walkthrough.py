@@ -3,8 +3,10 @@
 `Reader.changes` replaces what a reader has and the tests do not have. Everything else runs exactly as the page has it.
 """
 
+import ipaddress
 import os
 import re
+import shutil
 import subprocess
 import tarfile
 
@@ -107,16 +109,18 @@ class Reader:
         deploy, ports = os.path.join(self.release, 'deploy'), {'registry-1': free_port(), 'registry-2': free_port()}
         with open(os.path.join(deploy, 'docker-compose.yml')) as file:
             document = yaml.safe_load(file)
+        del document['networks']
         for name, service in document['services'].items():
-            here = {'network_mode': 'host'}
+            del service['networks']
+            service.pop('ports', None)
+            service['network_mode'] = 'host'
             if name in ports:
-                here['environment'] = {
+                service['environment'] = {
+                    **service['environment'],
                     'REGISTRY_TRUSTED_PROXIES': '127.0.0.1',
                     'REGISTRY_HOST': '127.0.0.1',
                     'REGISTRY_PORT': str(ports[name]),
                 }
-            document['services'][name] = {**service, **here}
-            document['services'][name].pop('ports', None)
         with open(os.path.join(deploy, 'on-this-host.yml'), 'w') as file:
             yaml.safe_dump(document, file)
         with open(os.path.join(deploy, 'nginx.conf'), 'r+') as file:
@@ -197,3 +201,40 @@ def test_no_command_is_overlooked():
 
     assert len(commands(text)) == len(re.findall(r'^ +\$ ', text, re.MULTILINE)) > 40
     assert '.. code-block::' not in text.replace('.. code-block:: console', '')
+
+
+@pytest.fixture
+def compose_file(docker_compose, tmp_path):
+    """What docker-compose makes of deploy/docker-compose.yml."""
+    folder = shutil.copytree(os.path.join(bases.CHECKOUT, 'deploy'), tmp_path / 'deploy')
+    (folder / 'registry.env').write_text('OS_CONTAINER=docker-registry\n')
+    command = [docker_compose, '--file', folder / 'docker-compose.yml', 'config']
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return yaml.safe_load(done.stdout)
+
+
+def test_the_registries_of_the_compose_file_ask_for_passwords_and_trust_nginx_only(compose_file):
+    nginx, *registries = (compose_file['services'][name] for name in ('nginx', 'registry-1', 'registry-2'))
+
+    for registry in registries:
+        assert registry['environment']['OS_CONTAINER'] == 'docker-registry'  # from the file that the page makes
+        assert registry['environment']['REGISTRY_TRUSTED_PROXIES'] == nginx['networks']['registries']['ipv4_address']
+        folder = os.path.dirname(registry['environment']['REGISTRY_HTPASSWD'])
+        assert any('registry-etc:%s:ro' % folder in str(volume) for volume in registry['volumes'])
+        assert 'ports' not in registry
+
+
+def test_the_addresses_of_the_compose_file_are_in_its_network(compose_file):
+    (networks,) = compose_file['networks']['registries']['ipam']['config']
+    addresses = [service['networks']['registries']['ipv4_address'] for service in compose_file['services'].values()]
+
+    hosts = [str(address) for address in ipaddress.ip_network(networks['subnet']).hosts()][1:]  # docker itself has the first
+    assert len(set(addresses)) == 3 and set(addresses) <= set(hosts)
+
+
+def test_nginx_knows_the_registries_of_the_compose_file(compose_file):
+    with open(os.path.join(bases.CHECKOUT, 'deploy', 'nginx.conf')) as file:
+        named = set(re.findall(r'server (\S+):5000 ', file.read()))
+
+    assert named == set(compose_file['services']) - {'nginx'}
