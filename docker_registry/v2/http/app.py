@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 access_logger = logging.getLogger('docker_registry.v2.http.requests')
 
 HEALTH_PATH = '/healthz'  # always answered at once
+LONGEST_LOGGED_PATH = 512  # characters; the path of the longest repository name with the longest digest fits
 
 # A repository name may contain any word of the routes, such as `blobs`. So it is everything before the last words of the route.
 # The last column is the kind of access that requests need; None means that the guard is not asked.
@@ -127,7 +128,7 @@ class Request(WerkzeugRequest):
     def logged_path(self):
         """The path in one line, without the token of an upload: whoever has the token can go on with the upload."""
         path = self.path.encode('unicode_escape').decode()  # escapes line breaks, which could forge a log line
-        return re.sub('(/blobs/uploads/).{24,}', r'\1...', path)
+        return errors.short(re.sub('(/blobs/uploads/).{24,}', r'\1...', path), LONGEST_LOGGED_PATH)
 
 
 class Registry:
@@ -233,7 +234,7 @@ class Registry:
                 if action == guard.PULL and not self.guard.everybody_pulls:
                     response.cache_control.private = True  # a cache that others use must not keep it
                 return response
-        raise errors.NotFound(detail=request.path[:500])
+        raise errors.NotFound(detail=request.path)
 
     def _storage_error(self, request, error):
         """Return the error that the client sees for an error of storage. It is never "not found"."""

@@ -32,7 +32,7 @@ def get_manifest(registry, request, repository, reference):
     try:
         reference = names.reference(reference)
     except errors.TagInvalid:
-        raise errors.ManifestUnknown(detail=reference[:200])
+        raise errors.ManifestUnknown(detail=reference)
     manifest = registry.manifests.get(repository, reference)
     response = Response(
         manifest.content,
@@ -80,7 +80,7 @@ def delete_manifest(registry, request, repository, reference):
     try:
         reference = names.reference(reference)
     except errors.TagInvalid:
-        raise errors.ManifestUnknown(detail=reference[:200])
+        raise errors.ManifestUnknown(detail=reference)
     if isinstance(reference, names.Digest):
         registry.manifests.delete(repository, reference)
     else:

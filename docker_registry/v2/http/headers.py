@@ -20,7 +20,7 @@ def content_range(text):
         return None
     match = _CONTENT_RANGE.fullmatch(text.strip())
     if not match or int(match[1]) > int(match[2]):
-        raise errors.RangeInvalid('the Content-Range is not a range of bytes: <first>-<last>', text[:100])
+        raise errors.RangeInvalid('the Content-Range is not a range of bytes: <first>-<last>', text)
     return int(match[1]), int(match[2])
 
 
@@ -35,7 +35,7 @@ def content_length(environ):
     if not text:
         return 0
     if not re.fullmatch('[0-9]{1,19}', text, re.ASCII):
-        raise errors.SizeInvalid('the Content-Length is not a number', text[:100])
+        raise errors.SizeInvalid('the Content-Length is not a number', text)
     return int(text)
 
 
@@ -49,7 +49,7 @@ def page_size(text, default=None):
     if not text:
         return default
     if not re.fullmatch('[0-9]+', text, re.ASCII):
-        raise errors.ParameterInvalid('the parameter n is not a whole number of at least 0', text[:100])
+        raise errors.ParameterInvalid('the parameter n is not a whole number of at least 0', text)
     return min(int(text.lstrip('0')[:20] or '0'), LARGEST_PAGE)  # Python refuses to read numbers of thousands of digits
 
 

@@ -2,7 +2,13 @@
 
 The endpoints and the domain raise them. `http.app` turns them into responses. Codes:
 https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes
+
+What an error quotes of a request may be long. It is cut here, where the response is made, so whoever raises an error need not cut it.
 """
+
+LONGEST_MESSAGE = 300  # characters
+LONGEST_DETAIL = 150  # characters; any digest fits. JSON may need 12 bytes for one
+MOST_ENTRIES = 50  # entries in one response, and in a list that is a detail
 
 
 class RegistryError(Exception):
@@ -26,9 +32,27 @@ class RegistryError(Exception):
         self.status = status or self.status
 
     def entries(self):
-        """Return the list that stands under `errors` in the response body."""
-        entry = {'code': self.code, 'message': self.message}
-        return [entry if self.detail is None else dict(entry, detail=self.detail)]
+        """Return the list that stands under `errors` in the response body. Its texts and lists are short, whatever the client sent."""
+        entry = {'code': self.code, 'message': short(self.message, LONGEST_MESSAGE)}
+        details = [detail if detail is None else _short_value(detail) for detail in self.details()[:MOST_ENTRIES]]
+        return [entry if detail is None else dict(entry, detail=detail) for detail in details]
+
+    def details(self):
+        """Return the detail of each entry; None for an entry without one."""
+        return [self.detail]
+
+
+def short(text, most=LONGEST_DETAIL):
+    """Return a text of at most `most` characters. If it had more, it ends with `...`."""
+    return text if len(text) <= most else text[: most - 3] + '...'
+
+
+def _short_value(value):
+    if isinstance(value, str):
+        return short(value)
+    if isinstance(value, dict):
+        return {short(key): _short_value(held) for key, held in list(value.items())[:MOST_ENTRIES]}
+    return [_short_value(held) for held in value[:MOST_ENTRIES]] if isinstance(value, list) else value
 
 
 class BlobUnknown(RegistryError):
@@ -73,8 +97,8 @@ class ManifestBlobUnknown(RegistryError):
     def __init__(self, missing):
         super().__init__(detail=missing)
 
-    def entries(self):
-        return [{'code': self.code, 'message': self.message, 'detail': {'digest': digest}} for digest in self.detail]
+    def details(self):
+        return [{'digest': digest} for digest in self.detail]
 
 
 class ManifestInvalid(RegistryError):
