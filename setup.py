@@ -58,7 +58,7 @@ REGISTRY = [
     'itsdangerous>=2.1,<3',
     'packaging',
     'PyYAML>=6,<7',
-    'Werkzeug>=3,<4',
+    'Werkzeug>=3.1.9,<4',  # the square of the time for some header fields before
 ]
 
 # docker_registry and docker_registry.drivers belong to docker-registry-core.  Neither has an __init__.py, here or there.  Python 3

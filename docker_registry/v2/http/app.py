@@ -205,6 +205,7 @@ class Registry:
 
     def _answer(self, request, from_proxy):
         try:
+            headers.require_short(request.environ)
             request.attach_body()
             self._browsers.check(request.environ, from_proxy)
             if request.path != HEALTH_PATH:

@@ -7,8 +7,25 @@ from docker_registry.v2.registry import errors
 
 LARGEST_PAGE = 100_000  # tags in one response to a client that asks for a number of them
 
+LONGEST = 8 * 1024  # characters of a header field
+#: {name in a WSGI environment: most characters}, for fields with another limit. podman's Range of 1024 ranges has up to 22 KiB.
+OTHER_LIMITS = {'HTTP_RANGE': 24 * 1024, 'HTTP_AUTHORIZATION': 24 * 1024, 'HTTP_HOST': 512, 'HTTP_X_FORWARDED_HOST': 512}
+
 _UPLOAD = re.compile(r'(/v2/.+/blobs/uploads/[^/?&]+)((?:[?&].*)?)', re.DOTALL)
 _CONTENT_RANGE = re.compile(r'(?:bytes[ =])?(\d{1,19})-(\d{1,19})(?:/(?:\d+|\*))?', re.ASCII)
+
+
+def require_short(environ):
+    """Refuse a request with a header field that is too long. Call this before the guard and the endpoints read them.
+
+    :raises RequestInvalid: a field is longer than `LONGEST`, or than its own limit
+    """
+    for name, value in environ.items():
+        if name.startswith('HTTP_') or name in ('CONTENT_TYPE', 'CONTENT_LENGTH'):
+            most = OTHER_LIMITS.get(name, LONGEST)
+            if len(value) > most:
+                field = name.removeprefix('HTTP_').replace('_', '-').title()
+                raise errors.RequestInvalid(f'a header field is longer than {most} characters', {'field': field}, status=431)
 
 
 def content_range(text):

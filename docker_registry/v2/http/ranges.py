@@ -4,7 +4,6 @@ https://www.rfc-editor.org/rfc/rfc9110.html#name-range-requests
 """
 
 import itertools
-import re
 import secrets
 
 from docker_registry.v2.registry import errors
@@ -12,8 +11,6 @@ from docker_registry.v2.registry import errors
 MOST_RANGES = 1024  # in one request; podman asks for up to 1024 when it pulls a layer in the format zstd:chunked
 READ_THROUGH = 1024**2  # bytes between two ranges that are read and dropped; another request to Swift would take longer
 LARGEST = 10**18  # larger than any blob; Python refuses to read numbers of thousands of digits
-
-_RANGE = re.compile(r'(\d*)\s*-\s*(\d*)', re.ASCII)
 
 
 def parse(text):
@@ -26,10 +23,15 @@ def parse(text):
     words = [word.strip() for word in listed.split(',') if word.strip()]
     if unit.strip().lower() != 'bytes' or len(words) > MOST_RANGES:
         return []
-    matches = [_RANGE.fullmatch(word) for word in words]
-    if not all(match and (match[1] or match[2]) for match in matches):
-        return []
-    return [(_number(match[1]), _number(match[2])) for match in matches]
+    found = [_one(word) for word in words]
+    return [] if None in found else found
+
+
+def _one(word):
+    """Return what one range asks for, see `parse`, or None if it is no range."""
+    first, dash, last = (part.strip() for part in word.partition('-'))
+    digits = first + last
+    return (_number(first), _number(last)) if dash and digits.isascii() and digits.isdigit() else None
 
 
 def _number(digits):

@@ -42,7 +42,7 @@ class Terse(logging.Filter):
         elif not record.getMessage().startswith('Invalid request from'):
             return True
         else:
-            record.msg, record.args = re.sub(r""":?\s*b?['"].*""", '', record.getMessage(), flags=re.DOTALL), ()
+            record.msg, record.args = re.split('[\'"]', record.getMessage(), maxsplit=1)[0].removesuffix('b').rstrip(' :'), ()
         record.levelno, record.levelname = logging.INFO, 'INFO'
         return True
 
