@@ -110,6 +110,7 @@ METADATA = 'X-Object-Meta-'  # begins the headers that Swift stores with an obje
 # is SEGMENT_LIST_HEADER on Ceph instead, and nothing on Swift. It has the id of a list in an object of its own.
 SEGMENTS_HEADER, SEGMENT_LIST_HEADER = METADATA + 'Segments', METADATA + 'Segment-List'
 LONGEST_METADATA = 256  # bytes of one value, Swift's max_meta_value_length
+MOST_SEGMENTS = 10000  # that SEGMENTS_HEADER may name; more is not ours: see SEGMENTS_BEFORE_GROWING
 
 
 # --- Settings -------------------------------------------------------------------------------------------------
@@ -590,8 +591,7 @@ class _Response(object):
             raise HTTPException('the body ended early')
 
     def int_header(self, name):
-        value = self.headers.get(name, '')
-        return int(value) if value.isdigit() else None
+        return _whole_number(self.headers.get(name, ''))
 
 
 # --- Bodies to send -------------------------------------------------------------------------------------------
@@ -848,8 +848,8 @@ def _v1_token(answer, settings):
     if not 200 <= status < 300 or not token or not headers.get('X-Storage-Url'):
         raise _config_error('swift_authurl (OS_AUTH_URL) %s does not respond like v1 auth (status %d): check it and '
                             'swift_auth_version (OS_AUTH_VERSION)' % (settings.authurl, status), status)
-    lifetime = headers.get('X-Auth-Token-Expires', '')
-    expires = time.time() + int(lifetime) if lifetime.isdigit() else None
+    lifetime = _whole_number(headers.get('X-Auth-Token-Expires', ''))
+    expires = None if lifetime is None else time.time() + lifetime
     return _Token(headers['X-Storage-Url'], token, expires, settings.user.partition(':')[0])
 
 
@@ -967,10 +967,11 @@ def _seconds_of(retry_after):
     """The seconds that a Retry-After header asks for, or None. It may also be a date (RFC 9110, 10.2.3)."""
     if not retry_after:
         return None
-    if retry_after.strip().isdigit():
-        return int(retry_after)
-    date = email.utils.parsedate_tz(retry_after)
-    return max(0, email.utils.mktime_tz(date) - time.time()) if date else None
+    seconds = _whole_number(retry_after.strip())
+    if seconds is not None:
+        return seconds
+    date = _date(retry_after)
+    return None if date is None else max(0, date - time.time())
 
 
 def _retrying(settings, attempt):
@@ -1212,7 +1213,7 @@ class _Swift(object):
     def _info_at(self, path):
         response = self.request('GET', path, below_account=False, expected=range(400, 408))
         try:
-            info = json.loads(response.body.decode('utf-8')) if response.status == 200 else {}
+            info = _from_json(response.body) if response.status == 200 else {}
         except ValueError:
             info = {}
         return info if isinstance(info, dict) else {}
@@ -1333,7 +1334,7 @@ class _Swift(object):
         response = self.request('POST', '', {'bulk-delete': ''}, {
             'Content-Type': 'text/plain', 'Accept': 'application/json'}, body, expected=set(range(400, 417)) - {408})
         try:
-            answer = json.loads(response.body.decode('utf-8'))
+            answer = _from_json(response.body)
             done = answer['Number Deleted'] + answer['Number Not Found']
             failed = set(unquote(_native(error[0])).strip('/') for error in answer['Errors'])
         except (ValueError, KeyError, TypeError, IndexError):
@@ -1356,9 +1357,12 @@ class _Swift(object):
             # The container is there, so the 404 was wrong. An empty page would say that there are no objects.
             response = self.request('GET', self.container_path, query, again=(404,))
         try:
-            return json.loads(response.body.decode('utf-8')) if response.body.strip() else []
+            page = _from_json(response.body) if response.body.strip() else []
         except ValueError:
             raise _broken('GET', self.container_path, response.status, response.headers, 'the body is not JSON', transient=False)
+        if not isinstance(page, list) or not all(map(_is_entry, page)):
+            raise _broken('GET', self.container_path, response.status, response.headers, 'the body is not a listing', transient=False)
+        return page
 
     def list_all(self, prefix, delimiter=None, marker=None, limit=None):
         """All pages of a listing, each as a list.
@@ -1394,14 +1398,14 @@ def _problems(response):
     https://docs.openstack.org/swift/latest/middleware.html#static-large-objects
     """
     try:
-        return [str(problem) for _, problem in json.loads(response.body.decode('utf-8'))['Errors']] if response.status == 400 else []
+        return [text_type(problem) for _, problem in _from_json(response.body)['Errors']] if response.status == 400 else []
     except (ValueError, KeyError, TypeError, AttributeError):
         return []
 
 
 def _is_unasked(problem):
     """Whether a problem says that Swift could not look at the segment, and nothing about the segment itself."""
-    status = int(problem[:3]) if problem[:3].isdigit() else 0
+    status = _whole_number(problem[:3]) or 0
     return status == 401 or status >= 500 or status in _TRANSIENT_STATUSES
 
 
@@ -1582,7 +1586,7 @@ def _extent(response):
     if response.status != 206 or not match:
         return 0, length, length
     first, last = int(match.group(1)), int(match.group(2))
-    return first, last - first + 1, int(match.group(3)) if match.group(3).isdigit() else None
+    return first, last - first + 1, _whole_number(match.group(3))
 
 
 # --- Cache ----------------------------------------------------------------------------------------------------
@@ -1994,20 +1998,19 @@ class Storage(driver.Base):
             if SEGMENT_LIST_HEADER in headers:
                 return self._listed_segments(name, headers[SEGMENT_LIST_HEADER])
             response = self._swift.request('GET', self._swift.object_path(name), MANIFEST_ITSELF, _newest(True))
-            manifest = json.loads(response.body.decode('utf-8'))
+            named = [_native(part['name']) for part in _from_json(response.body)]
+            container = '/%s/' % self.settings.container
+            return [part[len(container):] for part in named if part.startswith(container)]
         except exceptions.FileNotFoundError:
             return None
-        except ValueError:
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise _error(exceptions.BrokenError, 'Swift did not return the manifest of %s' % name)
-        container = '/%s/' % self.settings.container
-        return [_native(part['name'])[len(container):] for part in manifest
-                if _native(part['name']).startswith(container)]
 
     def _listed_segments(self, name, list_id):
         """The names of the segments in a list of its own, and of that list."""
         listed = self._list_name(list_id)
         try:
-            paths = json.loads(Stream(self._swift, listed).read_all().decode('ascii'))
+            paths = _from_json(Stream(self._swift, listed).read_all())
         except exceptions.FileNotFoundError:  # to be told from a large object that is not there
             raise _error(exceptions.BrokenError, 'the list of the segments of %s is missing: %s' % (name, listed))
         return [self._name(path) for path in paths] + [listed]
@@ -2358,8 +2361,10 @@ def _written_runs(paths):
 
 def _runs(value):
     """The (upload id, number) of each segment that a SEGMENTS_HEADER names. [] if it is empty or not ours."""
-    runs = [re.match(r'([\w-]+) (\d+)(?: (\d+))?$', run.strip()) for run in value.split(',')]
-    return [(run.group(1), int(run.group(3) or 0) + number) for run in runs for number in range(int(run.group(2)))] if all(runs) else []
+    runs = [re.match(r'([\w-]+) (\d{1,8})(?: (\d{1,8}))?$', run.strip()) for run in value.split(',')]
+    if not all(runs) or sum(int(run.group(2)) for run in runs) > MOST_SEGMENTS:
+        return []
+    return [(run.group(1), int(run.group(3) or 0) + number) for run in runs for number in range(int(run.group(2)))]
 
 
 def _unicode(text):
@@ -2378,24 +2383,51 @@ def _metadata(headers):
     return dict((name[len(METADATA):].lower(), value) for name, value in headers.items() if name.lower().startswith(METADATA.lower()))
 
 
-def _modified(headers):
-    stamp = headers.get('X-Timestamp', '')
+def _whole_number(text):
+    """The number that some digits are, or None. int() and isdigit() also take digits that are not ASCII, and any number of them."""
+    return int(text) if re.match(r'[0-9]{1,18}$', text) else None
+
+
+def _from_json(content):
+    """What a JSON document holds. :raises ValueError: it is not JSON in UTF-8, or is nested too deeply"""
     try:
-        return float(stamp)
-    except ValueError:
-        date = email.utils.parsedate_tz(headers.get('Last-Modified', ''))
+        return json.loads(content.decode('utf-8'))
+    except RuntimeError:  # on Python 3, a RecursionError
+        raise ValueError('it is nested too deeply')
+
+
+def _is_entry(entry):
+    """Whether this is an entry of a listing."""
+    return (isinstance(entry, dict) and isinstance(entry.get('name') or entry.get('subdir'), text_type)
+            and isinstance(entry.get('bytes', 0), int) and isinstance(entry.get('last_modified', u''), text_type))
+
+
+def _date(text):
+    """Seconds since the epoch, from a date of HTTP. None if it is not one."""
+    date = email.utils.parsedate_tz(text)
+    try:
         return email.utils.mktime_tz(date) if date else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _modified(headers):
+    try:
+        stamp = float(headers.get('X-Timestamp', ''))
+    except ValueError:
+        return _date(headers.get('Last-Modified', ''))
+    return stamp if 0 <= stamp < float('inf') else None
 
 
 def _is_ceph_manifest(entry):
     """Whether this is a large object in a listing of Ceph: it has the size of the manifest, and the ETag of nothing."""
-    return entry.get('hash') == ETAG_OF_NOTHING and entry['bytes'] > 0
+    return entry.get('hash') == ETAG_OF_NOTHING and entry.get('bytes', 0) > 0
 
 
 def _listed_time(text):
     """Seconds since the epoch, from a listing's `2026-01-31T12:00:00.123456`, which is in UTC."""
-    match = re.match(r'(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+)(\.\d+)?', text or '')
-    if not match:
+    match = re.match(r'(\d{4})-([01]\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d+)?', text or '')
+    if not match or not 1 <= int(match.group(2)) <= 12 or match.group(1) == '0000':
         return None
     return calendar.timegm(tuple(map(int, match.groups()[:6]))) + float(match.group(7) or 0)
 

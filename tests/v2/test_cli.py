@@ -233,7 +233,7 @@ def test_a_section_that_is_not_for_swift(v1_config, flavor, says):
         storage_settings.read({'DOCKER_REGISTRY_CONFIG': v1_config, 'SETTINGS_FLAVOR': flavor})
 
 
-@pytest.mark.parametrize('text', ['swift: {swift_password: %s' % SECRET, '- a list', '\xff'])
+@pytest.mark.parametrize('text', ['swift: {swift_password: %s' % SECRET, '- a list', '\xff', f'swift: {{a: !!int {SECRET}}}', '{' * 3000])
 def test_a_broken_configuration_file_is_named_and_not_quoted(tmp_path, text):
     (tmp_path / 'config.yml').write_bytes(text.encode('latin-1'))
     with pytest.raises(ConfigError, match='DOCKER_REGISTRY_CONFIG') as caught:

@@ -60,7 +60,7 @@ def _sections(path: str) -> dict:
             sections = yaml.load(file, Text)
     except (OSError, UnicodeDecodeError) as error:
         raise config_error(f'DOCKER_REGISTRY_CONFIG: {path} cannot be read: {getattr(error, "strerror", None) or "not UTF-8"}')
-    except yaml.YAMLError as error:  # do not show its text: it may quote a line with a secret
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # do not show its text: it may quote a line with a secret
         mark = getattr(error, 'problem_mark', None)
         raise config_error(f'DOCKER_REGISTRY_CONFIG: {path} is not valid YAML' + (f', see line {mark.line + 1}' if mark else ''))
     if not isinstance(sections, dict):

@@ -1,0 +1,82 @@
+# -*- coding: utf-8 -*-
+"""Responses that no Swift sends, on the fake Swift: whoever may write to the container, or stands in for Swift, can send them.
+
+The driver raises its own errors, in time, and whatever the numbers in them are.
+"""
+import io
+
+import pytest
+
+import fake_swift
+from docker_registry.core import exceptions
+from fake_swift import on
+
+LARGE = {'X-Static-Large-Object': 'True'}
+
+
+@pytest.fixture
+def storage(fake_storage):
+    storage = fake_storage(swift_retries=0)
+    storage.connect()
+    storage.put_content('folder/a', b'content')
+    return storage
+
+
+def answering(fake, method, kind, body=None, **headers):
+    """Let the fake Swift alter its next response."""
+    def change(response):
+        response.headers.update(dict((name.replace('_', '-'), value) for name, value in headers.items()))
+        if body is not None:
+            response.body, response.length = body, None
+    fake.fault(on(method, kind=kind), fake_swift.altered(change))
+
+
+@pytest.mark.parametrize('body', [
+    b'{"name": "a"}', b'5', b'[5]', b'[{"hash": "x"}]', b'[{"name": 7}]', b'[{"name": "registry/folder/a", "bytes": "5"}]', b'[' * 100000])
+def test_what_is_no_listing_is_an_error_of_swift(storage, fake, body):
+    answering(fake, 'GET', 'container', body)
+    with pytest.raises(exceptions.BrokenError):
+        storage.list_page('folder')
+
+
+@pytest.mark.parametrize('time', ['99999-13-31T12:00:00', '2026-01-31T12:00:00.' + '9' * 400, 'today'])
+def test_a_time_in_a_listing_that_cannot_be_is_no_time(storage, fake, time):
+    name = storage._name('folder/a')
+    answering(fake, 'GET', 'container', ('[{"name": "%s", "bytes": 5, "hash": "x", "last_modified": "%s"}]' % (name, time)).encode('ascii'))
+    (stat,) = storage.list_page('folder')
+    assert stat.last_modified is None or stat.last_modified < 2e9
+
+
+@pytest.mark.parametrize('headers', [
+    {'X_Timestamp': 'nan'}, {'X_Timestamp': '1e999'}, {'X_Timestamp': '', 'Last_Modified': 'Sat, 31 Jan 99999999999 12:00:00 GMT'}])
+def test_a_time_of_an_object_that_cannot_be_is_no_time(storage, fake, headers):
+    answering(fake, 'HEAD', 'object', **headers)
+    assert storage.stat('folder/a').last_modified is None
+
+
+@pytest.mark.parametrize('digits', [u'\u00b2', '9' * 5000])
+def test_a_lifetime_of_a_token_that_is_no_number_is_ignored(fake_storage, fake, digits):
+    fake.fault(on('GET', path_contains='/auth/'), fake_swift.altered(
+        lambda response: response.headers.update({'X-Auth-Token-Expires': digits})))
+    fake_storage().connect()
+
+
+def test_segments_that_no_object_can_have_are_not_counted(storage, fake):
+    answering(fake, 'HEAD', 'object', X_Object_Meta_Segments='id 99999999999', **LARGE)
+    answering(fake, 'GET', 'object', b'[]')
+    assert storage._segments_of(storage._name('folder/a')) == []
+
+
+@pytest.mark.parametrize('body', [b'{"a": 1}', b'[{"hash": 5}]', b'[{"name": 5}]', b'7', b'[' * 100000])
+def test_what_is_no_manifest_of_segments_is_an_error_of_swift(storage, fake, body):
+    answering(fake, 'HEAD', 'object', **LARGE)
+    answering(fake, 'GET', 'object', body)
+    with pytest.raises(exceptions.BrokenError):
+        storage._segments_of(storage._name('folder/a'))
+
+
+def test_a_problem_with_a_segment_that_has_no_status_is_no_status(storage, fake):
+    fake.fault(on('PUT', query='multipart-manifest'), fake_swift.manifest_problems(u'\u00b2\u00b2\u00b2 Odd'))
+    part = storage.write_parts('id', io.BytesIO(b'content'))
+    with pytest.raises(exceptions.BrokenError):
+        storage.compose('large', part)
