@@ -5,11 +5,14 @@ PYTHON ?= python3.11
 IMAGE ?= registry-swift
 BASE ?=
 
-# For `make chaos`. Without a SEED it chooses one, and names it.
+# For `make chaos` and `make fuzz`. Without a SEED they choose one, and name it.
 SECONDS ?= 120
 SEED ?=
 
-.PHONY: help run image test lint format docs constraints bench chaos clean
+# For `make fuzz`: the name of a target, or all.
+TARGET ?= all
+
+.PHONY: help run image test lint format docs constraints bench chaos fuzz clean
 
 help:
 	@echo 'make run            start a registry on 127.0.0.1:5000, with a Swift of its own or the one that OS_* variables name'
@@ -18,6 +21,7 @@ help:
 	@echo 'make test ENVS=py27 run some environments of tox.ini (space-separated)'
 	@echo 'make bench          compare the driver with 0.2.1, and the registry with CNCF distribution, on a real Swift'
 	@echo 'make chaos          kill registries and servers of a Swift for a while, and check that nothing is lost: SECONDS=120, SEED=1'
+	@echo 'make fuzz           give every parser inputs that chance makes, for a while each: TARGET=all, SECONDS=120, SEED=1'
 	@echo 'make lint           check style and types'
 	@echo 'make format         format the Python 3 code, and fix what ruff can fix'
 	@echo 'make constraints    renew deploy/constraints.txt, the exact versions that the tests and the image install'
@@ -62,6 +66,10 @@ bench:
 chaos: .venv/made
 	.venv/bin/tox run -e swift --notest
 	.venv/bin/tox run -e chaos -- --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+fuzz: .venv/made
+	.venv/bin/tox run -e fuzz --notest
+	.tox/fuzz/bin/python tests/fuzz $(TARGET) --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 clean:
 	rm -rf .venv .venv-run .tox .bench .mypy_cache .ruff_cache build dist *.egg-info
