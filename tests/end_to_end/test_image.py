@@ -4,6 +4,8 @@ import json
 import os
 import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -82,6 +84,22 @@ def test_nothing_that_made_it_is_left_in_it(docker, image):
 
     assert {'swift.py', 'gunicorn', 'keystoneauth1', 'registry-swift'} <= set(names)
     assert not {'pip', 'uv', 'wheel', 'setuptools', '__pycache__', 'tests', 'testing', 'boto', 'redis', '.cache'} & set(names)
+
+
+def test_a_bill_of_materials_names_every_package(docker, image, folder):
+    """With the commands of docs/security.rst."""
+    with open(os.path.join(bases.CHECKOUT, 'tools', 'installed_packages.py')) as file:
+        done = docker.run('run', '--rm', '--interactive', '--network', 'none', '--entrypoint', 'python3', image, '-', stdin=file.read())
+    program = os.path.join(os.path.dirname(sys.executable), 'cyclonedx-py')
+    made = subprocess.run([program, 'requirements', '-', '--validate'], input=done.stdout, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    document = json.loads(made.stdout)
+
+    folders = docker('run', '--rm', '--network', 'none', '--entrypoint', 'find', image, '/opt', '-name', '*.dist-info').split()
+    installed = {os.path.basename(path).removesuffix('.dist-info').lower().replace('-', '_').replace('.', '_') for path in folders}
+    assert document['bomFormat'] == 'CycloneDX'
+    assert installed <= {f'{part["name"]}_{part["version"]}'.lower().replace('-', '_').replace('.', '_') for part in document['components']}
+    assert len(installed) > 10
 
 
 def test_it_is_small(docker, base, image):

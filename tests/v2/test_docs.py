@@ -191,6 +191,15 @@ NUMBERS = [
     ('docs/walkthrough.rst', '--stop-timeout {} ', SERVER.graceful_timeout),
     ('docs/ceph.rst', 'a real one, version {} of', in_file("version='([0-9.]+)'", 'tests/fake_swift/ceph.py')),
     ('README.rst', 'Tests run on version {},', in_file(r"version='(\d+\.\d+)", 'tests/fake_swift/ceph.py')),
+    ('docs/security.rst', 'wait after {} wrong ones', ACCESS.login_failures),
+    ('docs/security.rst', 'runs as user {}.', in_file(r'^USER (\d+):', 'Dockerfile')),
+    ('docs/security.rst', 'writes only to ``{}``', server.MEMORY_FOLDER),
+    ('docs/security.rst', 'expires after {} days', tokens.REFRESH_SECONDS // 86400),
+    ('docs/security.rst', 'for {} minutes by default', WORDS[(ACCESS.token_lifetime + tokens.LEEWAY) // MINUTE]),
+    ('docs/security.rst', 'ends after {} hours', REGISTRY.upload_lifetime // 3600),
+    ('docs/security.rst', 'For {} minutes it remembers', htpasswd.REMEMBERED_SECONDS // MINUTE),
+    ('CONTRIBUTING.rst', 'longer than {} ms of the', in_file(r'^MOST_SECONDS = 0\.0(\d+)', 'tests/fuzz/target.py') + '0'),
+    ('CONTRIBUTING.rst', 'An input of {} KiB', in_file(r'^LONGEST = (\d+) \* 1024', 'tests/fuzz/target.py')),
     ('docs/layout.rst', 'For the registry v2 API that is ``{}``', storage.STORAGE_PATH),
 ]
 
