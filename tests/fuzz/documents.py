@@ -72,8 +72,13 @@ def facts(document, kind, spelled):
     :param spelled: how this reader writes the keys of the specification
     """
     keys = ('mediaType', 'digest', 'size', 'artifactType', 'urls', 'data')
-    found = [[entry.get(spelled(key)) for key in keys] for entry in entries(document, *NAMING.get(kind, ()), 'subject')]
-    return [document.get(spelled(key)) for key in ('schemaVersion', 'mediaType', 'artifactType')], found
+    found = [[plain(entry.get(spelled(key))) for key in keys] for entry in entries(document, *NAMING.get(kind, ()), 'subject')]
+    return [plain(document.get(spelled(key))) for key in ('schemaVersion', 'mediaType', 'artifactType')], found
+
+
+def plain(value):
+    """Return a value, or a word for one that holds others: their keys may be anything."""
+    return 'nested' if isinstance(value, (dict, list)) else value
 
 
 @target(
