@@ -11,7 +11,19 @@ from docker_registry.drivers import swift
 from docker_registry.v2.access import addresses, htpasswd, logins, tokens
 from docker_registry.v2.http import app, connections, crowd, ranges, readiness, server, token_endpoint
 from docker_registry.v2.operations import check
-from docker_registry.v2.registry import blobs, formats, keys, layout, manifests, references, referrers, strict_json, tags, upload_state, uploads
+from docker_registry.v2.registry import (
+    blobs,
+    formats,
+    keys,
+    layout,
+    manifests,
+    references,
+    referrers,
+    strict_json,
+    tags,
+    upload_state,
+    uploads,
+)
 from docker_registry.v2.settings import config, storage
 from registry_client import as_json
 
