@@ -69,7 +69,7 @@ def test_concurrent_pushes_of_one_blob(place):
     assert place.registry()('GET', '/v2/a/blobs/' + digest_of(content)).data == content
 
 
-def test_an_upload_is_known_only_where_the_credentials_are_the_same(fake_place):
+def test_an_upload_is_known_only_where_the_secret_is_the_same(fake_place):
     location = fake_place.registry(upload_secret='one').upload('a')
 
     assert fake_place.registry(upload_secret='one')('GET', location).status_code == 204
