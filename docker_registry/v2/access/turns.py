@@ -14,7 +14,7 @@ class Refused(Exception):
 class Turns:
     """Gives one turn at a time, the next one to the lowest rank that waits. Of equal ranks, the first to come is the next.
 
-    :param most_waiting: requests that may wait; if there are more, the highest rank is refused, and of equal ranks the last but one to come
+    :param most_waiting: requests that may wait; if there are more, the highest rank is refused, and of equal ranks the last one that waits
     :param seconds: the longest wait
     """
 
@@ -33,15 +33,13 @@ class Turns:
         :raises Refused: see there
         """
         turn, leads = self._enter(key, rank)
-        if not (turn.begun if leads else turn.ended).wait(self._seconds):
-            self._give_up(turn, leads)
-        if turn.refused:
-            raise Refused()
+        awaited = turn.begun if leads else turn.ended
         try:
+            if not awaited.wait(self._seconds) or turn.refused:
+                raise Refused()
             yield leads
         finally:
-            if leads:
-                self._end(turn)
+            self._leave(turn, leads)
 
     def _enter(self, key: Hashable, rank: Any) -> tuple['_Turn', bool]:
         """Return the turn of a key, and whether it is new.
@@ -77,19 +75,15 @@ class Turns:
     def _followers(self) -> int:
         return self._current.requests if self._current else 0
 
-    def _give_up(self, turn: '_Turn', leads: bool) -> None:
-        """End the wait of a request, unless its turn has begun at this moment.
-
-        :raises Refused: it has not
-        """
+    def _leave(self, turn: '_Turn', leads: bool) -> None:
+        """End a turn, or the wait for it."""
         with self._lock:
-            if leads and turn is self._current:
-                return
-            if leads and not turn.refused:
-                self._refuse(turn)
-            if not leads and not turn.ended.is_set():
+            if not leads:
                 turn.requests -= 1
-                raise Refused()
+            elif turn is self._current:
+                self._end(turn)
+            elif not turn.refused:
+                self._refuse(turn)
 
     def _refuse(self, turn: '_Turn') -> None:
         del self._waiting[turn.key]
@@ -98,13 +92,12 @@ class Turns:
         turn.ended.set()
 
     def _end(self, turn: '_Turn') -> None:
-        with self._lock:
-            turn.ended.set()
-            self._current = min(self._waiting.values(), key=lambda waiting: waiting.rank, default=None)
-            if self._current:
-                del self._waiting[self._current.key]
-                self._current.requests -= 1  # the one whose turn it is no longer waits
-                self._current.begun.set()
+        turn.ended.set()
+        self._current = min(self._waiting.values(), key=lambda waiting: waiting.rank, default=None)
+        if self._current:
+            del self._waiting[self._current.key]
+            self._current.requests -= 1  # the one whose turn it is no longer waits
+            self._current.begun.set()
 
 
 class _Turn:

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import threading
 
 import pytest
 
@@ -122,3 +123,17 @@ def test_a_turn_that_fails_is_over(queue):
         raise ValueError
 
     assert queue.come('b', 1).result(DEADLINE) is True
+
+
+def test_a_wait_that_is_interrupted_leaves_nothing_behind(monkeypatch):
+    def interrupted(event, seconds):
+        raise KeyboardInterrupt
+
+    turns = Turns(10, DEADLINE)
+    with turns.take('first', 0), monkeypatch.context() as patched:
+        patched.setattr(threading.Event, 'wait', interrupted)
+        with pytest.raises(KeyboardInterrupt), turns.take('a', 1):
+            pass
+
+    with turns.take('b', 1) as own:
+        assert own
