@@ -4,7 +4,7 @@ import contextvars
 
 from werkzeug import Response
 
-from docker_registry.v2.http import ranges
+from docker_registry.v2.http import headers, ranges
 from docker_registry.v2.http.responses import empty
 from docker_registry.v2.registry import names
 
@@ -13,12 +13,12 @@ def head_blob(registry, request, repository, digest):
     """Serve HEAD. It ignores a Range, which only GET has (RFC 9110, 14.2)."""
     repository, digest = names.repository(repository), names.digest(digest)
     size = registry.blobs.size(repository, digest)
-    return _unchanged(digest) if _is_known(request, digest) else Response(headers=_blob_headers(digest, size))
+    return _unchanged(digest) if headers.is_known(request, digest) else Response(headers=_blob_headers(digest, size))
 
 
 def get_blob(registry, request, repository, digest):
     repository, digest = names.repository(repository), names.digest(digest)
-    if _is_known(request, digest):
+    if headers.is_known(request, digest):
         registry.blobs.size(repository, digest)
         return _unchanged(digest)
     wanted = _wanted(request, digest)
@@ -34,11 +34,6 @@ def get_blob(registry, request, repository, digest):
             wanted = []
     request.work.stream = stream = registry.blobs.open(repository, digest, wanted[0] if wanted else None)
     return _single(stream, digest, bool(wanted))
-
-
-def _is_known(request, digest):
-    """Return whether the client has the blob, by its If-None-Match."""
-    return request.if_none_match.contains_weak(str(digest))
 
 
 def _unchanged(digest):

@@ -20,6 +20,7 @@ class Body:
         """Return up to `size` bytes, b'' at the end.
 
         :raises SizeInvalid: the body is shorter than its Content-Length, or its chunks are malformed
+        :raises RequestInvalid: the client did not send for too long
         """
         left = size if self.length is None else min(size, self.length - self.count)
         if not left:
@@ -27,6 +28,8 @@ class Body:
         try:
             block = self._stream.read(left)
         except Exception as error:  # each WSGI server has its own exceptions for a lost connection or a malformed chunk
+            if TimeoutError in (type(error), type(error.__context__)):
+                raise errors.RequestInvalid('the request body did not arrive in time', status=408) from error
             raise errors.SizeInvalid('the request body ended early, or its chunked encoding is malformed') from error
         self.count += len(block)
         if not block and self.length is not None:

@@ -34,12 +34,10 @@ def get_manifest(registry, request, repository, reference):
     except errors.TagInvalid:
         raise errors.ManifestUnknown(detail=reference)
     manifest = registry.manifests.get(repository, reference)
-    response = Response(
-        manifest.content,
-        content_type=manifest.media_type,
-        headers={'Docker-Content-Digest': str(manifest.digest), 'ETag': f'"{manifest.digest}"'},
-    )
-    return response.make_conditional(request.environ)
+    fields = {'Docker-Content-Digest': str(manifest.digest), 'ETag': f'"{manifest.digest}"'}
+    if headers.is_known(request, manifest.digest):
+        return empty(304, fields)
+    return Response(manifest.content, content_type=manifest.media_type, headers=fields)
 
 
 def put_manifest(registry, request, repository, reference):

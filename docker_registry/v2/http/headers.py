@@ -28,6 +28,16 @@ def require_short(environ):
                 raise errors.RequestInvalid(f'a header field is longer than {most} characters', {'field': field}, status=431)
 
 
+def is_known(request, digest):
+    """Return whether the client has the blob or manifest with this digest, by its If-None-Match.
+
+    :raises PreconditionFailed: the client asks for another one, by its If-Match, which comes first (RFC 9110, 13.2.2)
+    """
+    if request.if_match and not request.if_match.contains(str(digest)):
+        raise errors.PreconditionFailed(detail=str(digest))
+    return request.if_none_match.contains_weak(str(digest))
+
+
 def content_range(text):
     """Return (first, last) of a chunk's Content-Range, or None if there is none.
 

@@ -43,7 +43,7 @@ def _form(request):
     """Return the form in a request's body as {name: values}. Their characters are the bytes that the client sent.
 
     :raises ParameterInvalid: the body is too long, or has too many fields
-    :raises SizeInvalid: the body did not arrive in `FORM_SECONDS`
+    :raises RequestInvalid: the body did not arrive in `FORM_SECONDS`
     """
     within = request.environ.get('registry.within', contextlib.nullcontext)  # the server has it, and tests without a server do not
     with within(FORM_SECONDS):

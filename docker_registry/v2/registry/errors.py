@@ -143,6 +143,12 @@ class RequestInvalid(RegistryError):
     code, message = 'UNSUPPORTED', 'the request is not valid HTTP'
 
 
+class PreconditionFailed(RegistryError):
+    """The blob or manifest is not the one that the client's If-Match names. The detail is its digest."""
+
+    code, status, message = 'UNSUPPORTED', 412, 'the digest is not one that If-Match names'
+
+
 class Denied(RegistryError):
     code, status, message = 'DENIED', 403, 'requested access to the resource is denied'
 

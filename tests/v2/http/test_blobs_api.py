@@ -133,3 +133,20 @@ def as_dynamic(place, name, segments):
     del place.server.container(place.container)[name]
     place.server.put(place.container, name, b'')
     place.server.container(place.container)[name].headers['X-Object-Manifest'] = f'{place.container}/{segments}'
+
+
+@pytest.mark.parametrize('method', ['GET', 'HEAD'])
+@pytest.mark.parametrize('kind', ['blobs', 'manifests'])
+def test_if_match_of_another_digest_is_412_without_the_content(registry, kind, method):
+    digest = registry.push_image('a', 'v1', b'layer') if kind == 'manifests' else registry.push_blob('a', b'layer')
+    path = f'/v2/a/{kind}/{digest}'
+
+    answer = registry(method, path, headers={'If-Match': '"another"'})
+
+    assert answer.status_code == 412
+    assert method == 'HEAD' or code_of(answer) == 'UNSUPPORTED'
+    assert registry(method, path, headers={'If-Match': '"another"', 'If-None-Match': f'"{digest}"'}).status_code == 412
+    assert registry(method, path, headers={'If-Match': f'W/"{digest}"'}).status_code == 412  # a strong comparison
+    for matching in ('*', f'"another", "{digest}"'):
+        assert registry(method, path, headers={'If-Match': matching}).status_code == 200
+        assert registry(method, path, headers={'If-Match': matching, 'If-None-Match': f'"{digest}"'}).status_code == 304
