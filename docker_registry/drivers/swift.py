@@ -7,7 +7,7 @@ The sections of this file, from top to bottom. Start reading at the end, with `S
     Settings        the table `SETTINGS`, and `Settings`, which reads and checks the values
     Errors          how exceptions are made, and which failures are worth a retry
     Connections     `_Pool`, a bounded pool of connections, and `_Response`, one response of Swift
-    Bodies to send  `_Blocks`, which can be sent again, and `_Flow`, which cannot
+    Bodies to send  `_Blocks`, the bytes of a request; `_Segments`, which reads them from a file, and the `_Memory` for them
     Login           `_Login`, one token for all connections, by v1 auth or Keystone
     Requests        `_Swift`, which sends requests: it retries, renews the token, and turns statuses into errors
     Reading         `Stream`, the bytes of one object; it resumes after a broken connection
@@ -18,7 +18,7 @@ The sections of this file, from top to bottom. Start reading at the end, with `S
 The driver raises these errors, all from `docker_registry.core.exceptions`:
 
     FileNotFoundError     Swift returned 404 for the object; no other failure raises this
-    WrongArgumentsError   no object can have this path or range, or a stream is shorter than the given length
+    WrongArgumentsError   no object can have this path or range
     ConfigError           a setting is missing, wrong, or refused by Swift; the text names it, and never a secret
     UnreachableError      the connection failed, Swift did not respond in time, or the pool had no free connection
     BrokenError           Swift's response was an error or wrong, after all retries; has .status, .trans_id, .retry_after
@@ -87,10 +87,11 @@ MiB = 1024 * 1024
 # segments below 1 MiB (https://docs.openstack.org/swift/latest/middleware.html#static-large-objects,
 # rate_limit_under_size).
 SMALLEST_SEGMENT, LARGEST_SEGMENT = MiB, 5 * 1024 * MiB
-# A manifest names at most 1000 segments (max_manifest_segments, the same page). The first 400 segments have the size
-# from the settings. After that, the size doubles every 100 segments. With 16 MiB, segments do not grow before 6.25
-# GiB, and the largest object has 203 GiB.
-SEGMENTS_BEFORE_GROWING, SEGMENTS_BEFORE_DOUBLING = 400, 100
+# A manifest names at most 1000 segments (max_manifest_segments, the same page). So segments double, up to 128 MiB, each
+# time that the object has as many bytes as 128 of them.
+MOST_SEGMENTS, SEGMENTS_BEFORE_DOUBLING, LARGEST_GROWN = 1000, 128, 128 * MiB
+# Other segments may have to be shorter, to save memory. But an object has at least 32 times the bytes of such a segment.
+SHARE_OF_STORED = 32
 ETAG_OF_NOTHING = 'd41d8cd98f00b204e9800998ecf8427e'
 LONGEST_NAME = 1024  # bytes of UTF-8, Swift's max_object_name_length
 READ_SIZE = 256 * 1024  # bytes that one read of a body asks for
@@ -239,8 +240,11 @@ SETTINGS = (
     _setting('swift_storage_policy', '', None, 'storage policy of the container, if the driver creates it'),
     _setting('storage_path', 'STORAGE_PATH', '', 'root: the name of every object begins with this path'),
     _setting('swift_segment_size', '', 16 * MiB,
-             'size of the segments of static large objects, which grow after the first 400; each writer holds two segments '
+             'size of the segments of static large objects, which grow after the first 128; each writer holds two segments '
              'in memory', _size, 'bytes'),
+    _setting('swift_write_memory', '', 256 * MiB,
+             'memory for the segments of all writers of a process, at least four segments. If it gets short, segments become '
+             'shorter, but not below 1 MiB', _size, 'bytes'),
     _setting('swift_connect_timeout', '', 10.0, 'time to wait for a connection', _number(0.001, float), 'seconds'),
     _setting('swift_read_timeout', '', 120.0,
              "time to wait for a response; keep it above 60 seconds, Swift's rate limit pause",
@@ -607,8 +611,6 @@ def _md5():
 class _Blocks(object):
     """Bytes in memory, sent block by block. They can be sent again for a retry."""
 
-    replayable = True
-
     def __init__(self, blocks=()):
         self._blocks = list(blocks)
         self._next = 0
@@ -623,7 +625,7 @@ class _Blocks(object):
 
     def read(self, _=None):
         """The whole next block. http.client asks for 8 or 16 KiB at a time, but each read costs a system call."""
-        block = b''.join(self._blocks[self._next:self._next + 1])
+        block = bytes(self._blocks[self._next]) if self._next < len(self._blocks) else b''
         self._next += 1
         self._hash(self._next)
         return block
@@ -643,53 +645,86 @@ class _Blocks(object):
             self._hashed += 1
 
 
-class _Flow(object):
-    """Exactly `size` bytes of a file, sent once, as they are read.
+class _Memory(object):
+    """Counts the bytes in the segments of all writers of a process, which share `swift_write_memory`."""
 
-    If reading fails or the file ends early, `.error` keeps the exception: it is the caller's error, not the network's.
-    """
+    def __init__(self, settings):
+        self._budget = max(settings.write_memory, 4 * settings.segment_size)
+        self._lock = threading.Lock()
+        self.held = 0
 
-    replayable = False
+    def add(self, writer, count):
+        """Count bytes that a writer has read, or, if `count` is negative, has sent."""
+        with self._lock:
+            count = max(count, -writer.held)
+            writer.held += count
+            self.held += count
 
-    def __init__(self, file, size):
-        self._file, self._left = file, size
-        self.size = size
-        self.error = None
-        self._digest = _md5()
+    def share(self, writer):
+        """The size at which a writer must send its segment: a quarter of what the others leave free.
 
-    def __len__(self):
-        return self.size
+        A writer holds up to two segments. So there is always something left for the next writer, although nobody takes from
+        a writer what it has: its client may be silent for long.
+        """
+        return (self._budget - self.held + writer.held) // 4
 
-    def __iter__(self):
-        return iter(self.read, b'')
 
-    @property
-    def etag(self):
-        return self._digest.hexdigest()
+class _Segments(object):
+    """Reads the segments of one object from a file. The writer calls `sent` for each, and `close` at the end."""
 
-    def read(self, _=None):
-        try:
-            block = self._file.read(min(self._left, READ_SIZE)) if self._left else b''
-            if self._left and not block:
-                raise _error(exceptions.WrongArgumentsError, 'the data ended %d bytes early' % self._left)
-        except Exception as error:
-            self.error = error
-            raise
-        self._left -= len(block)
-        self._digest.update(block)
+    def __init__(self, memory, file):
+        self._memory, self._file = memory, file
+        self._ahead, self._again = b'', None
+        self.held = 0  # bytes, of the segment that is being read and of the one that is being sent
+        self.ended = False
+
+    def read(self, least, most):
+        """A segment of up to `most` bytes, as a list of blocks. It has at least `least`, unless the file ends: see `ended`."""
+        if self._again:
+            blocks, self._again = self._again, None
+            return blocks
+        blocks, size = [], 0
+        while size < most and (size < least or size < self._memory.share(self)):
+            block = self._read(min(READ_SIZE, most - size))
+            if not block:
+                break
+            size += len(block)
+            if blocks and len(blocks[-1]) + len(block) <= READ_SIZE:  # many small blocks would take much more memory
+                blocks[-1] = blocks[-1] if isinstance(blocks[-1], bytearray) else bytearray(blocks[-1])
+                blocks[-1] += block
+            else:
+                blocks.append(block)
+        return blocks
+
+    def has_more(self):
+        self._ahead = self._ahead or self._read(READ_SIZE)
+        return bool(self._ahead)
+
+    def put_back(self, blocks):
+        """Let the next `read` return this segment."""
+        self._again = blocks
+
+    def _read(self, size):
+        if self._ahead:
+            block, self._ahead = self._ahead[:size], self._ahead[size:]
+            return block
+        block = b'' if self.ended else self._file.read(size)
+        self.ended = not block
+        self._memory.add(self, len(block))
         return block
 
+    def sent(self, count):
+        """Count bytes as free. The thread that sent them calls it."""
+        self._memory.add(self, -count)
 
-def _read_blocks(file, size):
-    """Up to `size` bytes of a file, as a list of blocks. Fewer bytes mean that the file has ended."""
-    blocks = []
-    while size > 0:
-        block = file.read(min(size, READ_SIZE))
-        if not block:
-            break
-        blocks.append(block)
-        size -= len(block)
-    return blocks
+    def close(self):
+        self.sent(self.held)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
 
 # --- Login ----------------------------------------------------------------------------------------------------
@@ -752,8 +787,7 @@ class _Login(object):
     """One token for all connections. It is renewed a minute before it expires, and when Swift refuses it.
 
     Before it expires, one thread tries to renew it, at most every 10 seconds. All other threads keep using the old
-    token. A token that does not say when it expires is renewed each hour, and before a request that cannot be repeated
-    if it is older than a minute.
+    token. A token that does not say when it expires is renewed each hour.
     """
 
     def __init__(self, settings, retrying, sent):
@@ -764,18 +798,16 @@ class _Login(object):
         self._lock, self._logging_in = threading.Lock(), _Shared()
         self._token = None
         self._renewal = 0  # the time of the next attempt to renew it
-        self._fresh_until = 0
 
-    def token(self, once=False):
-        """The token. :param once: for a request that cannot be repeated if Swift refuses the token"""
-        token = self._valid(once)
+    def token(self):
+        token = self._valid()
         if token is None:
-            return self._logging_in(lambda: self._valid(once) or self._keep(self._retrying(self._counted)))[0]
+            return self._logging_in(lambda: self._valid() or self._keep(self._retrying(self._counted)))[0]
         with self._lock:
             now = time.time()
-            if now < (self._fresh_until if once and token.expires is None else self._renewal):
+            if now < self._renewal:
                 return token
-            self._renewal, self._fresh_until = now + RENEWAL_PAUSE, now + RENEWAL_PAUSE
+            self._renewal = now + RENEWAL_PAUSE
         try:
             return self._keep(self._counted())
         except exceptions.UnspecifiedError as error:
@@ -783,10 +815,10 @@ class _Login(object):
                            if token.expires is None else 'which is valid for %d more seconds' % (token.expires - now))
             return token
 
-    def _valid(self, once):
+    def _valid(self):
         """The token, or None if there is none or it has expired."""
         token = self._token
-        if token is None or token.expires is not None and token.expires <= time.time() + (RENEWAL_PAUSE if once else 0):
+        if token is None or token.expires is not None and token.expires <= time.time():
             return None
         return token
 
@@ -799,7 +831,6 @@ class _Login(object):
     def _keep(self, token):
         url = self._settings.object_storage_url or token.storage_url
         now = time.time()
-        self._fresh_until = now + RENEWED_AHEAD
         # v1 auth returns the same token until it expires, so do not ask for it at each request in its last minute.
         self._renewal = now + RENEWED_AFTER if token.expires is None else max(token.expires - RENEWED_AHEAD, now + RENEWAL_PAUSE)
         self._token = token._replace(storage_url=url.rstrip('/'))
@@ -1015,6 +1046,7 @@ class _Swift(object):
         if self._process != os.getpid():
             self._checking = _Shared()
             self._pool = _Pool(self.settings)
+            self._memory = _Memory(self.settings)
             self._login = _Login(self.settings, functools.partial(_retrying, self.settings), self._sent)
             self._process = os.getpid()  # last: a thread that sees it uses the rest at once
 
@@ -1028,6 +1060,10 @@ class _Swift(object):
 
     def storage_url(self):
         return self.token().storage_url
+
+    def segments(self, file):
+        self._start()
+        return _Segments(self._memory, file)
 
     def object_path(self, name):
         return '%s/%s' % (self.container_path, quote(name))
@@ -1053,14 +1089,12 @@ class _Swift(object):
 
     def _attempt(self, method, target, below_account, headers, body, expected, stream, again, refused=0):
         """One attempt; a second one if the token had expired, and a third if it was revoked just now."""
-        if body is not None and body.replayable:
+        if body is not None:
             body.rewind()
-        token = self._login.token(once=not _may_repeat(body))
+        token = self._login.token()
         response = self._send(token, method, target, below_account, headers, body, stream)
         if response.status == 401:
             self._login.forget(token)
-            if not _may_repeat(body):
-                raise _broken(method, target, 401, response.headers, 'the token had expired', transient=False)
             if self.settings.auth_token or refused == (1 if self.settings.auth_version == 1 else 2):
                 raise self._unauthorized()
             if refused:
@@ -1070,7 +1104,7 @@ class _Swift(object):
         if any(problem.startswith('401') for problem in unasked):
             self._login.forget(token)
         if unasked or response.status in again or response.status in _TRANSIENT_STATUSES and response.status not in expected:
-            raise _broken(method, target, response.status, response.headers, ', '.join(unasked[:3]), transient=_may_repeat(body))
+            raise _broken(method, target, response.status, response.headers, ', '.join(unasked[:3]))
         return response
 
     def _send(self, token, method, target, below_account, headers, body, stream):
@@ -1104,15 +1138,13 @@ class _Swift(object):
         return response
 
     def _failure(self, error, token, method, target, body):
-        """The exception to raise for an error during a request: the caller's own error unchanged, or one of ours."""
-        if getattr(body, 'error', None) is not None:
-            return body.error
+        """The exception to raise for an error during a request: one of ours if the connection failed."""
         if not isinstance(error, _NETWORK_ERRORS):
             return error
         if body is not None:
             # A server that refuses the token may close the connection before it has read the body, and its 401 is lost.
             self._login.forget(token)
-        return _unreachable('Swift (%s %s)' % (method, target), error, _may_repeat(body))
+        return _unreachable('Swift (%s %s)' % (method, target), error, transient=True)
 
     def _unauthorized(self):
         if self.settings.auth_token:
@@ -1245,7 +1277,7 @@ class _Swift(object):
         :param etag_first: send the ETag, so that Swift stores no other bytes; they are then hashed before they are sent
         :raises BrokenError: also if Swift returns another ETag than that of the bytes sent
         """
-        etag_first = etag_first and query is None and body.replayable
+        etag_first = etag_first and query is None
         headers = dict(headers or {})
         if new:
             if self.kind() != 'swift' and self.has(name):
@@ -1269,13 +1301,10 @@ class _Swift(object):
 
     def _put(self, name, body, headers, query):
         path, expected = self.object_path(name), (404, 412) if 'If-None-Match' in headers else (404,)
-        if not body.replayable and not self._checked:
-            self.check_container()  # now, because this body cannot be sent again
         response = self.request('PUT', path, query, headers, body, expected, again=_NOT_STORED)
         if response.status == 404 and not _is_missing_part(response, query):  # otherwise the container is missing
             self.check_container(at_once=True)
-            if body.replayable:
-                response = self.request('PUT', path, query, headers, body, expected, again=_NOT_STORED)
+            response = self.request('PUT', path, query, headers, body, expected, again=_NOT_STORED)
             if response.status == 404 and not _is_missing_part(response, query):
                 raise _broken('PUT', path, 404, response.headers, 'the container was missing', transient=False)
         if response.status == 404:
@@ -1386,10 +1415,6 @@ MANIFEST_ITSELF = {'multipart-manifest': 'get'}  # the query for the manifest of
 def _is_missing_part(response, query):
     """Whether a 404 to the PUT of a manifest is about a part. Ceph says NoSuchKey then, and NoSuchBucket of a container."""
     return query is not None and b'NoSuchKey' in response.body
-
-
-def _may_repeat(body):
-    return body is None or body.replayable
 
 
 def _problems(response):
@@ -1849,14 +1874,13 @@ class Storage(driver.Base):
         Up to the segment size, the result is one object. Above it, it is a static large object. If anything fails, the
         path keeps what it held, and the segments are deleted.
         """
-        first = _read_blocks(fp, self.settings.segment_size)
-        second = _read_blocks(fp, READ_SIZE)
-        if not second:
-            return self._put(path, _Blocks(first))
-        upload = uuid.uuid4().hex
-        source = _Chained(first + second, fp)
-        del first, second
-        parts = self.write_parts(upload, source)
+        with self._swift.segments(fp) as source:
+            blocks = source.read(*self._segment_sizes(0, 0))
+            if not source.has_more():
+                return self._put(path, _Blocks(blocks))
+            source.put_back(blocks)
+            del blocks  # otherwise three segments would be in memory
+            parts = self._write_parts(uuid.uuid4().hex, source)
         segments = self._segment_names(parts)
         try:
             self._put(path, _manifest(self._swift, segments, parts), headers=self._manifest_headers(parts), query=_MANIFEST_QUERY)
@@ -1867,26 +1891,32 @@ class Storage(driver.Base):
 
     # Large objects in parts
 
-    def write_parts(self, upload_id, fp, first=0):
+    def write_parts(self, upload_id, fp, first=0, stored=0):
         """Store everything that `fp.read` returns as segments of an upload. Returns a list of `Part`.
 
         Each segment is written once; their numbers begin at `first`. No object refers to them until `compose`. If
         anything fails, the segments written here are deleted.
+
+        :param stored: bytes in the segments before `first`
         """
+        with self._swift.segments(fp) as source:
+            return self._write_parts(upload_id, source, first, stored)
+
+    def _write_parts(self, upload_id, source, first=0, stored=0):
         parts, paths = [], []  # the last path may be that of a segment whose response was lost
         sending = None
         try:
             while True:
-                size = self._segment_size(first + len(paths))
-                blocks = _read_blocks(fp, size)
+                blocks = source.read(*self._segment_sizes(first + len(paths), stored))
                 if sending is not None:
                     parts.append(sending.result())
                 if not blocks:
                     return parts
                 paths.append(self.part_path(upload_id, first + len(paths)))
-                # Send a full segment while reading the next: a push then takes as long as its slower side, not as both.
-                start = _Background if sum(map(len, blocks)) == size else _Foreground
-                sending = start(self._write_part, paths[-1], blocks)
+                stored += sum(map(len, blocks))
+                # Send a segment while reading the next: a push then takes as long as its slower side, not as both.
+                start = _Foreground if source.ended else _Background
+                sending = start(self._write_part, paths[-1], blocks, source)
                 del blocks  # otherwise three segments would be in memory
         except BaseException:
             if sending is not None:
@@ -1894,9 +1924,13 @@ class Storage(driver.Base):
             self._abandon([self._name(path) for path in paths])
             raise
 
-    def _write_part(self, path, blocks):
+    def _write_part(self, path, blocks, source):
         body = _Blocks(blocks)
-        self._swift.put(self._name(path), body, etag_first=False)
+        del blocks
+        try:
+            self._swift.put(self._name(path), body, etag_first=False)
+        finally:
+            source.sent(body.size)
         return Part(path, body.size, body.etag)
 
     @staticmethod
@@ -1904,9 +1938,18 @@ class Storage(driver.Base):
         """The path that `write_parts` gives to a part. The id consists of letters, digits and `-`."""
         return '%s/%s/%08d' % (SEGMENTS, upload_id, number)
 
-    def _segment_size(self, number):
-        doubled = max(0, 1 + (number - SEGMENTS_BEFORE_GROWING) // SEGMENTS_BEFORE_DOUBLING)
-        return min(LARGEST_SEGMENT, self.settings.segment_size * 2 ** doubled)
+    def _segment_sizes(self, number, stored):
+        """(smallest, largest) size of the next segment of an object that has `number` segments with `stored` bytes so far.
+
+        The smallest one is so large that the segments that a manifest may still name can hold as much again.
+        """
+        largest = self.settings.segment_size
+        while largest < LARGEST_GROWN and stored >= SEGMENTS_BEFORE_DOUBLING * largest:
+            largest = min(LARGEST_GROWN, 2 * largest)
+        left = MOST_SEGMENTS - number
+        smallest = min(stored // left, stored // SHARE_OF_STORED, LARGEST_GROWN) if left > 0 else 0
+        smallest = max(SMALLEST_SEGMENT, smallest)
+        return smallest, max(smallest, largest)
 
     def _abandon(self, segments, name=None):
         """Delete segments, unless the object at `name` consists of them. Returns whether it does.
@@ -1943,15 +1986,22 @@ class Storage(driver.Base):
                     raise _not_found('a part of %s' % path)
                 raise
 
-    def put_stream(self, path, fp, length, new=False):
-        """Store exactly `length` bytes of `fp` in one request, as they are read. It is not buffered, so never retried.
+    def put_stream(self, path, fp, upload_id):
+        """Store everything that `fp.read` returns: in one request if it fits into a segment, else by `write_parts` and `compose`.
 
-        If `fp.read` raises, this raises the same error and Swift stores nothing. False if `new` is set and the name
-        exists.
+        It replaces what the path held, but does not delete the segments of an old large object. If `fp.read` raises, this
+        raises the same error, and the path keeps what it held.
         """
-        with self._cache.changing([path]):
-            body = _Flow(fp, length) if length else _Blocks()
-            return self._swift.put(self._name(path), body, new=new)
+        with self._swift.segments(fp) as source:
+            blocks = source.read(*self._segment_sizes(0, 0))
+            if not source.has_more():
+                with self._cache.changing([path]):
+                    self._swift.put(self._name(path), _Blocks(blocks))
+                return
+            source.put_back(blocks)
+            del blocks
+            parts = self._write_parts(upload_id, source)
+        self.compose(path, parts)
 
     def _manifest_headers(self, parts):
         return dict(self._segment_headers(parts), Accept='application/json')  # Swift then says in JSON what is wrong with segments
@@ -2320,21 +2370,6 @@ class _Background(object):
         if self._error is not None:
             raise self._error
         return self._value
-
-
-class _Chained(object):
-    """A file whose first blocks have been read already."""
-
-    def __init__(self, blocks, file):
-        self._blocks, self._file = collections.deque(blocks), file
-
-    def read(self, size):
-        if not self._blocks:
-            return self._file.read(size)
-        block = self._blocks.popleft()
-        if len(block) > size:
-            self._blocks.appendleft(block[size:])
-        return block[:size]
 
 
 def _manifest(swift, names, parts):

@@ -119,7 +119,7 @@ WRITES = {
     'put_content': lambda storage, path, content: storage.put_content(path, content),
     'replace': lambda storage, path, content: storage.replace(path, content),
     'stream_write': lambda storage, path, content: storage.stream_write(path, io.BytesIO(content)),
-    'put_stream': lambda storage, path, content: storage.put_stream(path, io.BytesIO(content), len(content)),
+    'put_stream': lambda storage, path, content: storage.put_stream(path, io.BytesIO(content), 'cafe'),
     'compose': lambda storage, path, content: storage.compose(path, storage.write_parts('cafe%d' % len(content), io.BytesIO(content))),
     'remove, put_new': lambda storage, path, content: [storage.remove(path), storage.put_new(path, content)],
     'large stream_write': lambda storage, path, content: storage.stream_write(path, io.BytesIO(content * SEGMENT)),
@@ -230,7 +230,7 @@ class TestWriting(object):
             with pytest.raises(IOError):
                 storage.stream_write(TAG, Failing(b'x' * size))
         with pytest.raises(IOError):
-            storage.put_stream(TAG, Failing(b'x' * 10), 11)
+            storage.put_stream(TAG, Failing(b'x' * 10), 'cafe')
 
         assert storage.get_content(TAG) == b'old'
 

@@ -105,11 +105,11 @@ class TestNewNames(object):
 
     def test_what_is_new_is_told_from_what_is_there(self, storage, another):
         parts = storage.write_parts('cafe', io.BytesIO(b'part'))
-        writes = [lambda: another().put_new('a', b'1'), lambda: another().put_stream('a', io.BytesIO(b'2'), 1, new=True),
+        writes = [lambda: another().put_new('a', b'1'),
                   lambda: another().compose('a', parts, new=True), lambda: another().compose('a', [], new=True)]
         for write in writes:
             assert write() is True
-            assert [other() for other in writes] == [False] * 4
+            assert [other() for other in writes] == [False] * 3
             storage.remove('a')
 
     @pytest.mark.parametrize('write', [
@@ -329,21 +329,11 @@ class TestTokens(object):
             fake_ceph.exists('a')
             assert logins() == expected
 
-    def test_a_body_that_cannot_be_sent_again_gets_a_new_token(self, fake, fake_ceph, clock, logins):
-        fake_ceph.put_stream('a', io.BytesIO(b'1'), 1)
-        assert logins() == 1
-        clock.ahead = 61
-        fake.expire_tokens()
-
-        fake_ceph.put_stream('a', io.BytesIO(b'2'), 1)
-        assert fake_ceph.get_content('a') == b'2'
-        assert logins() == 2
-
     def test_a_renewal_that_fails_leaves_the_old_token(self, fake, fake_ceph, clock, logins):
         fake.fault(on(kind='auth'), fake_swift.status(503), times=None)
         clock.ahead = 3601
-        fake_ceph.put_stream('a', io.BytesIO(b'1'), 1)
-        fake_ceph.put_stream('a', io.BytesIO(b'2'), 1)
+        fake_ceph.replace('a', b'1')
+        fake_ceph.replace('a', b'2')
 
         assert fake_ceph.get_content('a') == b'2'
         assert logins() == 2
@@ -353,7 +343,7 @@ class TestTokens(object):
         storage = fake_storage(swift_auth_token=given, swift_object_storage_url=fake.storage_url)
         storage.connect()
         clock.ahead = 7200
-        storage.put_stream('a', io.BytesIO(b'1'), 1)
+        storage.replace('a', b'1')
 
         assert logins() == 0
 
@@ -362,18 +352,9 @@ class TestTokens(object):
             storage = driver_module.Storage(config=settings_for(swift))
             storage.put_content('a', b'')
             clock.ahead = 7200
-            storage.put_stream('a', io.BytesIO(b'1'), 1)
+            storage.replace('a', b'1')
 
             assert len([request for request in swift.requests if request.kind == 'auth']) == 1
-
-    def test_a_token_that_is_about_to_expire_is_not_used_for_a_body_that_cannot_be_sent_again(self):
-        with fake_swift.FakeSwift(token_life=8) as swift:
-            storage = driver_module.Storage(config=settings_for(swift))
-            storage.connect()
-            swift.expire_tokens()
-            storage.put_stream('a', io.BytesIO(b'1'), 1)
-
-            assert 401 not in [request.status for request in swift.requests]
 
 
 class TestRedirects(object):

@@ -304,7 +304,7 @@ class TestFork(object):
 
     @pytest.mark.parametrize('operation', [
         lambda storage: storage.connect(), lambda storage: storage.exists('one'),
-        lambda storage: storage.content_redirect_url('one'), lambda storage: storage.put_stream('new', io.BytesIO(b'abc'), 3)],
+        lambda storage: storage.content_redirect_url('one'), lambda storage: storage.put_stream('new', io.BytesIO(b'abc'), 'cafe')],
         ids=['connect', 'exists', 'content_redirect_url', 'put_stream'])
     def test_a_child_is_not_held_up_by_what_its_parent_was_doing(self, fake, fake_storage, operation):
         storage = fake_storage(swift_temp_url_key='k', swift_pool_size=1, swift_pool_timeout=5)

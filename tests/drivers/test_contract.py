@@ -410,19 +410,32 @@ class TestParts(object):
 
         assert names() == []
 
-    def test_put_stream_stores_just_the_length(self, storage):
-        assert storage.put_stream('blob', Trickle(data(300000)), 300000, new=True) is True
-        assert storage.put_stream('blob', io.BytesIO(b'abc'), 3, new=True) is False
-        assert storage.get_content('blob') == data(300000)
-        assert storage.put_stream('empty', io.BytesIO(b''), 0) is True
+    @pytest.mark.parametrize('size', [0, 1, 300000, SEGMENT])
+    def test_put_stream_stores_one_object_up_to_the_segment_size(self, storage, names, size):
+        storage.put_stream('blob', Trickle(data(size)), 'cafe')
 
-    def test_put_stream_keeps_nothing_of_a_source_that_fails(self, storage):
+        assert names() == ['blob']
+        assert storage.get_content('blob') == data(size)
+
+    @pytest.mark.parametrize('size', [SEGMENT + 1, 2 * SEGMENT + 5])
+    def test_put_stream_stores_more_in_segments_of_the_upload(self, storage, names, size):
+        storage.put_stream('blob', Trickle(data(size)), 'cafe')
+
+        assert names() == [storage.part_path('cafe', number) for number in range(-(-size // SEGMENT))] + ['blob']
+        assert storage.get_content('blob') == data(size)
+
+    def test_put_stream_replaces(self, storage):
+        for size in (5, 2 * SEGMENT, 7, 0):
+            storage.put_stream('blob', io.BytesIO(data(size)), '%s' % uuid.uuid4())
+
+            assert storage.get_content('blob') == data(size)
+
+    @pytest.mark.parametrize('size', [300000, 2 * SEGMENT + 5])
+    def test_put_stream_keeps_nothing_of_a_source_that_fails(self, storage, names, size):
         with pytest.raises(IOError):
-            storage.put_stream('blob', Broken(data(300000)), 300001)
-        with pytest.raises(exceptions.WrongArgumentsError):
-            storage.put_stream('blob', io.BytesIO(b'short'), 6)
+            storage.put_stream('blob', Broken(data(size)), 'cafe')
 
-        assert not storage.exists('blob')
+        assert names() == []
 
 
 class TestSharing(object):

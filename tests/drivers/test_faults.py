@@ -178,16 +178,17 @@ WRITES = [
     operation('stream_write_new', lambda storage, seeded: storage.stream_write('fresh', io.BytesIO(NEW_LARGE)), fresh=NEW_LARGE),
     operation('stream_write_over_large', lambda storage, seeded: storage.stream_write('large', io.BytesIO(NEW_LARGE)),
               large=NEW_LARGE),
+    operation('put_stream', lambda storage, seeded: storage.put_stream('small', io.BytesIO(b'new'), 'beef'), alone=True, small=b'new'),
+    operation('put_stream_large', lambda storage, seeded: storage.put_stream('fresh', io.BytesIO(NEW_LARGE), 'beef'), fresh=NEW_LARGE),
     operation('remove', lambda storage, seeded: storage.remove('small'), small=None),
     operation('remove_large', lambda storage, seeded: storage.remove('large'), large=None),
     operation('remove_folder', lambda storage, seeded: storage.remove('folder'),
               **{'folder/small': None, 'folder/large': None}),
     operation('compose', lambda storage, seeded: storage.compose('small', seeded.parts), alone=True, small=NEW_LARGE),
 ]
-APART = [  # these leave segments, remove them, or cannot be retried
+APART = [  # these leave segments, or remove them
     operation('write_parts', lambda storage, seeded: len(storage.write_parts('beef', io.BytesIO(NEW_LARGE)))),
     operation('remove_parts', lambda storage, seeded: storage.remove_parts(seeded.parts)),
-    operation('put_stream', lambda storage, seeded: storage.put_stream('fresh', io.BytesIO(b'new'), 3), alone=True),
 ]
 EVERY = READS + WRITES + APART
 
@@ -251,14 +252,13 @@ class TestTroubleForEver(object):
         fake.fault(on(where=stored), status(code, {'X-Trans-Id': 'tx-from-proxy'}), times=None)
         error = failure(operation.run, seeded.storage, seeded)
 
-        unrepeatable = operation.name == 'put_stream' and code == 401
-        assert type(error) is (exceptions.BrokenError if unrepeatable else self.STATUSES[code])
+        assert type(error) is self.STATUSES[code]
         assert error.status == code
         if type(error) is exceptions.BrokenError:
             assert error.trans_id and str(code) in str(error) and error.trans_id in str(error)
         self.assert_nothing_happened(seeded, fake, operation)
         sent = [request for request in fake.requests if stored(request)]
-        if operation.alone and operation.name != 'put_stream':
+        if operation.alone:
             assert len(sent) == {401: 2, 403: 1, 507: 1}.get(code, RETRIES + 1)
 
     @each(EVERY)
@@ -378,13 +378,9 @@ class TestContainer(object):
     @pytest.mark.parametrize('running', [False, True], ids=['from the start', 'gone meanwhile'])
     def test_a_missing_one_is_created_and_written_to(self, bare, fake, make, operation, running):
         storage = bare.storage if running else make()
-        if operation.name == 'put_stream' and running:
-            assert failure(operation.run, storage, bare).status == 404
         operation.run(storage, bare)
 
-        expected = dict((name, content) for name, content in operation.after.items())
-        assert bare.contents() == (expected if operation.name not in ('put_stream', 'write_parts') else
-                                   {'fresh': b'new'} if operation.name == 'put_stream' else {})
+        assert bare.contents() == operation.after
 
     @pytest.mark.parametrize('path', ['small', 'large', 'folder'])
     def test_removing_from_a_missing_one_finds_nothing(self, bare, path):
@@ -824,36 +820,11 @@ class TestWriting(object):
         assert type(failure(seeded.storage.stream_write, 'fresh', io.BytesIO(NEW_LARGE))) is exceptions.BrokenError
         assert seeded.contents() == seeded.before and seeded.segments() == []
 
-    @pytest.mark.parametrize('new', [False, True])
-    def test_a_stream_whose_bytes_were_spoilt_is_removed_again(self, seeded, fake, new):
-        fake.fault('PUT', fake_swift.wrong_etag())
-
-        assert type(failure(seeded.storage.put_stream, 'fresh', io.BytesIO(b'new'), 3, new)) is exceptions.BrokenError
-        assert 'fresh' not in seeded.contents()
-
-    @pytest.mark.parametrize('trouble', [
-        status(503), status(429, {'Retry-After': '3'}), status(401), fake_swift.cut_request(10), fake_swift.cut_request(10, True)],
-        ids=['503', '429', '401', 'cut', 'reset'])
-    def test_a_stream_is_sent_once_and_leaves_nothing(self, seeded, fake, clock, trouble):
-        fake.fault('PUT', trouble, times=None)
-        source = io.BytesIO(data(200000))
-
-        error = failure(seeded.storage.put_stream, 'fresh', source, 200000)
-        assert type(error) in (exceptions.BrokenError, exceptions.UnreachableError)
-        assert len([request for request in fake.requests if request.method == 'PUT']) == 1 and clock.slept == []
-        assert seeded.contents() == seeded.before
-
-    def test_after_a_stream_that_met_an_old_token_the_next_gets_a_new_one(self, seeded, fake):
-        fake.expire_tokens()
-        assert failure(seeded.storage.put_stream, 'fresh', io.BytesIO(b'new'), 3).status == 401
-
-        assert seeded.storage.put_stream('fresh', io.BytesIO(b'new'), 3) is True
-
     class Gone(Exception):
         """An error that the caller raises."""
 
     @pytest.mark.parametrize('write', [
-        lambda storage, source: storage.put_stream('small', source, 3 * SEGMENT),
+        lambda storage, source: storage.put_stream('small', source, 'beef'),
         lambda storage, source: storage.stream_write('small', source), lambda storage, source: storage.write_parts('beef', source)],
         ids=['put_stream', 'stream_write', 'write_parts'])
     @pytest.mark.parametrize('size', [0, 1, 300000, SEGMENT, 2 * SEGMENT + 1])
@@ -1002,7 +973,7 @@ class TestAnswersOfOthers(object):
             assert seeded.storage.get_content('small') == OLD
 
         fake.drop_connections()
-        assert seeded.storage.put_stream('fresh', io.BytesIO(b'new'), 3) is True
+        assert seeded.storage.put_stream('fresh', io.BytesIO(b'new'), 'cafe') is None
 
     @pytest.mark.parametrize('info', [b'', b'null', b'[]', b'"x"', b'{', b'{"swift": null, "bulk_delete": 7, "tempurl": []}',
                                       b'{"swift": {"container_listing_limit": "many"}, "bulk_delete": {"max_deletes_per_request": 0}}'])

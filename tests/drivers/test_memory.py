@@ -1,10 +1,12 @@
 # -*- coding: utf-8 -*-
 """Large objects and many objects. The driver needs bounded memory and no files, and leaves nothing behind."""
 import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -73,6 +75,25 @@ def config_for(server, **more):
                  'swift_password': server.key, 'swift_container': 'registry', 'storage_path': 'root'}, **more)
 
 
+class Zeros(object):
+    """A file of `size` bytes."""
+
+    def __init__(self, size):
+        self._left = size
+
+    def read(self, size):
+        size = min(size, self._left)
+        self._left -= size
+        return b'\0' * size
+
+
+def until(condition, seconds=30):
+    deadline = time.time() + seconds
+    while not condition():
+        assert time.time() < deadline, 'the condition did not become true'
+        time.sleep(0.001)
+
+
 def in_time(seconds, call, *arguments):
     started = time.time()
     call(*arguments)
@@ -109,28 +130,30 @@ class TestLargeObjects(object):
 
         assert sorted(frugal.container('registry')) == []
 
-    def test_1000_segments_reach_200_gib(self, frugal):
+    @pytest.mark.parametrize('share, gib', [(1, 10), (7, 29), (64, 76), (128, 100)])
+    def test_1000_segments_reach_many_gib_even_if_memory_is_always_short(self, frugal, share, gib):
+        """:param share: MiB that each segment may have because of the other writers"""
         storage = driver_module.Storage(config=config_for(frugal))
-        sizes = [storage._segment_size(number) for number in range(1000)]
+        sizes = []
+        for number in range(1000):
+            smallest, largest = storage._segment_sizes(number, sum(sizes))
+            sizes.append(max(smallest, min(largest, share * MiB)))
 
-        assert sum(sizes) > 200 * 1024 * MiB
-        assert sum(sizes[:385]) > 6 * 1024 * MiB and max(sizes[:385]) == sizes[0]
+        assert sum(sizes) > gib * 1024 * MiB
+        assert max(sizes) == 128 * MiB and all(size * 32 <= max(sum(sizes[:i]), 32 * 16 * MiB) for i, size in enumerate(sizes))
 
-    def test_segments_grow_so_that_a_manifest_can_name_them_all(self, frugal, monkeypatch):
-        monkeypatch.setattr(driver_module, 'SEGMENTS_BEFORE_GROWING', 4)
-        monkeypatch.setattr(driver_module, 'SEGMENTS_BEFORE_DOUBLING', 2)
+    def test_many_small_parts_do_not_make_the_next_segment_large(self, frugal):
+        storage = driver_module.Storage(config=config_for(frugal))
+
+        assert [max(storage._segment_sizes(number, number)) for number in (999, 1000, 10000)] == [16 * MiB] * 3
+
+    def test_segments_grow_with_the_bytes_that_are_stored(self, frugal, monkeypatch):
+        monkeypatch.setattr(driver_module, 'SEGMENTS_BEFORE_DOUBLING', 4)
+        monkeypatch.setattr(driver_module, 'LARGEST_GROWN', 4 * MiB)
         storage = driver_module.Storage(config=config_for(frugal, swift_segment_size='1MiB'))
 
-        class Zeros(object):
-            left = 17 * MiB
-
-            def read(self, size):
-                size = min(size, self.left)
-                self.left -= size
-                return b'\0' * size
-        parts = storage.write_parts('cafe', Zeros())
-
-        assert [part.size // MiB for part in parts] == [1, 1, 1, 1, 2, 2, 4, 4, 1]
+        assert [part.size // MiB for part in storage.write_parts('cafe', Zeros(21 * MiB))] == [1, 1, 1, 1, 2, 2, 4, 4, 4, 1]
+        assert [part.size // MiB for part in storage.write_parts('beef', Zeros(7 * MiB), 10, 6 * MiB)] == [2, 4, 1]
 
     def test_what_is_larger_than_the_largest_object_goes_in_and_out_of_a_real_swift(self, swift_python):
         """As 6 GiB do below, on a Swift that accepts 17 MB as one object instead of 5 GiB."""
@@ -153,6 +176,112 @@ class TestLargeObjects(object):
         assert [entry for page in storage._swift.list_all('') for entry in page] == []
 
 
+class Slow(object):
+    """A file whose reader waits after `size` bytes until `go` is set, and which then ends."""
+
+    def __init__(self, size, go):
+        self.left, self._go = size, go
+        self.stalled = threading.Event()
+
+    def read(self, size):
+        size = min(size, self.left)
+        self.left -= size
+        if not size:
+            self.stalled.set()
+            assert self._go.wait(60)
+        return b'\0' * size
+
+
+class TestManyWriters(object):
+    """All writers of a process share its memory."""
+
+    BUDGET, WRITERS = 24 * MiB, 40
+    SLACK = 2 * MiB + 2 * driver_module.READ_SIZE  # of each writer: two segments of the smallest size
+
+    @pytest.fixture
+    def storage(self, fake, fake_storage):
+        return fake_storage(swift_segment_size='4MiB', swift_write_memory='%d' % self.BUDGET, swift_pool_size=32)
+
+    @pytest.fixture
+    def writers(self, storage):
+        """A function that starts slow writers, waits until all their clients are silent, and returns (threads, an event to go on)."""
+        def start(sizes, write):
+            go, threads = threading.Event(), []
+            for number, size in enumerate(sizes):
+                source = Slow(size, go)
+                threads.append(threading.Thread(target=write, args=(storage, number, source)))
+                threads[-1].daemon = True
+                threads[-1].start()
+                sources.append(source)
+            for source in sources:
+                assert source.stalled.wait(60)
+            return threads, go
+        sources = []
+        return start
+
+    WRITES = [
+        lambda storage, number, source: storage.write_parts('part-%d' % number, source),
+        lambda storage, number, source: storage.stream_write('stream/%d' % number, source),
+        lambda storage, number, source: storage.put_stream('put/%d' % number, source, 'put-%d' % number)]
+
+    @pytest.mark.parametrize('write', WRITES, ids=['write_parts', 'stream_write', 'put_stream'])
+    def test_slow_clients_hold_no_more_memory_than_is_set_and_no_connection(self, storage, writers, write, free_connections):
+        memory, most = storage._swift.segments(None)._memory, []
+        add = memory.add
+        memory.add = lambda *count: [add(*count), most.append(memory.held)]
+        threads, go = writers([4 * MiB - 1] * self.WRITERS, write)
+        until(lambda: free_connections(storage) == storage.settings.pool_size)  # Swift is quick, although the clients are not
+        held = memory.held
+        go.set()
+        for thread in threads:
+            thread.join(60)
+
+        # 40 writers with one segment of 4 MiB each would hold 160 MiB.
+        assert max(most) <= self.BUDGET + self.WRITERS * self.SLACK
+        assert held <= self.BUDGET + self.WRITERS * (MiB + driver_module.READ_SIZE)
+        assert memory.held == 0
+
+    def test_a_writer_alone_gets_whole_segments(self, storage):
+        assert [part.size for part in storage.write_parts('cafe', Zeros(9 * MiB))] == [4 * MiB, 4 * MiB, MiB]
+
+    def test_the_bytes_of_shorter_segments_are_the_same(self, storage, writers):
+        content = os.urandom(9 * MiB + 5)
+        threads, go = writers([4 * MiB - 1] * self.WRITERS, self.WRITES[0])
+        storage.stream_write('large', io.BytesIO(content))
+        go.set()
+        for thread in threads:
+            thread.join(60)
+
+        assert b''.join(storage.stream_read('large')) == content
+
+    def test_a_failure_frees_the_memory(self, storage, fake):
+        class Broken(Zeros):
+            def read(self, size):
+                block = Zeros.read(self, size)
+                if not block:
+                    raise IOError('the client has gone')
+                return block
+        for write in self.WRITES:
+            with pytest.raises(IOError):
+                write(storage, 1, Broken(5 * MiB))
+        fake.fault(on('PUT', kind='object'), status(507), times=None)
+        for write in self.WRITES:
+            with pytest.raises(driver_module.exceptions.BrokenError):
+                write(storage, 2, Zeros(9 * MiB))
+
+        assert storage._swift.segments(None)._memory.held == 0
+
+    def test_small_blocks_take_no_more_memory_than_large_ones(self, storage):
+        class Drops(Zeros):
+            def read(self, size):
+                return Zeros.read(self, min(size, 10))
+        source = storage._swift.segments(Drops(MiB))
+        blocks = source.read(4 * MiB, 4 * MiB)
+
+        assert len(blocks) <= 5 and sum(map(len, blocks)) == MiB
+        source.close()
+
+
 class TestManyObjects(object):
 
     def seed(self, fake, count):
@@ -164,14 +293,7 @@ class TestManyObjects(object):
             fake.put('registry', name, b'')
         storage = driver_module.Storage(config=config_for(fake, swift_segment_size='1MiB'))
 
-        class Bytes(object):
-            left = 3 * MiB
-
-            def read(self, size):
-                size = min(size, self.left)
-                self.left -= size
-                return b'x' * size
-        storage.stream_write('repositories/library/x/large', Bytes())
+        storage.stream_write('repositories/library/x/large', Zeros(3 * MiB))
         fake.clear_requests()
         return storage
 

@@ -48,13 +48,13 @@ WRITES = {
     'stream_write large': lambda storage: storage.stream_write('a', io.BytesIO(b'new' * MiB)),
     'write_parts': lambda storage: storage.write_parts('cafe', io.BytesIO(b'new')),
     'compose': lambda storage: storage.compose('a', storage.write_parts('cafe', io.BytesIO(b'new'))),
-    'put_stream': lambda storage: storage.put_stream('a', io.BytesIO(b'new'), 3),
+    'put_stream': lambda storage: storage.put_stream('a', io.BytesIO(b'new'), 'cafe'),
 }
 
 
 class TestPut(object):
     @pytest.mark.parametrize('code', [200, 202, 204])
-    @pytest.mark.parametrize('write', sorted(set(WRITES) - {'put_stream'}))
+    @pytest.mark.parametrize('write', sorted(WRITES))
     def test_it_is_sent_again_until_it_is_answered_201(self, fake, storage, write, code):
         fault = fake.fault(on('PUT', kind='object'), status(code), times=2)
 
@@ -80,13 +80,13 @@ class TestPut(object):
         fake.fault(on('PUT', kind='object'), status(202), times=None)
 
         with pytest.raises(exceptions.BrokenError):
-            storage.put_stream('a', io.BytesIO(b'new'), 3)
+            storage.put_stream('a', io.BytesIO(b'new'), 'cafe')
 
     def test_the_same_bytes_in_its_place_are_a_success(self, fake, storage):
         fake.put('registry', 'a', b'new')
         fake.fault(on('PUT', kind='object'), status(202), times=None)
 
-        storage.put_stream('a', io.BytesIO(b'new'), 3)
+        storage.put_stream('a', io.BytesIO(b'new'), 'cafe')
 
         assert sent(fake, 'HEAD', '/a')[-1].headers['X-Newest'] == 'true'
 

@@ -45,13 +45,17 @@ STATUSES = [str(status) for status in swift._TRANSIENT_STATUSES]
 WORDS = dict(enumerate('zero one two three four five six seven eight nine ten eleven twelve'.split()))
 
 
-def segment_sizes():
-    """Of the largest object that the driver can store, with the default settings."""
-    driver = SimpleNamespace(settings=SimpleNamespace(segment_size=DRIVER['swift_segment_size']))
-    return [swift.Storage._segment_size(driver, number) for number in range(uploads.MOST_PARTS)]
+def segment_sizes(share):
+    """Of the largest object that the driver can store, with the default settings, if no segment gets more memory than `share`."""
+    driver, sizes = SimpleNamespace(settings=SimpleNamespace(segment_size=DRIVER['swift_segment_size'])), []
+    for number in range(uploads.MOST_PARTS):
+        smallest, largest = swift.Storage._segment_sizes(driver, number, sum(sizes))
+        sizes.append(max(smallest, min(largest, share)))
+    return sizes
 
 
-SIZES = segment_sizes()
+LARGEST = swift.LARGEST_GROWN
+SIZES = segment_sizes(LARGEST)
 
 #: (page, a fragment of it with a `{}` for each number, the numbers from the code). The page must contain the fragment with these numbers,
 #: and may break its lines anywhere. A number that you write into a page and that comes from the code needs a line here.
@@ -162,11 +166,15 @@ NUMBERS = [
     ('docs/decisions.rst', 'A segment is {} MiB unless', DRIVER['swift_segment_size'] // MiB),
     ('docs/decisions.rst', 'Two segments of {} MiB keep a writer below', DRIVER['swift_segment_size'] // MiB),
     ('docs/decisions.rst', 'A manifest names at most {} segments', uploads.MOST_PARTS),
-    ('docs/decisions.rst', 'after the first {} they double', SIZES.count(SIZES[0])),
-    ('docs/decisions.rst', 'and again after each further {}.', SIZES.count(SIZES[0] * 2)),
-    ('docs/decisions.rst', 'the first {} GiB of an object', SIZES.count(SIZES[0]) * SIZES[0] / GiB),
-    ('docs/decisions.rst', 'The largest object is {} GiB.', round(sum(SIZES) / GiB)),
-    ('docs/decisions.rst', 'Its last segments are {} GiB each.', round(SIZES[-1] / GiB)),
+    ('docs/decisions.rst', 'from {} GiB on they have {} MiB', SIZES.count(SIZES[0]) * SIZES[0] / GiB, SIZES[0] * 2 // MiB),
+    ('docs/decisions.rst', 'the object does, up to {} MiB', SIZES[-1] // MiB),
+    ('docs/decisions.rst', '``swift_write_memory``, {} MiB by default', DRIVER['swift_write_memory'] // MiB),
+    ('docs/decisions.rst', 'early, with at least {} MiB, when', swift.SMALLEST_SEGMENT // MiB),
+    ('docs/decisions.rst', 'largest object is {} GiB if it is', round(sum(segment_sizes(DRIVER['swift_write_memory'] // 4)) / GiB)),
+    ('docs/decisions.rst', 'alone, {} GiB with enough memory', round(sum(SIZES) / GiB)),
+    ('docs/decisions.rst', 'and {} GiB if memory is short', round(sum(segment_sizes(swift.SMALLEST_SEGMENT)) / GiB)),
+    ('docs/operations.rst', '``SWIFT_WRITE_MEMORY`` ({} MiB by default), plus {} MiB for each', DRIVER['swift_write_memory'] // MiB, 2),
+    ('docs/operations.rst', 'above {} GiB has larger segments, up to {} MiB', SIZES.count(SIZES[0]) * SIZES[0] / GiB, LARGEST // MiB),
     ('docs/decisions.rst', 'than Swift allows, {} bytes,', swift.LONGEST_METADATA),
     ('docs/decisions.rst', 'at most once in {} seconds', swift.CONTAINER_CHECK_SECONDS),
     ('docs/decisions.rst', 'up to {} KiB, if they compress', uploads.MOST_PENDING_READ // KiB),

@@ -401,7 +401,7 @@ class TestBlobsThatOneNodeHas:
 
         blobs = fake_registry.app.blobs
         with pytest.raises(Exception, match='push it again'):
-            blobs.store_stream('a', names.digest(digest_of(LARGE)), Body(), len(LARGE))
+            blobs.store_stream('a', names.digest(digest_of(LARGE)), Body(), len(LARGE), 'cafe')
 
         assert fake_registry('HEAD', f'/v2/a/blobs/{digest_of(LARGE)}').status_code == 404
 
@@ -414,7 +414,7 @@ class TestBlobsThatOneNodeHas:
                 fake_registry.storage.discard(link)
                 return super().read(size)
 
-        fake_registry.app.blobs.store_stream('a', names.digest(digest_of(LARGE)), Body(LARGE), len(LARGE))
+        fake_registry.app.blobs.store_stream('a', names.digest(digest_of(LARGE)), Body(LARGE), len(LARGE), 'cafe')
 
         assert fake_registry('HEAD', f'/v2/a/blobs/{digest_of(LARGE)}').status_code == 200
 

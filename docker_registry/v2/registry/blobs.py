@@ -1,9 +1,10 @@
 """Blobs: bytes stored under their digest, and the links that make them part of a repository."""
 
+import contextlib
 import logging
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import damage, errors, layout
@@ -17,7 +18,6 @@ from docker_registry.v2.registry.storage import Part, Source, Stat, Storage, Str
 logger = logging.getLogger(__name__)
 
 SMALL = 1024 * 1024  # bytes; a blob up to this size is read into memory, so that the driver can retry its PUT
-ONE_OBJECT = 4 * 1024**3  # bytes; Swift's own limit is 5 GiB, but a site may set a lower one
 VERIFIED = 'size'  # metadata of a link: the bytes that the registry has read of the blob
 VERIFIED_SECONDS = 600  # for this long after that, all instances accept manifests that name the blob without looking at it
 FRESH_SECONDS = 60  # for this long after it saw a blob, a process accepts manifests that name it without asking Swift
@@ -205,11 +205,12 @@ class Blobs:
         self._storage.replace(layout.blob(digest), content)
         self.link(repository, digest, len(content))
 
-    def store_stream(self, repository: str, digest: Digest, source: Source, length: int) -> None:
+    def store_stream(self, repository: str, digest: Digest, source: Source, length: int, segments: str) -> None:
         """Store `length` bytes of the file `source` under their final name.
 
         The last bytes are held back until the digest is verified.
 
+        :param segments: names the segments, if the blob needs any
         :raises DigestInvalid: the bytes have another digest; nothing is stored
         :raises SizeInvalid: the source has fewer bytes; nothing is stored
         """
@@ -222,8 +223,9 @@ class Blobs:
             if stat is None or stat.size != length:
                 raise errors.Unavailable('the blob was deleted from storage while the client sent it; push it again')
         else:
-            # Overwrite (no `new=True`): an object under this name has the wrong size, and the right bytes repair it.
-            self._storage.put_stream(layout.blob(digest), verified, length)
+            # Overwrite: an object under this name has the wrong size, and the right bytes repair it.
+            with _parts_exist():
+                self._storage.put_stream(layout.blob(digest), verified, segments)
         self.link(repository, digest, length)
 
     def store_parts(self, repository: str, digest: Digest, parts: Sequence[Part]) -> None:
@@ -232,11 +234,9 @@ class Blobs:
         :raises UploadUnknown: a part is missing
         """
         size = sum(part.size for part in parts)
-        try:
+        with _parts_exist():
             if not self._storage.compose(layout.blob(digest), parts, new=True) and not self._is_stored(repository, digest, size):
                 self._storage.compose(layout.blob(digest), parts)
-        except exceptions.FileNotFoundError:
-            raise errors.UploadUnknown(detail='parts of the upload are missing')
         self.link(repository, digest, size)
 
     def _is_stored(self, repository: str, digest: Digest, size: int) -> bool:
@@ -259,6 +259,14 @@ class Blobs:
 
     def _is_replicated(self, stat: Stat) -> bool:
         return stat.last_modified is not None and time.time() - stat.last_modified > self._replication_cycle
+
+
+@contextlib.contextmanager
+def _parts_exist() -> Iterator[None]:
+    try:
+        yield
+    except exceptions.FileNotFoundError:
+        raise errors.UploadUnknown(detail='parts of the upload are missing')
 
 
 def _verified_size(link: Stat) -> int | None:

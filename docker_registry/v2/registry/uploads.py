@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import errors, layout, names, upload_state
-from docker_registry.v2.registry.blobs import ONE_OBJECT, Blobs
+from docker_registry.v2.registry.blobs import Blobs
 from docker_registry.v2.registry.names import Digest
 from docker_registry.v2.registry.sources import Chained, Hashed, Joined, Verified
 from docker_registry.v2.registry.storage import Part as PartLike
@@ -28,7 +28,7 @@ from docker_registry.v2.registry.storage import Source, Storage
 from docker_registry.v2.registry.upload_state import Part, Upload
 
 MOST_PENDING_READ = 8 * 1024  # bytes; a first chunk up to this size may fit into the token, and need no part
-REWRITTEN_WHOLE = 32 * 1024**2  # bytes; an upload up to this size whose parts must be read back becomes one plain object
+REWRITTEN_WHOLE = 16 * 1024**2  # bytes; an upload up to this size whose parts must be read back becomes one plain object
 SMALLEST_PART = 1024**2  # bytes; Swift limits the rate of reading smaller segments
 MOST_PARTS = 1000  # segments in one static large object, by Swift's default
 
@@ -67,10 +67,14 @@ class Uploads:
         return self._stored(upload, Chained(start, hashed), hashed)
 
     def _stored(self, upload: Upload, source: Source, hashed: 'Hashed') -> Upload:
+        parts = self._written(upload, source, upload.count, upload.offset - len(upload.pending))
+        upload = self._advanced(upload, hashed, parts=upload.parts + parts, pending=b'')
+        return self._listed(upload)
+
+    def _written(self, upload: Upload, source: Source, number: int, stored: int) -> tuple[Part, ...]:
         attempt = secrets.token_hex(4)
-        written = self._storage.write_parts(layout.segments(upload.id, attempt), source, upload.count)
-        parts = tuple(Part(attempt, upload.count + i, part.size, part.etag) for i, part in enumerate(written))
-        return self._listed(self._advanced(upload, hashed, parts=upload.parts + parts, pending=b''), attempt)
+        written = self._storage.write_parts(layout.segments(upload.id, attempt), source, number, stored)
+        return tuple(Part(attempt, number + i, part.size, part.etag) for i, part in enumerate(written))
 
     def _advanced(self, upload: Upload, hashed: 'Hashed', **changes: Any) -> Upload:
         digits = hashed.hasher.hexdigest() if hashed.hasher else ''
@@ -78,10 +82,11 @@ class Uploads:
         self._hashers.keep(upload, hashed.hasher)
         return upload
 
-    def _listed(self, upload: Upload, attempt: str) -> Upload:
+    def _listed(self, upload: Upload) -> Upload:
         """Return the upload. If it has too many parts for a token, store the list of its parts first."""
         if len(upload.parts) <= upload_state.MOST_PARTS:
             return upload
+        attempt = secrets.token_hex(4)
         self._storage.replace(layout.part_list(upload.id, attempt), upload.packed_list(self._list_content(upload)))
         return upload.with_list(attempt)
 
@@ -99,29 +104,27 @@ class Uploads:
         """Commit the upload as a blob.
 
         :param source: a file with the last chunk, if there is one
-        :param length: bytes of that chunk, if known
+        :param length: bytes of that chunk, if known; a whole blob of known length needs no parts if it is small
         :raises DigestInvalid: the bytes have another digest; the client can go on with the same upload
         :raises UploadUnknown: parts of the upload are missing or damaged
         """
         if source is not None:
-            if not upload.offset and length is not None and length <= ONE_OBJECT:
-                return self._blobs.store_stream(upload.repository, digest, source, length)
+            if not upload.offset and length is not None:
+                return self._blobs.store_stream(upload.repository, digest, source, length, _new_segments(upload))
             upload = self.append(upload, source)
         if not upload.count:
             return self._blobs.store_bytes(upload.repository, digest, upload.pending)
         self._commit(upload, digest)
 
     def _commit(self, upload: Upload, digest: Digest) -> None:
-        parts: Sequence[PartLike] = [
-            StoredPart(self._storage.part_path(layout.segments(upload.id, part.attempt), part.number), part.size, part.etag)
-            for part in upload.all_parts(self._list_content(upload))
-        ]
+        parts: Sequence[PartLike] = _stored_parts(self._storage, upload, upload.all_parts(self._list_content(upload)))
         known = bool(upload.hex) and upload.algorithm == digest.algorithm
         if known and upload.hex != digest.hex:
             raise errors.DigestInvalid(detail=str(digest))
         if not known and upload.offset <= REWRITTEN_WHOLE:
             # The parts must be read back to hash them. Writing a plain object meanwhile costs no more requests.
-            return self._blobs.store_stream(upload.repository, digest, Joined(self._storage, parts), upload.offset)
+            joined = Joined(self._storage, parts)
+            return self._blobs.store_stream(upload.repository, digest, joined, upload.offset, _new_segments(upload))
         if not _is_well_cut(parts):
             parts = self._recut(upload, digest, parts)
         elif not known:
@@ -131,7 +134,17 @@ class Uploads:
     def _recut(self, upload: Upload, digest: Digest, parts: Sequence[PartLike]) -> Sequence[PartLike]:
         """Write the same bytes again, in fewer parts. Swift would read a blob of many small parts slowly, or refuse it."""
         source = Verified(Joined(self._storage, parts), digest, upload.offset)
-        return self._storage.write_parts(layout.segments(upload.id, secrets.token_hex(4)), source)
+        return self._storage.write_parts(_new_segments(upload), source)
+
+
+def _new_segments(upload: Upload) -> str:
+    """Return a name for the segments of a new attempt."""
+    return layout.segments(upload.id, secrets.token_hex(4))
+
+
+def _stored_parts(storage: Storage, upload: Upload, parts: Sequence[Part]) -> list[PartLike]:
+    paths = (storage.part_path(layout.segments(upload.id, part.attempt), part.number) for part in parts)
+    return [StoredPart(path, part.size, part.etag) for path, part in zip(paths, parts)]
 
 
 def _is_well_cut(parts: Sequence[PartLike]) -> bool:

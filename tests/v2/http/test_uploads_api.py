@@ -1,12 +1,21 @@
 """Uploads over HTTP: the endpoints end-4, end-5, end-6, end-11, end-13 and end-14 of the spec."""
 
+import contextlib
 import io
+import pathlib
 import random
+import re
+import threading
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
+from werkzeug.test import create_environ, run_wsgi_app
 
+from fake_swift import cut_request, lost_answer, on, status
 from registry_client import code_of, digest_of
+from registry_process import Serving, environment, until
+
+MiB = 1024 * 1024
 
 CONTENT = random.Random(1).randbytes(3 * 1024 * 1024 + 17)  # more than three segments
 SMALL = b'a small blob'
@@ -351,6 +360,77 @@ def test_many_small_chunks(registry, place):
     assert place.registry()('PUT', digest_query(location, digest_of(content))).status_code == 201
 
     assert registry('GET', '/v2/a/blobs/' + digest_of(content)).data == content
+
+
+def test_a_giant_chunk_after_a_thousand_tiny_ones_takes_two_segments_of_memory(fake, tmp_path):
+    giant = io.BytesIO(bytes(128 * MiB))
+    with (
+        Serving(tmp_path, environment(fake, SWIFT_SEGMENT_SIZE='16MiB')) as serving,
+        contextlib.closing(serving.connection()) as connection,
+    ):
+        location = serving.begin_upload()
+        for _ in range(1000):
+            location = serving.request('PATCH', location, b'x', connection=connection)[1]['Location']
+        before = peak(serving)
+        assert serving.request('PATCH', location, giant, connection=connection, Content_Length=str(128 * MiB))[0] == 202
+
+        assert peak(serving) - before < 3 * 16 * MiB
+
+
+def peak(serving):
+    (worker,) = serving.workers
+    return int(re.search(r'VmHWM:\s+(\d+) kB', pathlib.Path(f'/proc/{worker}/status').read_text())[1]) * 1024
+
+
+class Stalling(io.RawIOBase):
+    """The body of a request whose client falls silent after `content` until `go` is set."""
+
+    def __init__(self, content, go):
+        self._content, self._go = io.BytesIO(content), go
+        self.silent = threading.Event()
+
+    def read(self, size=-1):
+        block = self._content.read(size)
+        if not block:
+            self.silent.set()
+            assert self._go.wait(60)
+        return block
+
+
+@pytest.mark.parametrize('method', ['PUT', 'POST', 'PATCH'])
+def test_clients_that_fall_silent_hold_no_connection_to_swift(fake_registry, method):
+    go, answers, threads = threading.Event(), [], []
+    bodies = [Stalling(CONTENT[: 5 * MiB // 2], go) for _ in range(40)]
+    digest = digest_of(CONTENT)
+
+    def push(body):
+        path = f'/v2/a/blobs/uploads/?digest={digest}' if method == 'POST' else digest_query(fake_registry.upload('a'), digest)
+        environ = create_environ(path, method=method) | {'wsgi.input': body, 'CONTENT_LENGTH': str(len(CONTENT))}
+        answers.append(run_wsgi_app(fake_registry.app, environ, buffered=True)[1])
+
+    for body in bodies:
+        threads.append(threading.Thread(target=push, args=(body,), daemon=True))
+        threads[-1].start()
+    for body in bodies:
+        assert body.silent.wait(20)
+    until(lambda: fake_registry.storage._swift._pool.free() == fake_registry.storage.settings.pool_size)
+    go.set()
+    for thread in threads:
+        thread.join(60)
+
+    assert {answer.split()[0] for answer in answers} == {'400'} and len(answers) == 40
+
+
+@pytest.mark.parametrize('trouble', [status(503), cut_request(100_000), status(401), lost_answer()], ids=['503', 'cut', '401', 'lost'])
+@pytest.mark.parametrize('size', [MiB // 2, 3 * MiB // 2], ids=['in one object', 'in segments'])
+def test_a_request_to_swift_that_fails_does_not_fail_the_push(fake_registry, fake, trouble, size):
+    fake_registry.storage.connect()
+    fault = fake.fault(on('PUT', kind='object'), trouble)
+
+    digest = fake_registry.push_blob('a', CONTENT[:size])
+
+    assert fault.hits == 1
+    assert fake_registry('GET', f'/v2/a/blobs/{digest}').data == CONTENT[:size]
 
 
 @pytest.fixture(scope='module')
