@@ -1,6 +1,7 @@
 """Files that the bytes of a blob pass through while the registry reads them."""
 
 import collections
+import hashlib
 from collections.abc import Iterable, Iterator
 
 from docker_registry.core import exceptions
@@ -91,11 +92,15 @@ class Hashed:
 
 
 class Joined:
-    """A file that consists of stored parts, in order. `read` raises `UploadUnknown` if a part is missing or has another size."""
+    """A file that consists of stored parts, in order. `read` raises `UploadUnknown` if a part is missing or has another size.
 
-    def __init__(self, storage: Storage, parts: Iterable[Part]):
+    :param compared: whether to compare the MD5 of each part, too; needless if the caller verifies the digest of all
+    """
+
+    def __init__(self, storage: Storage, parts: Iterable[Part], compared: bool = False):
         self._storage = storage
         self._parts = collections.deque(parts)
+        self._compared = compared
         self._stream: Iterator[bytes] = iter(())
         self._block = b''
 
@@ -105,7 +110,8 @@ class Joined:
             if not self._block:
                 if not self._parts:
                     return b''
-                self._stream = self._open(self._parts.popleft())
+                part = self._parts.popleft()
+                self._stream = _compared(self._open(part), part.etag) if self._compared else self._open(part)
         block, self._block = self._block[:size], self._block[size:]
         return block
 
@@ -118,3 +124,12 @@ class Joined:
             stream.close()
             raise errors.UploadUnknown(detail='parts of the upload have changed')
         return stream
+
+
+def _compared(stream: Stream, etag: str) -> Iterator[bytes]:
+    hasher = hashlib.md5(usedforsecurity=False)
+    for block in stream:
+        hasher.update(block)
+        yield block
+    if hasher.hexdigest() != etag:
+        raise errors.UploadUnknown(detail='parts of the upload have changed')

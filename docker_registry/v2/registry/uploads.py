@@ -69,7 +69,7 @@ class Uploads:
     def _stored(self, upload: Upload, source: Source, hashed: 'Hashed') -> Upload:
         parts = self._written(upload, source, upload.count, upload.offset - len(upload.pending))
         upload = self._advanced(upload, hashed, parts=upload.parts + parts, pending=b'')
-        return self._listed(upload)
+        return self._listed(self._joined(upload))
 
     def _written(self, upload: Upload, source: Source, number: int, stored: int) -> tuple[Part, ...]:
         attempt = secrets.token_hex(4)
@@ -81,6 +81,21 @@ class Uploads:
         upload = replace(upload, offset=upload.offset + hashed.count, hex=digits, **changes)
         self._hashers.keep(upload, hashed.hasher)
         return upload
+
+    def _joined(self, upload: Upload) -> Upload:
+        """Return the upload. If a token cannot carry its parts because many are small, read those back and store them as fewer.
+
+        Otherwise the end of an upload in very small chunks would have to read thousands of parts.
+        """
+        if len(upload.parts) <= upload_state.MOST_PARTS:
+            return upload
+        large = next((i for i, part in enumerate(upload.parts) if part.size < SMALLEST_PART), len(upload.parts))
+        kept, small = upload.parts[:large], upload.parts[large:]
+        size = sum(part.size for part in small)
+        if len(small) < upload_state.MOST_PARTS // 2 or size > len(small) * SMALLEST_PART:
+            return upload
+        source = Joined(self._storage, _stored_parts(self._storage, upload, small), compared=True)
+        return replace(upload, parts=kept + self._written(upload, source, small[0].number, upload.offset - size))
 
     def _listed(self, upload: Upload) -> Upload:
         """Return the upload. If it has too many parts for a token, store the list of its parts first."""

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 from werkzeug.test import create_environ, run_wsgi_app
 
+from docker_registry.v2.registry import upload_state
 from fake_swift import cut_request, lost_answer, on, status
 from registry_client import code_of, digest_of
 from registry_process import Serving, environment, until
@@ -360,6 +361,74 @@ def test_many_small_chunks(registry, place):
     assert place.registry()('PUT', digest_query(location, digest_of(content))).status_code == 201
 
     assert registry('GET', '/v2/a/blobs/' + digest_of(content)).data == content
+
+
+class TestTinyChunks:
+    """Some clients send thousands of chunks of a few bytes. The registry joins their parts from time to time."""
+
+    COUNT = 1000
+
+    @pytest.fixture
+    def chunks(self):
+        return [b'%d,' % number for number in range(self.COUNT)]
+
+    @pytest.fixture
+    def sent(self, fake_registry, chunks):
+        """Sends the chunks, and returns the Location of the upload. The first chunk is too long for the Location."""
+        location = fake_registry.upload('a')
+        for chunk in [CONTENT[:9000], *chunks]:
+            location = fake_registry('PATCH', location, chunk).headers['Location']
+        return location
+
+    def test_each_costs_few_requests_and_bytes(self, fake_registry, fake_place, sent):
+        parts = [request for request in fake_place.server.requests if request.method == 'PUT']
+
+        assert len(fake_registry.swift_requests) < 2.2 * self.COUNT
+        assert sum(len(request.body) for request in parts) < 20 * (9000 + 5 * self.COUNT)
+
+    @pytest.mark.parametrize('other', [False, True], ids=['same instance', 'another instance'])
+    def test_the_end_reads_few_parts(self, fake_registry, fake_place, sent, chunks, other):
+        content = CONTENT[:9000] + b''.join(chunks)
+        registry = fake_place.registry() if other else fake_registry
+        del registry.swift_requests[:]
+
+        assert registry('PUT', digest_query(sent, digest_of(content))).status_code == 201
+
+        assert len(registry.swift_requests) < 60
+        assert registry('GET', '/v2/a/blobs/' + digest_of(content)).data == content
+
+    def test_an_earlier_state_of_the_upload_can_go_on(self, fake_registry):
+        """A client that did not get the response to a chunk sends the chunk again."""
+        chunks, location = [b'%d,' % number for number in range(60)], fake_registry.upload('a')
+        location = fake_registry('PATCH', location, CONTENT[:9000]).headers['Location']
+        for chunk in chunks:
+            fake_registry('PATCH', location, chunk)
+            location = fake_registry('PATCH', location, chunk).headers['Location']
+        content = CONTENT[:9000] + b''.join(chunks)
+
+        assert fake_registry('PUT', digest_query(location, digest_of(content))).status_code == 201
+        assert fake_registry('GET', '/v2/a/blobs/' + digest_of(content)).data == content
+
+    def test_parts_that_have_changed_are_not_joined(self, fake_registry, fake_place):
+        location = fake_registry.upload('a')
+        location = fake_registry('PATCH', location, CONTENT[:9000]).headers['Location']
+        for part in fake_place.objects:
+            fake_place.server.put(fake_place.container, 'files/' + part, b'X' + CONTENT[1:9000])
+        for _ in range(upload_state.MOST_PARTS):
+            answer = fake_registry('PATCH', location, b'x')
+            location = answer.headers.get('Location', location)
+
+        assert (answer.status_code, code_of(answer)) == (404, 'BLOB_UPLOAD_UNKNOWN')
+
+    def test_large_parts_between_them_stay(self, fake_registry, fake_place):
+        content, location = b'', fake_registry.upload('a')
+        for number in range(90):
+            chunk = CONTENT[: 1024 * 1024 + number] if number < 3 else b'%d' % number
+            content += chunk
+            location = fake_registry('PATCH', location, chunk).headers['Location']
+        assert fake_registry('PUT', digest_query(location, digest_of(content))).status_code == 201
+
+        assert fake_registry('GET', '/v2/a/blobs/' + digest_of(content)).data == content
 
 
 def test_a_giant_chunk_after_a_thousand_tiny_ones_takes_two_segments_of_memory(fake, tmp_path):
