@@ -13,7 +13,7 @@ from docker_registry.v2.registry.upload_state import StateTokens, Upload
 from target import target
 
 NOW = 1_800_000_000.0
-STATES = StateTokens(b'key', 3600)
+STATES = StateTokens(lambda: b'key', 3600)
 LETTERS = b'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=.+/ \0%'
 PASSWORD_HASH = b'$2y$04$......................I6EGRpm3ucHiJHexzCzfMt9rYuyESbG'
 
@@ -101,7 +101,7 @@ def logins():
     os.unlink(path)
     os.rmdir(folder)
     users.hash_of = {b'alice': PASSWORD_HASH}.get  # type: ignore[method-assign] # asks the file system each time
-    made = tokens.Tokens(b'key', 300, users)
+    made = tokens.Tokens(lambda: b'key', 300, users)
     access = made.make('alice', PASSWORD_HASH, Scopes.parse('repository:team/app:pull'))['token']
     return made, str(access).encode(), made.make_refresh('alice', PASSWORD_HASH).encode()
 
