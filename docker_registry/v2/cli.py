@@ -96,7 +96,8 @@ def is_open_to_this_machine_only(sock, users, certificates):
 def warn_of_small_pool(storage, threads):
     if storage.settings.pool_size < threads:
         logging.warning(
-            'swift_pool_size (SWIFT_POOL_SIZE) is %d, less than the %d threads of a process: some threads may wait for a connection',
+            'swift_pool_size (SWIFT_POOL_SIZE) is %d, less than GUNICORN_THREADS and REGISTRY_STORAGE_THREADS together (%d): '
+            'the requests of one client may wait for each other',
             storage.settings.pool_size,
             threads,
         )

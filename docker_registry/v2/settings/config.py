@@ -77,7 +77,7 @@ class Config:
         unit='bytes',
     )
     storage_threads: int = _setting(
-        16, 'extra requests that each process can send to Swift at a time, besides one for each thread that serves clients', _number(1)
+        16, 'extra requests that each process can send to Swift at a time, besides one for each request that it works on', _number(1)
     )
     retry_after: int = _setting(
         5, 'time after which the registry asks clients to retry when Swift is unavailable', _number(1), unit='seconds'
