@@ -38,7 +38,7 @@ NEEDED_PROGRAMS = {
     'v2': ['htpasswd'],
     'ceph': 'ceph ceph-mon ceph-osd radosgw'.split(),
     'cluster': ['memcached', 'rsync'],
-    'e2e': 'dockerd docker containerd ctr skopeo podman buildah docker-registry nginx htpasswd busybox openssl curl'.split(),
+    'e2e': 'dockerd docker containerd ctr skopeo podman buildah docker-registry nginx htpasswd busybox openssl curl chromium'.split(),
     'chaos': ['memcached', 'rsync', 'setpriv'],
     'hostile': ['openssl', 'setpriv'],
     'images': 'dockerd docker docker-compose skopeo nginx htpasswd mmdebstrap busybox openssl curl make'.split(),

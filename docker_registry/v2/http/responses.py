@@ -5,8 +5,12 @@ import json
 from werkzeug import Response
 from werkzeug.http import http_date
 
-#: Fields of every response.
-COMMON_FIELDS = {'Docker-Distribution-Api-Version': 'registry/2.0', 'X-Content-Type-Options': 'nosniff'}
+#: Fields of every response. A browser must not run what a client has stored: neither guess that it is a page, nor run the scripts of one.
+COMMON_FIELDS = {
+    'Docker-Distribution-Api-Version': 'registry/2.0',
+    'X-Content-Type-Options': 'nosniff',
+    'Content-Security-Policy': "sandbox; default-src 'none'",
+}
 
 
 def empty(status, fields=()):

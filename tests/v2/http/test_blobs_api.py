@@ -150,3 +150,24 @@ def test_if_match_of_another_digest_is_412_without_the_content(registry, kind, m
     for matching in ('*', f'"another", "{digest}"'):
         assert registry(method, path, headers={'If-Match': matching}).status_code == 200
         assert registry(method, path, headers={'If-Match': matching, 'If-None-Match': f'"{digest}"'}).status_code == 304
+
+
+def test_a_browser_runs_no_script_of_any_response(fake_registry):
+    manifest, blob = fake_registry.push_image('a', 'v1', b'layer'), fake_registry.push_blob('a', b'x' * 2000)
+    requests = [
+        ('GET', '/v2/', {}, 200),
+        ('GET', '/nothing', {}, 404),
+        ('GET', f'/v2/a/manifests/{manifest}', {}, 200),
+        ('HEAD', '/v2/a/manifests/v1', {}, 200),
+        ('GET', '/v2/a/manifests/v1', {'If-None-Match': f'"{manifest}"'}, 304),
+        ('GET', f'/v2/a/blobs/{blob}', {}, 200),
+        ('HEAD', f'/v2/a/blobs/{blob}', {}, 200),
+        ('GET', f'/v2/a/blobs/{blob}', {'Range': 'bytes=0-9'}, 206),
+        ('GET', f'/v2/a/blobs/{blob}', {'Range': 'bytes=0-9,20-29'}, 206),
+        ('GET', f'/v2/a/blobs/{blob}', {'If-None-Match': '*'}, 304),
+    ]
+    for method, path, fields, status in requests:
+        answer = fake_registry(method, path, headers=fields)
+        assert answer.status_code == status
+        assert answer.headers['X-Content-Type-Options'] == 'nosniff'
+        assert answer.headers['Content-Security-Policy'] == "sandbox; default-src 'none'"

@@ -1,0 +1,123 @@
+"""What clients have stored, opened in a real Chromium: no script of it runs, so nobody can attack the users of other pages of the host."""
+
+import contextlib
+import hashlib
+import http.server
+import subprocess
+import threading
+
+import pytest
+import requests
+from swiftclient.client import Connection
+
+import conftest
+
+SECONDS = 30  # for Chromium to start, load a page and end; it needs two or three
+DOWNLOAD_SECONDS = 12
+
+
+class Listener:
+    """An HTTP server that notes the path of each request. Each is answered with a page, without the fields of the registry."""
+
+    def __init__(self):
+        self.asked, listener = [], self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                listener.asked.append(self.path)
+                self.send_response(200)
+                self.send_header('Content-Type', 'text/html')
+                self.end_headers()
+                self.wfile.write(listener.page.encode())
+
+            def log_message(self, *arguments):
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+        self.url = 'http://127.0.0.1:%d' % self._server.server_address[1]
+        self.page = '<!DOCTYPE html><html><body><script>%s</script></body></html>' % self.script('page')
+
+    def script(self, name):
+        """Return a script that reports to this server, by a request and by an image."""
+        return "new Image().src='%s/ran-%s';fetch('%s/ran-%s')" % (self.url, name, self.url, name)
+
+    @property
+    def ran(self):
+        """The names of the scripts that have run."""
+        return {path.removeprefix('/ran-') for path in self.asked if path.startswith('/ran-')}
+
+    @contextlib.contextmanager
+    def serving(self):
+        thread = threading.Thread(target=self._server.serve_forever)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._server.shutdown()
+            thread.join()
+            self._server.server_close()
+
+
+@pytest.fixture
+def listener():
+    with Listener().serving() as server:
+        yield server
+
+
+@pytest.fixture
+def browse(tmp_path):
+    """A function that opens a URL in Chromium, lets its scripts run, and returns the document."""
+    conftest.need('chromium')
+
+    def browse(url, seconds=SECONDS):
+        options = ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--no-proxy-server']
+        command = ['chromium', *options, '--user-data-dir=%s' % tmp_path, '--virtual-time-budget=3000', '--timeout=5000', '--dump-dom', url]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace', timeout=seconds)
+        return done.stdout
+
+    return browse
+
+
+def digest_of(content):
+    return 'sha256:' + hashlib.sha256(content).hexdigest()
+
+
+def store(place, path, content):
+    """Write an object as CNCF distribution would."""
+    with contextlib.closing(Connection(place.swift.auth_url, place.swift.user, place.swift.key)) as swift:
+        swift.put_object(place.container, 'files/docker/registry/v2/' + path, content)
+
+
+def test_a_page_without_the_fields_of_the_registry_runs_its_script(listener, browse):
+    browse(listener.url + '/page')
+
+    assert listener.ran == {'page'}
+
+
+def test_no_script_of_a_blob_runs(registry, listener, browse):
+    page = listener.page.encode()
+    digest = digest_of(page)
+    pushed = requests.post(registry.url + '/v2/a/blobs/uploads/', params={'digest': digest}, data=page, timeout=SECONDS)
+    assert pushed.status_code == 201
+
+    with contextlib.suppress(subprocess.TimeoutExpired):  # Chromium takes the blob for a download, and may then wait for a page for ever
+        browse('%s/v2/a/blobs/%s' % (registry.url, digest), DOWNLOAD_SECONDS)
+
+    assert 'GET /v2/a/blobs/%s 200' % digest in registry.log
+    assert listener.ran == set()
+
+
+def test_no_script_of_a_manifest_runs_that_another_registry_stored_as_a_page(place, registry, listener, browse):
+    manifest = b'{"schemaVersion": 2, "mediaType": "text/html", "x": "<script>%s</script>"}' % listener.script('manifest').encode()
+    digest = digest_of(manifest)
+    digits = digest.removeprefix('sha256:')
+    store(place, 'blobs/sha256/%s/%s/data' % (digits[:2], digits), manifest)
+    store(place, 'repositories/a/_manifests/revisions/sha256/%s/link' % digits, digest.encode())
+    url = '%s/v2/a/manifests/%s' % (registry.url, digest)
+    served = requests.get(url, timeout=SECONDS)
+    assert (served.status_code, served.headers['Content-Type'].partition(';')[0], served.content) == (200, 'text/html', manifest)
+
+    document = browse(url)
+
+    assert '<script>' in document, 'Chromium did not take the manifest for a page'
+    assert listener.ran == set()
