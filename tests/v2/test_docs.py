@@ -187,6 +187,7 @@ NUMBERS = [
     ('docs/decisions.rst', 'it has at most {} MiB and comes whole', blobs.SMALL // MiB),
     ('docs/decisions.rst', 'asks for up to {} ranges', ranges.MOST_RANGES),
     ('docs/decisions.rst', 'at most {} MiB apart share', ranges.READ_THROUGH // MiB),
+    ('docs/decisions.rst', 'drops are at most {} MiB, or {} times those', ranges.READ_THROUGH // MiB, ranges.MOST_DROPPED),
     ('docs/decisions.rst', 'Routes are {} regular expressions', WORDS[len(app.ROUTES)]),
     ('docs/decisions.rst', 'gunicorn {} or newer', in_file("'gunicorn>=(\\d+)", 'setup.py')),
     ('docs/decisions.rst', 'A token expires after {} seconds', ACCESS.token_lifetime),

@@ -10,6 +10,7 @@ from docker_registry.v2.registry import errors
 
 MOST_RANGES = 1024  # in one request; podman asks for up to 1024 when it pulls a layer in the format zstd:chunked
 READ_THROUGH = 1024**2  # bytes between two ranges that are read and dropped; another request to Swift would take longer
+MOST_DROPPED = 4  # bytes that are read and dropped for each byte that the client gets, if they are more than READ_THROUGH
 LARGEST = 10**18  # larger than any blob; Python refuses to read numbers of thousands of digits
 
 
@@ -117,11 +118,14 @@ class Multipart:
 
 
 def _groups(ranges):
-    """Yield lists of those ranges that are read in one request to Swift, with the bytes between them."""
-    group = [ranges[0]]
-    for one in ranges[1:]:
-        if one[0] - group[-1][1] > READ_THROUGH:
-            yield group
-            group = []
-        group.append(one)
-    yield group
+    """Yield lists of those ranges that are read in one request to Swift, with the bytes between them.
+
+    The smallest gaps are read through first, until the bytes to drop would be too many for what the client gets. Otherwise a thousand
+    ranges of a byte could make the registry read a gigabyte.
+    """
+    most = max(READ_THROUGH, MOST_DROPPED * sum(last - first + 1 for first, last in ranges))
+    gaps = sorted((other[0] - one[1] - 1, place) for place, (one, other) in enumerate(itertools.pairwise(ranges), 1))
+    dropped = itertools.accumulate(gap for gap, _ in gaps)
+    ends = sorted(place for (gap, place), total in zip(gaps, dropped) if gap > READ_THROUGH or total > most)
+    for start, end in itertools.pairwise([0, *ends, len(ranges)]):
+        yield ranges[start:end]

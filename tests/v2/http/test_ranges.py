@@ -2,6 +2,7 @@
 
 import email.message
 import io
+import itertools
 import random
 import re
 
@@ -233,6 +234,35 @@ def test_close_ranges_share_a_request_to_swift_and_distant_ones_do_not(fake_plac
 
     assert [content for _, content in parts_of(answer)] == [LARGE[at : at + 5] for at, _ in chunks]
     assert [method for method, _ in registry.swift_requests] == ['HEAD', 'HEAD', 'GET', 'GET']
+
+
+@given(strategies.lists(strategies.tuples(strategies.integers(1, 3 * 1024**2), strategies.integers(1, 200_000)), min_size=1, max_size=50))
+def test_few_bytes_are_read_in_vain(gaps_and_lengths):
+    places = itertools.accumulate(itertools.chain(*gaps_and_lengths))
+    wanted = [(first, end - 1) for first, end in zip(places, places)]
+
+    groups = list(ranges._groups(wanted))
+
+    assert [one for group in groups for one in group] == wanted
+    asked_for = sum(last - first + 1 for first, last in wanted)
+    read = sum(group[-1][1] - group[0][0] + 1 for group in groups)
+    assert read - asked_for <= max(ranges.READ_THROUGH, ranges.MOST_DROPPED * asked_for)
+    assert all(other[0] - one[1] <= ranges.READ_THROUGH + 1 for group in groups for one, other in itertools.pairwise(group))
+
+
+def test_a_thousand_single_bytes_do_not_make_the_registry_read_a_gigabyte():
+    apart = ranges.READ_THROUGH - 1
+
+    groups = list(ranges._groups([(number * apart, number * apart) for number in range(1024)]))
+
+    assert sum(group[-1][1] - group[0][0] + 1 for group in groups) < 2 * ranges.READ_THROUGH
+
+
+def test_the_smallest_gaps_are_read_through():
+    far = ranges.READ_THROUGH * 2 // 3
+    wanted = [(0, 0), (far, far), (far + 10, far + 10), (2 * far, 2 * far), (2 * far + 5, 2 * far + 5)]
+
+    assert list(ranges._groups(wanted)) == [wanted[:1], wanted[1:]]
 
 
 def test_only_one_range_that_the_blob_has_comes_alone(registry):
