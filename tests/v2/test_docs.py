@@ -8,15 +8,17 @@ from types import SimpleNamespace
 import pytest
 
 from docker_registry.drivers import swift
-from docker_registry.v2.access import addresses, htpasswd, logins, tokens
-from docker_registry.v2.http import app, connections, crowd, ranges, readiness, server, token_endpoint
+from docker_registry.v2.access import addresses, htpasswd, logins, scopes, tokens
+from docker_registry.v2.http import app, connections, crowd, endpoints, headers, ranges, readiness, server, token_endpoint
 from docker_registry.v2.operations import check
 from docker_registry.v2.registry import (
     blobs,
+    errors,
     formats,
     keys,
     layout,
     manifests,
+    names,
     references,
     referrers,
     strict_json,
@@ -97,7 +99,30 @@ NUMBERS = [
     ('docs/decisions.rst', 'a new secret again after {} second, before', keys.PAUSE),
     ('docs/decisions.rst', 'each time until the secret is {} seconds old', keys.SETTLED_SECONDS),
     ('docs/layout.rst', '{} random bytes that make', keys.SIZE),
-    ('docs/operations.rst', 'may have {} fields of up to {} KiB', server.MOST_FIELDS, server.LONGEST_FIELD // KiB),
+    ('docs/operations.rst', 'with its URL {} bytes', server.LONGEST_REQUEST_LINE),
+    ('docs/operations.rst', 'Header fields of a request {}, all together {} KiB 431', server.MOST_FIELDS, connections.LARGEST_HEAD // KiB),
+    (
+        'docs/operations.rst',
+        'A header field {} KiB; ``Range`` and ``Authorization`` {} KiB; 431 ``Host`` {} bytes',
+        headers.LONGEST // KiB,
+        headers.OTHER_LIMITS['HTTP_AUTHORIZATION'] // KiB,
+        headers.OTHER_LIMITS['HTTP_HOST'],
+    ),
+    ('docs/operations.rst', 'Name of a repository {} characters', names.LONGEST_NAME),
+    ('docs/operations.rst', '``REGISTRY_MANIFEST_LIMIT`` ({} MiB)', REGISTRY.manifest_limit // MiB),
+    ('docs/operations.rst', 'Tags in one PUT of a manifest {}, and {} KiB', endpoints.MOST_TAGS, endpoints.MOST_TAG_BYTES // KiB),
+    ('docs/operations.rst', 'Ranges of a blob in one request {} 200', ranges.MOST_RANGES),
+    ('docs/operations.rst', 'Tags on a page (``n``) {} a', headers.LARGEST_PAGE),
+    ('docs/operations.rst', 'Repositories on a page (``n``) {} a', REGISTRY.page),
+    ('docs/operations.rst', 'Scopes for a token {}, with {} characters', scopes.MOST, scopes.LONGEST),
+    ('docs/operations.rst', 'Form of ``POST /v2/token`` {} KiB', token_endpoint.LONGEST_FORM // KiB),
+    ('docs/operations.rst', 'Fields of this form {} 400', token_endpoint.MOST_FIELDS),
+    ('docs/operations.rst', 'or this form to arrive {} seconds', token_endpoint.FORM_SECONDS),
+    ('docs/operations.rst', 'Time without data in a request {} minutes', connections.CLIENT_TIMEOUT / MINUTE),
+    ('docs/operations.rst', '``REGISTRY_UPLOAD_LIFETIME`` ({} hours)', REGISTRY.upload_lifetime // 3600),
+    ('docs/operations.rst', 'repeats at most {} characters', errors.LONGEST_DETAIL),
+    ('docs/operations.rst', 'at most {} entries', errors.MOST_ENTRIES),
+    ('docs/operations.rst', 'has at most {} characters of a path', app.LONGEST_LOGGED_PATH),
     ('docs/operations.rst', 'without a request open for {} seconds', connections.KEEP_ALIVE),
     ('docs/operations.rst', 'listen on {} only', SERVER.host),
     ('docs/decisions.rst', 'For {} minutes this size counts', blobs.VERIFIED_SECONDS / MINUTE),
@@ -156,7 +181,6 @@ NUMBERS = [
     ('docs/operations.rst', 'keeps {} connections of one', SERVER.connections),
     ('docs/operations.rst', 'slowly may take {} MiB', crowd.MOST_HELD // MiB),
     ('docs/operations.rst', 'block within {} second gives', connections.SEND_PATIENCE),
-    ('docs/operations.rst', 'all fields together {} KiB', connections.LARGEST_HEAD // KiB),
     ('docs/operations.rst', '``SWIFT_SEGMENT_SIZE`` ({} MiB by default)', DRIVER['swift_segment_size'] / MiB),
     ('docs/operations.rst', '``SWIFT_POOL_SIZE`` ({} by default)', DRIVER['swift_pool_size']),
     ('docs/operations.rst', '``GUNICORN_THREADS`` ({}) plus', SERVER.threads),

@@ -13,7 +13,7 @@ ALL_USERS = 10  # an address may fail this many times as often for all users tog
 KNOWN_SECONDS = 24 * 3600  # for which an address comes first after it has logged in as a user
 ASKED_SECONDS = 3600  # for which it counts how often an address wanted a password to be hashed
 MOST_ASKED = 100  # times of that, beyond which it no longer matters how many they are
-MOST_WAITING = 8  # requests of one process that wait until it hashes their password
+MOST_WAITING = 64  # requests of one process that wait until it hashes their password
 WAIT_SECONDS = 10  # the longest wait for that
 
 

@@ -40,9 +40,10 @@ class Together:
     def map(self, call: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """Return `[call(item) for item in items]`. The calls run at the same time.
 
-        After an error no further call begins. The error is raised when the running calls have ended.
+        All items are taken before the first call begins, so a listing that fails half-way leaves everything as it was. After an
+        error no further call begins. The error is raised when the running calls have ended.
         """
-        with self.each(call, items) as results:
+        with self.each(call, list(items)) as results:
             return list(results)
 
     def all(self, *calls: Callable[[], Any]) -> list[Any]:

@@ -64,7 +64,21 @@ def test_one_call_of_map_takes_half_of_the_threads_and_leaves_room_for_others(ga
     assert len(gate.begun) == 1000 and gate.most <= 4
 
 
-def test_items_are_taken_only_as_calls_end():
+def test_no_call_of_map_begins_before_all_items_are_there():
+    """A delete takes its items from a listing. If that fails half-way, nothing has been deleted."""
+    called = []
+
+    def items():
+        yield from range(10)
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        Together(4).map(called.append, items())
+
+    assert not called
+
+
+def test_each_takes_items_only_as_calls_end():
     taken = []
     together = Together(4)
 
