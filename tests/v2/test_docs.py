@@ -9,7 +9,7 @@ import pytest
 
 from docker_registry.drivers import swift
 from docker_registry.v2.access import addresses, htpasswd, logins, scopes, tokens
-from docker_registry.v2.http import app, connections, crowd, endpoints, headers, ranges, readiness, server, token_endpoint
+from docker_registry.v2.http import app, connections, crowd, endpoints, headers, memory, ranges, readiness, server, token_endpoint
 from docker_registry.v2.operations import check
 from docker_registry.v2.registry import (
     blobs,
@@ -256,6 +256,7 @@ NUMBERS = [
     ('docs/walkthrough.rst', '--stop-timeout {} ', SERVER.graceful_timeout),
     ('docs/ceph.rst', 'a real one, version {} of', in_file("version='([0-9.]+)'", 'tests/fake_swift/ceph.py')),
     ('README.rst', 'Tests run on version {},', in_file(r"version='(\d+\.\d+)", 'tests/fake_swift/ceph.py')),
+    ('docs/operations.rst', 'free blocks of {} MiB or more', memory.LARGE // MiB),
     ('docs/security.rst', 'wait after {} wrong ones', ACCESS.login_failures),
     ('docs/security.rst', 'runs as user {}.', in_file(r'^USER (\d+):', 'Dockerfile')),
     ('docs/security.rst', 'writes only to ``{}``', server.MEMORY_FOLDER),

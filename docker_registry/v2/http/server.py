@@ -11,6 +11,7 @@ from gunicorn.app.base import BaseApplication
 
 from docker_registry.core.exceptions import UnspecifiedError
 from docker_registry.drivers.swift import __version__
+from docker_registry.v2.http import memory
 from docker_registry.v2.http.connections import KEEP_ALIVE, Invited
 from docker_registry.v2.http.crowd import Crowd
 from docker_registry.v2.http.listening import BACKLOG
@@ -93,6 +94,7 @@ class Server(BaseApplication):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        memory.give_back()
         Master(self).run()
 
     def crowd(self):
