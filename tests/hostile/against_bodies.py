@@ -14,8 +14,8 @@ def large(target):
     return '/v2/{repository}/blobs/{large}'.format(**target.content)
 
 
-@attack('40 slow readers, one address', clients=40, every=1 / 20, over=BOTH)
-@attack('40 slow readers, four addresses', clients=40, every=1 / 20, addresses=4)
+@attack('40 slow readers, one address', clients=40, every=1 / 10, seconds=5, over=BOTH)
+@attack('40 slow readers, four addresses', clients=40, every=1 / 10, seconds=5, addresses=4)
 async def slow_reader(target, address, number, headers=()):
     """Every other client reads a byte a second of a large blob. The others read nothing.
 
@@ -27,7 +27,7 @@ async def slow_reader(target, address, number, headers=()):
             await asyncio.sleep(1)
 
 
-@attack('40 slow readers of many ranges', clients=40, every=1 / 20)
+@attack('40 slow readers of many ranges', clients=40, every=1 / 10, seconds=5)
 async def slow_reader_of_ranges(target, address, number):
     ranges = ','.join(f'{start * MiB}-{(start + 8) * MiB}' for start in range(0, 280, 20))
     await slow_reader(target, address, number, {'Range': f'bytes={ranges}'})

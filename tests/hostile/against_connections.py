@@ -71,9 +71,9 @@ async def unread_body(target, address, number):
 opening = asyncio.Semaphore(8)
 
 
-@attack('2,300 idle connections, one address', clients=2300, pause=10, ramp=3)
-@attack('2,300 idle connections, 23 addresses', clients=2300, addresses=23, pause=10, ramp=3)
-@attack('2,300 idle TLS connections, 23 addresses', clients=2300, addresses=23, pause=10, ramp=7, over=(TLS,))
+@attack('2,300 idle connections, one address', clients=2300, pause=10, ramp=2)
+@attack('2,300 idle connections, 23 addresses', clients=2300, addresses=23, pause=10, ramp=2)
+@attack('2,300 idle TLS connections, 23 addresses', clients=2300, addresses=23, pause=10, ramp=6, over=(TLS,))
 async def idle(target, address, number):
     """One request each, and then nothing."""
     async with opening:

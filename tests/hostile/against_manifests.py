@@ -10,7 +10,7 @@ from wire import OCI_IMAGE, OCI_INDEX, digest_of, image
 
 LIMIT = 4 * 2**20  # bytes of a manifest; the default of REGISTRY_MANIFEST_LIMIT
 PREPARING = '127.0.3.1'  # source address of what an attacker does before the attack
-DEEP, REFERRERS, FALLBACK = 'hostile/deep', 'hostile/referrers', 'hostile/fallback'
+DEEP, LONG, REFERRERS, FALLBACK = 'hostile/deep', 'hostile/long', 'hostile/referrers', 'hostile/fallback'
 EMPTY = b'{}'
 
 
@@ -29,14 +29,22 @@ async def push_nested(target):
     target.counts[f'pushed {answer.status}'] += 1
 
 
-@attack('4 MiB of lists, 32 clients ask HEAD', clients=32, prepare=push_nested, pause=0.05)
+@attack('4 MiB of lists, 32 clients ask HEAD', clients=32, prepare=push_nested, pause=0.5)
 async def ask_nested(target, address, number):
-    async with target.connected(address) as connection:
-        while True:
-            answer = await connection.ask('HEAD', f'/v2/{DEEP}/manifests/v1')
-            await asyncio.sleep(0.05)
-            if answer.headers.get('connection') == 'close':
-                break
+    await target.ask(address, 'HEAD', f'/v2/{DEEP}/manifests/v1')
+
+
+async def push_annotated(target):
+    """Push a manifest that is nearly as large as it may be, and quick to parse."""
+    await target.push_blob(PREPARING, LONG, EMPTY)
+    manifest = image((digest_of(EMPTY), len(EMPTY)), annotations={'long': 'x' * (LIMIT - 1000)})
+    answer = await target.push_manifest(PREPARING, LONG, 'v1', manifest)
+    target.counts[f'pushed {answer.status}'] += 1
+
+
+@attack('4 MiB of annotations, 32 clients ask HEAD', clients=32, prepare=push_annotated, pause=0.5)
+async def ask_annotated(target, address, number):
+    await target.ask(address, 'HEAD', f'/v2/{LONG}/manifests/v1')
 
 
 @functools.cache
@@ -94,7 +102,7 @@ async def push_referrers(target, count=30, size=500_000):
         target.counts[f'pushed {answer.status}'] += 1
 
 
-@attack('30 referrers of 500 KB, 8 clients', clients=8, prepare=push_referrers, pause=0.1)
+@attack('30 referrers of 500 KB, 8 clients', clients=8, prepare=push_referrers, pause=0.3)
 async def ask_referrers(target, address, number):
     await target.ask(address, 'GET' if number % 2 else 'HEAD', f'/v2/{REFERRERS}/referrers/{subject_of(REFERRERS)}')
 
@@ -112,6 +120,6 @@ async def push_fallback(target, count=8000):
     target.counts[f'pushed {answer.status}'] += 1
 
 
-@attack('a fallback tag of 8,000 entries, 8 clients', clients=8, prepare=push_fallback, pause=0.1)
+@attack('a fallback tag of 8,000 entries, 8 clients', clients=8, prepare=push_fallback, pause=0.3)
 async def ask_fallback(target, address, number):
     await target.ask(address, 'GET' if number % 2 else 'HEAD', f'/v2/{FALLBACK}/referrers/{subject_of(FALLBACK)}')
