@@ -91,7 +91,7 @@ async def tiny_chunks(target, address, number):
             await asyncio.sleep(0.05)
 
 
-@attack('40 uploads of 2 MiB a second', clients=40, seconds=6)
+@attack('40 uploads of 1 MiB a second', clients=40, ramp=6, seconds=6)
 async def slow_upload(target, address, number):
     """Each sends nearly a segment, and waits then."""
     location = await target.begin_upload(address, REPOSITORY)
@@ -99,5 +99,5 @@ async def slow_upload(target, address, number):
         await connection.send_head('PATCH', location, {'Content-Length': 64 * MiB})
         for _ in range(60):
             await connection.send(bytes(MiB // 4))
-            await asyncio.sleep(0.125)
+            await asyncio.sleep(0.25)
         await connection.until_closed()

@@ -33,7 +33,7 @@ def hello():
     return sent.read()
 
 
-@attack('15 half request heads a second', clients=75, every=1 / 15, seconds=5, over=BOTH)
+@attack('15 half request heads a second', clients=75, every=1 / 15, seconds=4.5, over=BOTH)
 async def half_head(target, address, number):
     async with target.connected(address) as connection:
         await connection.send(b'GET /v2/ HTTP/1.1\r\nHost: localhost\r\nAccept: ')

@@ -37,7 +37,7 @@ class Attack:
     every: float = 0.0
     pause: float = 1.0
     ramp: float = 0.0
-    seconds: float = 3.0
+    seconds: float = 2.8
     over: tuple = (PLAIN,)
     users: bool = False
     stops_storage: bool = False
