@@ -111,7 +111,7 @@ METADATA = 'X-Object-Meta-'  # begins the headers that Swift stores with an obje
 # is SEGMENT_LIST_HEADER on Ceph instead, and nothing on Swift. It has the id of a list in an object of its own.
 SEGMENTS_HEADER, SEGMENT_LIST_HEADER = METADATA + 'Segments', METADATA + 'Segment-List'
 LONGEST_METADATA = 256  # bytes of one value, Swift's max_meta_value_length
-MOST_SEGMENTS = 10000  # that SEGMENTS_HEADER may name; more is not ours: see SEGMENTS_BEFORE_GROWING
+MOST_NAMED = 10000  # segments that SEGMENTS_HEADER may name; more is not ours: a manifest names at most MOST_SEGMENTS
 
 
 # --- Settings -------------------------------------------------------------------------------------------------
@@ -2397,7 +2397,7 @@ def _written_runs(paths):
 def _runs(value):
     """The (upload id, number) of each segment that a SEGMENTS_HEADER names. [] if it is empty or not ours."""
     runs = [re.match(r'([\w-]+) (\d{1,8})(?: (\d{1,8}))?$', run.strip()) for run in value.split(',')]
-    if not all(runs) or sum(int(run.group(2)) for run in runs) > MOST_SEGMENTS:
+    if not all(runs) or sum(int(run.group(2)) for run in runs) > MOST_NAMED:
         return []
     return [(run.group(1), int(run.group(3) or 0) + number) for run in runs for number in range(int(run.group(2)))]
 
