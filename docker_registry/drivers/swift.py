@@ -590,7 +590,8 @@ class _Response(object):
 
     def read_body(self, bodiless):
         """Read the whole body. :raises HTTPException: it is too short, which old versions of requests do not report"""
-        self.body = self.read()
+        # In blocks: to read all at once, Python first takes the memory that Content-Length claims.
+        self.body = b''.join(iter(functools.partial(self.read, READ_SIZE), b''))
         if not bodiless and len(self.body) < (self.int_header('Content-Length') or 0):
             raise HTTPException('the body ended early')
 

@@ -80,3 +80,16 @@ def test_a_problem_with_a_segment_that_has_no_status_is_no_status(storage, fake)
     part = storage.write_parts('id', io.BytesIO(b'content'))
     with pytest.raises(exceptions.BrokenError):
         storage.compose('large', part)
+
+
+@pytest.mark.parametrize('length', [10 ** 12, 10 ** 30])
+def test_the_memory_for_a_body_is_not_that_which_its_length_claims(storage, fake, length):
+    def act(exchange):
+        exchange.read_body()
+        response = exchange.perform()
+        response.length = length
+        exchange.send(response)
+        exchange.hang_up()
+    fake.fault(on('GET', kind='container'), act)
+    with pytest.raises(exceptions.UnreachableError):
+        storage.list_page('folder')
