@@ -20,6 +20,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 
+from docker_registry.v2.http import memory
 from docker_registry.v2.http.connections import MOST_UNREAD, LargeHead, PatientSocket, SlowHead, much_is_left
 from docker_registry.v2.http.responses import last_words
 from docker_registry.v2.registry import errors
@@ -27,6 +28,7 @@ from docker_registry.v2.registry import errors
 logger = logging.getLogger(__name__)
 
 HEARTBEAT = 1  # seconds between two heartbeats
+TRIM_EVERY = 5  # seconds after which a worker gives back the memory that it no longer uses
 END_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)  # they end a worker
 
 
@@ -48,6 +50,8 @@ class Master(Arbiter):
 class Worker(GeventWorker):
     """gunicorn's worker process with greenlets. A greenlet of its own sends the heartbeat, so a request may take any time."""
 
+    _trimmed = 0.0  # when that was
+
     def init_signals(self):
         self._ends = Event()
         super().init_signals()
@@ -64,9 +68,15 @@ class Worker(GeventWorker):
         while self.alive:
             self.notify()
             self._ends.wait(HEARTBEAT)
+            self._trim()
         for server in servers:
             server.close()  # other clients try elsewhere
         self._wait_for_requests(time.monotonic() + self.cfg.graceful_timeout)
+
+    def _trim(self):
+        if time.monotonic() - self._trimmed > TRIM_EVERY:
+            memory.trim()
+            self._trimmed = time.monotonic()
 
     def _wait_for_requests(self, deadline):
         while len(self._greenlets) and time.monotonic() < deadline:

@@ -24,9 +24,17 @@ print(resident() - before)
 """
 
 
-def kept(*statements):
+#: Each block has a small one behind it that is still in use.
+SCATTERED = (
+    PEAK.replace("bytearray(b'x') * 1500000 for _ in range(20)", "(b'x' * 250000, b'x' * 1000) for _ in range(120)")
+    .replace('after_them = [bytearray(2000) for _ in range(1000)]', 'small = [after for _, after in blocks]')
+    .replace('del blocks', 'del blocks\nlast()')
+)
+
+
+def kept(*statements, peak=PEAK):
     """Return the bytes that a process keeps after a peak of 30 MB."""
-    done = subprocess.run([sys.executable, '-c', PEAK % '\n'.join(statements)], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, '-c', peak % '\n'.join(statements)], capture_output=True, text=True)
     if done.returncode == 77:
         pytest.skip('the C library is not glibc')
     assert done.returncode == 0, done.stderr
@@ -35,3 +43,8 @@ def kept(*statements):
 
 def test_the_memory_of_a_peak_is_given_back():
     assert kept('memory.give_back()') < 8 * 1024**2 < kept()
+
+
+def test_so_is_what_is_scattered_among_what_is_in_use():
+    nothing, trim = 'last = lambda: None', 'last = memory.trim'
+    assert kept('memory.give_back()', trim, peak=SCATTERED) < 8 * 1024**2 < kept('memory.give_back()', nothing, peak=SCATTERED)
