@@ -112,16 +112,21 @@ class Request(WerkzeugRequest):
         self.body = Body(self.environ['wsgi.input'], headers.content_length(self.environ))
 
     def begin_work(self, places):
-        """Set `work`.
+        """Set `work`, if it is our server that calls the application. Others have their own limits, and tell nothing of their clients.
 
         :raises TooManyRequests: too many requests of the same address are being worked on
         """
-        self.work = Work(places, self.remote_addr)
         if connection := self.environ.get('registry.connection'):
-            connection.work = self.work
+            self.work = connection.work = Work(places, self.remote_addr)
+
+    def read_from(self, stream):
+        """Say what the response is read from. While the client does not take it, the stream is released."""
+        if self.work:
+            self.work.stream = stream
 
     def end_work(self):
         if self.work:
+            self.environ['registry.connection'].work = None
             self.work.end()
 
     @property

@@ -29,10 +29,11 @@ def get_blob(registry, request, repository, digest):
             context = contextvars.copy_context()  # in which the requests to Swift are counted, even while the response is being sent
             body = ranges.Multipart(wanted, size, lambda one: context.run(registry.blobs.open_known, digest, one))
             if body.length < size:
-                request.work.stream = body
+                request.read_from(body)
                 return _multipart(body, digest)
             wanted = []
-    request.work.stream = stream = registry.blobs.open(repository, digest, wanted[0] if wanted else None)
+    stream = registry.blobs.open(repository, digest, wanted[0] if wanted else None)
+    request.read_from(stream)
     return _single(stream, digest, bool(wanted))
 
 

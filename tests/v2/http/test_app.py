@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 from werkzeug.test import Client
 
-from docker_registry.v2.settings.config import Config
+from docker_registry.v2.settings.config import Config, ServerSettings
 from fake_swift import lost_answer, on, status
 from registry_client import Registry, code_of, digest_of
 
@@ -235,3 +235,9 @@ def test_a_client_that_goes_away_gives_the_connection_back(fake_place):
         answer.close()
 
     assert registry('GET', f'/v2/a/blobs/{digest}').data == content
+
+
+def test_other_servers_may_forget_to_close_a_response(fake_registry):
+    """Only our own server limits the requests of an address: it always closes the responses."""
+    for _ in range(2 * ServerSettings.threads):
+        assert Client(fake_registry.app).get('/v2/a/manifests/v1').status_code == 404  # nobody reads the body
