@@ -61,12 +61,17 @@ class Work:
 
     @contextlib.contextmanager
     def paused(self):
-        """In this block, the client makes the registry wait. If that fails, the work does not go on."""
+        """In this block, the client makes the registry wait. If that fails, the work does not go on.
+
+        Work that has ended takes no place again: its connection may still wait, for what belongs to no other work.
+        """
+        had_place = self._has_place
         if self.stream:
             self.stream.release()
         self._give()
         yield
-        self._has_place = self._places.take(self._household)
+        if had_place:
+            self._has_place = self._places.take(self._household)
 
     def end(self):
         self.stream = None

@@ -71,6 +71,15 @@ def test_a_request_that_fails_while_it_waits_holds_no_place(places):
     assert not places._counters
 
 
+def test_work_that_has_ended_takes_no_place_again(places):
+    one = Work(places, '10.0.0.1')
+    one.end()
+    with one.paused():
+        pass
+
+    assert not places._counters
+
+
 def test_addresses_of_one_household_share_places(places, monkeypatch):
     monkeypatch.setattr(work, 'PATIENCE', 0.01)
     for last in '12':
