@@ -11,7 +11,7 @@ CLIENT_TIMEOUT = 120  # seconds that a connection may be idle during a request, 
 LINGER = 2  # seconds for which the server still reads from a connection that it is closing
 CONTINUE = b'HTTP/1.1 100 Continue\r\n\r\n'  # what gunicorn sends to a client that expects it
 REFUSAL = 0.2  # seconds for which the server waits for the request of a connection that is one too many
-MOST_UNREAD = 60 * 1024  # bytes of an unread body; gunicorn reads up to 64 KiB to keep the connection for the next request
+MOST_UNREAD = 60 * 1024  # bytes of a body that nobody wants, but that are read to keep the connection for the next request
 LARGEST_HEAD = 64 * 1024  # bytes of a request's head; gunicorn copies what it has each time that more arrives
 SMALL_PIECE = 1024  # bytes of a head; after a smaller piece the server waits for more
 PIECE_PAUSE = 0.01  # seconds of that wait
@@ -82,6 +82,8 @@ class Patient:
         return content
 
     def _recv_body(self, size):
+        if self._deadline and time.monotonic() > self._deadline:
+            raise TimeoutError()  # although a byte may come again and again
         self.settimeout(READ_PATIENCE)
         with contextlib.suppress(TimeoutError):
             return super().recv(size)
@@ -147,6 +149,12 @@ class Patient:
         if time.monotonic() - self._turn_began > TURN:
             time.sleep(0)
             self._turn_began = time.monotonic()
+
+    def skip(self, body):
+        """Read what is left of a body. The next request comes after it."""
+        with self.within(HEAD_TIMEOUT):
+            while body.read(PIECE):
+                pass
 
     def invite(self):
         """Send CONTINUE if the client waits for it."""

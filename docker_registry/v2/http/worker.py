@@ -117,6 +117,7 @@ class Worker(GeventWorker):
         req.should_close = lambda: ends() or req.body.failed or much_is_left(req.body.reader, 0 if sock.keeps_waiting else MOST_UNREAD)
         sock.expect_body()
         super().handle_request(listener_name, req, sock, addr)
+        sock.skip(req.body)
         sock.expect_head()
 
     def handle_error(self, req, client, addr, exc):
