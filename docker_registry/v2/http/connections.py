@@ -5,6 +5,8 @@ import socket
 import ssl
 import time
 
+import gevent
+
 KEEP_ALIVE = 75  # seconds for which a connection stays open until a request begins
 HEAD_TIMEOUT = 10  # seconds for the rest of a request's head, and for a TLS handshake
 CLIENT_TIMEOUT = 120  # seconds that a connection may be idle during a request, before the server closes it
@@ -51,13 +53,12 @@ class Patient:
 
     @property
     def is_idle(self):
-        """Whether no request has begun."""
-        return self._head == 0
+        """Whether no request has begun, and the connection need not end."""
+        return self._head == 0 and not self._is_woken
 
     def expect_head(self):
         self._head, self._deadline = 0, time.monotonic() + KEEP_ALIVE
         self.keeps_waiting = False
-        self.settimeout(HEAD_TIMEOUT)  # for a TLS handshake
 
     def expect_body(self):
         """Allow any time, as long as data keeps flowing."""
@@ -175,11 +176,14 @@ class Patient:
             socket.socket.shutdown(self, socket.SHUT_RDWR)
 
     def refuse(self, answer):
-        """Answer whatever the client asks, and close. A client that has not asked in a short time gets no answer."""
+        """Answer whatever the client asks, and close. A client that has not asked in a short time gets no answer.
+
+        There is no TLS handshake, which would take much of the processor.
+        """
         with contextlib.suppress(OSError):
             self.settimeout(REFUSAL)
-            super().recv(PIECE)  # with data unread, the client would get a reset instead of the answer
-            super().send(answer)
+            socket.socket.recv(self, PIECE)  # with data unread, the client would get a reset instead of the answer
+            socket.socket.send(self, answer)
         super().close()
 
     def close(self):
@@ -191,6 +195,7 @@ class Patient:
             self.shutdown(socket.SHUT_WR)
             deadline = time.monotonic() + LINGER
             while time.monotonic() < deadline:
+                self._share()
                 self._wait_until(deadline)
                 if not super().recv(PIECE):
                     break
@@ -202,7 +207,10 @@ class PatientSocket(Patient, socket.socket):
 
 
 class PatientTLSSocket(Patient, ssl.SSLSocket):
-    pass
+    def do_handshake(self):
+        """:raises TimeoutError: the client has not done its part in time, perhaps because it comes byte by byte"""
+        with gevent.Timeout(HEAD_TIMEOUT, TimeoutError('the TLS handshake took too long')):
+            super().do_handshake()
 
 
 class Invited:

@@ -12,7 +12,7 @@ import signal
 import time
 from http import HTTPStatus
 
-from gevent import get_hub
+from gevent import GreenletExit, get_hub
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
@@ -91,7 +91,10 @@ class Worker(GeventWorker):
 
     def handle(self, listener, client, addr):
         """Serve one connection."""
-        sock = self._patient(client)
+        try:
+            sock = self._patient(client)
+        except OSError:  # the client has gone already
+            return
         try:
             with self._crowd.joined(sock, addr[0]):
                 sock.crowd = self._crowd
@@ -125,6 +128,8 @@ class Worker(GeventWorker):
 
         gunicorn logs the error and decides on the status. The page that it would send is HTML.
         """
+        if isinstance(exc, GreenletExit):
+            return  # the server ends
         if isinstance(exc, SlowHead):
             logger.info('a client was silent for too long')
             error = errors.RequestInvalid('the head of the request did not arrive in time', status=408)

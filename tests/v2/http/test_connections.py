@@ -2,12 +2,24 @@
 
 import contextlib
 import http.client
+import os
+import signal
+import socket
+import struct
 import time
 
 import pytest
-from test_server import IMPATIENT, head
+from test_server import IMPATIENT, head, status_of, tls_connection
 
-from registry_process import Serving, changed, environment
+from registry_process import Serving, changed, environment, until
+from tls import make_certificate, tls_options
+
+
+@pytest.fixture(scope='module')
+def certificate(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('tls')
+    make_certificate(folder)
+    return folder
 
 
 def answer_of(file):
@@ -53,3 +65,55 @@ def test_a_form_that_comes_byte_by_byte_must_arrive_in_time(fake, tmp_path):
                 assert b' 408 ' in client.recv(1000)
                 return
         pytest.fail('the registry still waits')
+
+
+# TLS
+
+
+def test_a_refused_client_costs_no_tls_handshake(fake, tmp_path, certificate):
+    with Serving(tmp_path, environment(fake), '--connections', '1', *tls_options(certificate)) as server:
+        with tls_connection(server, certificate), pytest.raises(OSError):
+            tls_connection(server, certificate)
+
+
+def test_a_tls_handshake_that_comes_byte_by_byte_must_end_in_time(fake, tmp_path, certificate):
+    with Serving(tmp_path, environment(fake), *tls_options(certificate), command=IMPATIENT) as server:
+        client = server.raw()
+        client.settimeout(0.1)
+        started = time.monotonic()
+        with pytest.raises(OSError) as raised:
+            for byte in b'\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03' + b'x' * 200:
+                client.sendall(bytes([byte]))
+                with contextlib.suppress(TimeoutError):
+                    if not client.recv(1):
+                        raise ConnectionResetError()
+        assert isinstance(raised.value, ConnectionError)
+        assert time.monotonic() - started < 15
+        assert 'Traceback' not in server.log
+
+
+# What the log says
+
+
+def test_a_client_that_goes_before_it_is_served_leaves_no_traceback(fake, tmp_path, certificate):
+    with Serving(tmp_path, environment(fake), *tls_options(certificate)) as server:
+        tls_connection(server, certificate).close()  # now the worker serves
+        os.kill(server.workers[0], signal.SIGSTOP)
+        for _ in range(20):
+            with socket.create_connection(('127.0.0.1', server.port)) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))  # it resets the connection
+        os.kill(server.workers[0], signal.SIGCONT)
+        with tls_connection(server, certificate) as client:
+            client.sendall(head('GET', '/healthz').encode())
+            assert status_of(client) == 200
+
+        assert 'Traceback' not in server.log
+
+
+def test_a_request_that_the_end_cuts_leaves_no_traceback(fake, tmp_path):
+    with Serving(tmp_path, environment(fake), '--graceful-timeout', '1') as server:
+        server.raw('GET /v2/')
+        until(lambda: server.request('GET', '/v2/')[0] == 200)
+
+        assert server.end(signal.SIGTERM) == 0
+        assert 'Traceback' not in server.log
