@@ -206,7 +206,11 @@ class Registry:
                 request.id,
             )
 
-        return Counted(response(environ, start_response), done)
+        try:
+            return Counted(response(environ, start_response), done)
+        except BaseException:  # the server refuses a field of the head
+            request.end_work()
+            raise
 
     def _answer(self, request, from_proxy):
         try:

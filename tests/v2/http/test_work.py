@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from werkzeug.test import create_environ
 
 from docker_registry.v2.http import work
 from docker_registry.v2.http.work import Places, Work
@@ -78,6 +79,15 @@ def test_work_that_has_ended_takes_no_place_again(places):
         pass
 
     assert not places._counters
+
+
+def test_a_response_whose_head_the_server_refuses_keeps_no_place(fake_registry):
+    def start_response(*_):
+        raise ValueError('a field with a line break')
+
+    with pytest.raises(ValueError):
+        fake_registry.app(create_environ('/v2/'), start_response)
+    assert not fake_registry.app._places._counters
 
 
 def test_addresses_of_one_household_share_places(places, monkeypatch):
