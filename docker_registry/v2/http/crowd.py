@@ -27,7 +27,7 @@ class Crowd:
     def joined(self, sock, client):
         """In this block, the connection counts.
 
-        :raises TooManyRequests: its address has too many
+        :raises TooManyRequests: its address has too many, or all connections are busy
         """
         household = addresses.household(client)
         if self._counts[household] >= self._most_of_one and not self._is_proxy(client):
@@ -50,8 +50,9 @@ class Crowd:
 
     def _end_one(self):
         idle = next((sock for sock in self._members if sock.is_idle), None)
-        if idle:
-            idle.wake()
+        if idle is None:
+            raise errors.TooManyRequests('too many connections', headers={'Retry-After': '5'})
+        idle.wake()
 
     def wake_idle(self):
         """End all connections on which no request has begun."""
