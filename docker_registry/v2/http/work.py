@@ -49,6 +49,7 @@ class Work:
     :raises TooManyRequests: too many requests of this address are being worked on
     """
 
+    collects = False  # whether the body of the request is kept in memory until all of it is there
     stream = None  # what the response is read from, with a method `release`
 
     def __init__(self, places, client):

@@ -9,7 +9,7 @@ import struct
 import time
 
 import pytest
-from test_server import IMPATIENT, head, status_of, tls_connection
+from test_server import IMPATIENT, begun, head, status_of, tls_connection
 
 from registry_process import Serving, changed, environment, until
 from tls import make_certificate, tls_options
@@ -27,6 +27,30 @@ def answer_of(file):
     status = int(file.readline().split()[1])
     file.read(int(http.client.parse_headers(file)['Content-Length']))
     return status
+
+
+# Many connections
+
+
+def test_many_uploads_of_one_address_may_pause(fake, tmp_path):
+    """What an upload has sent is not in memory, or the driver counts it."""
+    command = changed('from docker_registry.v2.http import crowd', 'crowd.MOST_HELD = 3 * 1024**2')
+    with Serving(tmp_path, environment(fake), command=command) as server:
+        content = os.urandom(3 * 1024**2)
+        clients = [server.raw(head('PATCH', server.begin_upload(), 'Content-Length: 3145729'), content) for _ in range(6)]
+        until(lambda: server.request('GET', '/v2/')[0] == 200)
+        for client in clients:
+            client.sendall(b'x')
+            assert status_of(client) == 202
+
+
+def test_a_client_is_refused_if_there_are_no_more_files_and_all_connections_are_busy(fake, tmp_path):
+    with Serving(tmp_path, environment(fake), command=changed('server.Server.crowd = lambda registry: server.Crowd(2, 100)')) as server:
+        busy = [begun(server, 'PATCH', server.begin_upload(), 5) for _ in range(2)]
+        assert status_of(server.raw(head('GET', '/healthz'))) == 429
+        for client in busy:
+            client.sendall(b'bytes')
+            assert status_of(client) == 202
 
 
 # Bodies that nobody wants, and bodies that come byte by byte
