@@ -1272,8 +1272,8 @@ class _Swift(object):
     def put(self, name, body, headers=None, query=None, new=False, etag_first=True):
         """Store a whole object. Returns False if `new` is set and the name exists already.
 
-        Ceph ignores If-None-Match: there, two that store the same new name at the same moment may both get True. One of the
-        two objects stays.
+        Two that store the same new name at the same moment may both get True, and the later object stays: Swift compares
+        If-None-Match before it has the bytes, and Ceph ignores it.
 
         :param etag_first: send the ETag, so that Swift stores no other bytes; they are then hashed before they are sent
         :raises BrokenError: also if Swift returns another ETag than that of the bytes sent
@@ -1783,13 +1783,6 @@ class Storage(driver.Base):
     def is_ceph(self):
         """Whether the server is a Ceph RADOS Gateway. False also if the user may not see the container, which would tell."""
         return self._swift.kind() == 'ceph'
-
-    def creates_once(self):
-        """Whether `put_new` returns True to only one of two that store the same name at the same moment.
-
-        False on Ceph, and if the user may not see the container, which would tell.
-        """
-        return self._swift.kind() == 'swift'
 
     def identity(self):
         """Texts that together name this place and no other: auth URL, project, account, container and root. Logs in if necessary.

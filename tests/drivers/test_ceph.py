@@ -145,14 +145,6 @@ class TestNewNames(object):
 
         assert fake_storage().put_new('a', b'') is False
 
-    def test_it_says_that_two_may_create_the_same_name(self, storage):
-        assert storage.creates_once() is False
-
-    def test_a_swift_whose_container_is_hidden_may_be_a_ceph(self, fake, fake_storage):
-        fake.fault(on('HEAD', kind='container'), fake_swift.status(403), times=None)
-
-        assert fake_storage().creates_once() is False
-
 
 class TestSegments(object):
     """Ceph does not return manifests. Metadata of a large object tells its segments."""

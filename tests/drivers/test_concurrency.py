@@ -239,7 +239,6 @@ class TestThreads(object):
         storage = fake_storage()
         storage.connect()
 
-        assert storage.creates_once()
         assert sorted(in_threads(6, lambda number: storage.put_new('one', b'%d' % number))) == [False] * 5 + [True]
 
     def test_writers_and_removers_of_one_path_leave_no_object_with_a_hole(self, fake, fake_storage):

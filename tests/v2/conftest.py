@@ -10,6 +10,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
 import fake_swift  # noqa: E402
+from docker_registry.v2.registry import keys  # noqa: E402
 from registry_client import SWIFTS, Place  # noqa: E402
 
 
@@ -38,6 +39,12 @@ def real_swift():
 def keystone_swift():
     """A real Swift with logins through Keystone, as on an OpenStack cloud."""
     yield from running('swift', 'keystone', 'keystonemiddleware', keystone=True)
+
+
+@pytest.fixture(autouse=True)
+def settled(monkeypatch):
+    """The secret of a registry counts as settled when it is there, although the registry has just begun to exist."""
+    monkeypatch.setattr(keys, 'SETTLED_SECONDS', 0)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import pytest
 
-from docker_registry.v2.registry import keys
 from registry_client import as_json, digest_of, image
 
 LAYER = bytes(range(256)) * 8000
@@ -51,12 +50,6 @@ class Skopeo:
         assert self('GET', '/v2/a/manifests/v1').json == image(CONFIG, LAYER)
         for content in (CONFIG, LAYER):
             assert self('GET', '/v2/a/blobs/' + digest_of(content)).data == content
-
-
-@pytest.fixture(autouse=True)
-def settled(monkeypatch):
-    """On Ceph, the secret of a registry counts as settled when it is there, although the registry has just begun to exist."""
-    monkeypatch.setattr(keys, 'SETTLED_SECONDS', 0)
 
 
 @pytest.fixture(params=[1, 2, 4])

@@ -16,16 +16,16 @@ from docker_registry.v2.registry.concurrency import CommonCall
 from docker_registry.v2.registry.storage import Stat, Storage
 
 SIZE = 32  # bytes of the stored secret
-PAUSE = 1  # seconds after which a process reads a new secret again before it uses it; on Ceph only
-SETTLED_SECONDS = 10  # after which nobody who began before the secret was there overwrites it any more; on Ceph only
+PAUSE = 1  # seconds after which a process reads a new secret again before it uses it
+SETTLED_SECONDS = 10  # after which nobody who began before the secret was there overwrites it any more
 
 
 class Keys:
     """All keys of a registry. Each process reads the secret once, when it first needs a key.
 
-    The first instance stores a random secret. If two do so at the same time, Swift refuses the second one, which then reads the first.
-    Ceph refuses nothing, and the later one stays. So on Ceph, processes pause before they use a new secret, and read it each time until it
-    has settled.
+    The first process stores a random secret. If two do so at the same moment, the later secret stays: Swift compares `If-None-Match: *`
+    before it stores the bytes, and Ceph not at all. So processes pause before they use a new secret, and read it each time until it has
+    settled.
 
     :param configured: the secret that the operator has set, or '' for the stored one
     """
@@ -54,7 +54,7 @@ class Keys:
         if len(secret) != SIZE:
             raise _broken(f'has {len(secret)} bytes instead of {SIZE}. Restore it, or delete it: then all uploads and logins end')
         age = self._age(written)
-        if age >= SETTLED_SECONDS or self._storage.creates_once():
+        if age >= SETTLED_SECONDS:
             self._secret = secret
         elif age < PAUSE:
             time.sleep(PAUSE - age)  # instances that start at the same time have all written by then
