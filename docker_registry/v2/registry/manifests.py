@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from docker_registry.core import exceptions
-from docker_registry.v2.registry import errors, formats, layout, names, referrers
+from docker_registry.v2.registry import errors, formats, layout, names, referrers, revisions
 from docker_registry.v2.registry.absence import Absence, looking_again
 from docker_registry.v2.registry.blobs import Blobs
 from docker_registry.v2.registry.concurrency import Together
@@ -22,9 +22,6 @@ from docker_registry.v2.registry.tags import Tags
 
 DEFAULT_MEDIA_TYPE = 'application/octet-stream'  # for a stored manifest whose media type is not known, or not of an application
 LARGEST = 4 * 1024**2  # bytes; CNCF distribution accepts manifests of this size
-#: Metadata of the link of a revision: what the manifest says, so that nobody has to parse it again. `STATED` is `yes` if the manifest
-#: states its own type. There is no `SUBJECT` if the manifest has none.
-TYPE, STATED, SUBJECT = 'type', 'stated', 'subject'
 REMEMBERED_SECONDS = 3600  # for this long a process remembers the media type that a manifest states, if its link does not tell
 
 
@@ -134,8 +131,8 @@ class Manifests:
         return content if digest == Digest.of(content, digest.algorithm) else b''
 
     def _media_type(self, repository: str, digest: Digest, content: bytes, link: Stat) -> str:
-        """Return the media type that the link tells. CNCF distribution, and earlier versions of this registry, wrote links without it."""
-        media_type = _metadata(link).get(TYPE) or self._stated_type(digest, content) or self._type_beside(repository, digest)
+        said = revisions.said(link)
+        media_type = said.media_type if said else self._stated_type(digest, content) or self._type_beside(repository, digest)
         return media_type if formats.is_of_an_application(media_type) else DEFAULT_MEDIA_TYPE
 
     def _stated_type(self, digest: Digest, content: bytes) -> str:
@@ -181,7 +178,7 @@ class Manifests:
         if not self._sparse:
             self._references.require(repository, parsed, is_wanted)
         self._store(digest, content)
-        links: list[Callable[[], object]] = [functools.partial(self._write_link, repository, digest, parsed)]
+        links: list[Callable[[], object]] = [lambda: self._write_link(repository, digest, revisions.metadata(parsed))]
         if not parsed.stated:
             links.append(lambda: self._storage.replace(layout.revision_media_type(repository, digest), parsed.media_type.encode()))
         links += [functools.partial(self._tags.remember, repository, tag, digest) for tag in tags]
@@ -192,10 +189,7 @@ class Manifests:
         self._together.all(*visible)
         return parsed
 
-    def _write_link(self, repository: str, digest: Digest, parsed: formats.Parsed) -> None:
-        metadata = {TYPE: parsed.media_type, STATED: 'yes' if parsed.stated else 'no'}
-        if parsed.subject:
-            metadata[SUBJECT] = str(parsed.subject)
+    def _write_link(self, repository: str, digest: Digest, metadata: dict[str, str]) -> None:
         self._storage.replace(layout.revision_link(repository, digest), str(digest).encode(), metadata)
 
     def _store(self, digest: Digest, content: bytes) -> None:
@@ -236,19 +230,15 @@ class Manifests:
 
     def _said(self, repository: str, digest: Digest, link: Stat) -> tuple[bool, Digest | None]:
         """Return (whether a manifest states its media type, its subject)."""
-        metadata = _metadata(link)
-        if TYPE in metadata:
-            return metadata.get(STATED) == 'yes', names.digest(metadata[SUBJECT]) if SUBJECT in metadata else None
+        said = revisions.said(link)
+        if said:
+            return said.stated, said.subject
         content = self._content(digest)
         try:
             parsed = formats.parse(content, self._media_type(repository, digest, content, link)) if content else None
         except errors.RegistryError:
             parsed = None  # CNCF distribution accepted this manifest; it is in no list of referrers here
         return (parsed.stated, parsed.subject) if parsed else (False, None)
-
-
-def _metadata(link: Stat) -> dict[str, str]:
-    return link.metadata or {}
 
 
 class ContentCache:

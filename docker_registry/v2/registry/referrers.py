@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from docker_registry.core import exceptions
-from docker_registry.v2.registry import errors, formats, layout, listing
+from docker_registry.v2.registry import errors, formats, layout, listing, revisions
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.names import Digest
 from docker_registry.v2.registry.recent import Recent
@@ -126,7 +126,8 @@ class Referrers:
     def _in_repository(self, repository: str, subject: Digest, digest: Digest) -> bytes | None:
         """Return a descriptor made from a manifest of the repository, or None if it is not a referrer of the subject."""
         try:
-            if not self._storage.exists(layout.revision_link(repository, digest)):
+            said = revisions.said(self._storage.stat(layout.revision_link(repository, digest)))
+            if said and said.subject != subject:
                 return None
             content = self._storage.get_content(layout.blob(digest), newest=False)
             parsed = formats.parse(content)

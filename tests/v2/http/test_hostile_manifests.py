@@ -79,6 +79,18 @@ def test_a_delete_reads_no_manifest(fake_place):
     assert not [path for path in fake_place.objects if '/_referrers/' in path]
 
 
+@pytest.mark.parametrize('field, value', [('Subject', 'sha256:'), ('Type', 'json'), ('Type', 'application/x\u00e9')])
+def test_a_link_that_no_registry_has_written_tells_nothing(fake_place, field, value):
+    registry = fake_place.registry()
+    registry.push_blob('a', CONFIG)
+    digest = registry.push_manifest('a', 'v1', image(CONFIG, subject=descriptor(b'', formats.OCI_IMAGE)))
+    fake_place.objects[link_of(digest)].headers['X-Object-Meta-' + field] = value
+
+    assert registry('GET', '/v2/a/manifests/v1').content_type == formats.OCI_IMAGE
+    assert registry('DELETE', f'/v2/a/manifests/{digest}').status_code == 202
+    assert not [path for path in fake_place.objects if '/_referrers/' in path]
+
+
 class Unread:
     """A stream that must not be read."""
 

@@ -465,6 +465,19 @@ def test_the_index_under_the_fallback_tag_is_read_once(fake_place, fake_registry
     assert costs[1] == costs[0] - 1
 
 
+def test_manifests_that_the_fallback_tag_names_without_reason_are_not_read(fake_place, fake_registry):
+    subject = descriptor(b'missing', formats.OCI_IMAGE)
+    fake_registry.push_image('a', 'v1', b'layer')
+    manifest = fake_registry('GET', '/v2/a/manifests/v1').data
+    index = {'schemaVersion': 2, 'mediaType': formats.OCI_INDEX, 'manifests': [descriptor(manifest, formats.OCI_IMAGE)]}
+    fake_registry.push_manifest('a', subject['digest'].replace(':', '-'), index, formats.OCI_INDEX)
+    fake_place.server.clear_requests()
+
+    assert listed(fake_registry, subject) == []
+    read = layout.blob(names.digest(digest_of(manifest)))
+    assert not [request for request in fake_place.server.requests if read in request.path]
+
+
 def test_an_index_under_the_fallback_tag_that_is_too_large_is_no_list(fake_place, fake_registry):
     subject = descriptor(b'missing', formats.OCI_IMAGE)
     fake_registry.push_image('a', 'v1', b'layer')
