@@ -13,6 +13,7 @@ from docker_registry.v2.http import app, connections, crowd, endpoints, headers,
 from docker_registry.v2.operations import check
 from docker_registry.v2.registry import (
     blobs,
+    catalog,
     errors,
     formats,
     keys,
@@ -113,7 +114,8 @@ NUMBERS = [
     ('docs/operations.rst', 'Tags in one PUT of a manifest {}, and {} KiB', endpoints.MOST_TAGS, endpoints.MOST_TAG_BYTES // KiB),
     ('docs/operations.rst', 'Ranges of a blob in one request {} 200', ranges.MOST_RANGES),
     ('docs/operations.rst', 'Tags on a page (``n``) {} a', headers.LARGEST_PAGE),
-    ('docs/operations.rst', 'Repositories on a page (``n``) {} a', REGISTRY.page),
+    ('docs/operations.rst', '``REGISTRY_PAGE`` ({}), and what {} requests to a shorter page', REGISTRY.page, catalog.MOST_LISTINGS),
+    ('CHANGES.rst', 'A page of the catalog ends after {} requests', catalog.MOST_LISTINGS),
     ('docs/operations.rst', 'Scopes for a token {}, with {} characters', scopes.MOST, scopes.LONGEST),
     ('docs/operations.rst', 'Form of ``POST /v2/token`` {} KiB', token_endpoint.LONGEST_FORM // KiB),
     ('docs/operations.rst', 'Fields of this form {} 400', token_endpoint.MOST_FIELDS),

@@ -216,6 +216,20 @@ def test_a_page_of_the_catalog_costs_no_more_than_its_repositories(fake_registry
     assert len(fake_registry.swift_requests) <= 5
 
 
+def test_a_page_of_the_catalog_ends_after_a_number_of_requests(fake_registry, monkeypatch):
+    monkeypatch.setattr(catalog, 'LISTED', 3)
+    monkeypatch.setattr(catalog, 'MOST_LISTINGS', 5)
+    wanted = [f'r{number:02}' for number in range(12)]
+    for name in wanted:
+        push_tags(fake_registry, name, TAGS)
+    del fake_registry.swift_requests[:]
+
+    found = pages(fake_registry, '/v2/_catalog', 'repositories')
+
+    assert found == [wanted[:5], wanted[5:10], wanted[10:]]
+    assert len(fake_registry.swift_requests) == 5 + 5 + 3
+
+
 # Referrers
 
 SBOM, SIGNATURE = 'application/vnd.example.sbom', 'application/vnd.example.signature'
