@@ -12,7 +12,7 @@ from docker_registry.v2.registry import errors
 
 LONGEST_FORM = 64 * 1024  # bytes
 MOST_FIELDS = 200  # of a form
-FORM_SECONDS = 10  # for a form to arrive; a thread waits for it, before any password is checked
+FORM_SECONDS = 10  # for a form to arrive, which is read before any password is checked
 
 
 def get_token(registry, request):

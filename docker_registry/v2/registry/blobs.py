@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import re
 import time
 from collections.abc import Iterator, Sequence
 
@@ -173,17 +172,20 @@ class Blobs:
 
         :return: False if the blob is not stored for certain, or is damaged
         """
-        stat, link = self._together.all(lambda: self._stat(digest), lambda: None if source is None else self._link(source, digest))
-        if stat is None or not _is_whole(digest, stat.size) or (source is not None and not link) or self._is_damaged(digest, stat):
+        stat, link = self._together.all(
+            lambda: damage.stored(self._storage, digest), lambda: None if source is None else self._link(source, digest)
+        )
+        if (
+            stat is None
+            or not _is_whole(digest, stat.size)
+            or (source is not None and not link)
+            or damage.is_known(self._storage, digest, stat)
+        ):
             return False
         if link or self._is_replicated(stat):
             self.link(repository, digest, stat.size, verified=link is not None and _verified_size(link) == stat.size)
             return True
         return stat.size is not None and stat.size <= SMALL and self._store_again(repository, digest)
-
-    def _is_damaged(self, digest: Digest, stat: Stat) -> bool:
-        """Return whether the blob is known to be damaged. Only a large object can be: the ETag of any other is the MD5 of its bytes."""
-        return not re.fullmatch('[0-9a-f]{32}', stat.etag or '') and damage.noted(self._storage, digest) == stat.size
 
     def _store_again(self, repository: str, digest: Digest) -> bool:
         try:
@@ -219,7 +221,7 @@ class Blobs:
         verified = Verified(source, digest, length)
         if self._is_stored(repository, digest, length):
             verified.drain()
-            stat = self._stat(digest)  # not the link, which another client may have removed: it has proved what it can
+            stat = damage.stored(self._storage, digest)  # not the link, which another client may have removed: it has proved what it can
             if stat is None or stat.size != length:
                 raise errors.Unavailable('the blob was deleted from storage while the client sent it; push it again')
         else:
@@ -244,18 +246,12 @@ class Blobs:
 
         A PUT that failed may have left the blob on one node, where a HEAD finds it. Only a link proves that a PUT succeeded.
         """
-        stat = self._stat(digest)
+        stat = damage.stored(self._storage, digest)
         if stat is None:
             return False
         if stat.size is not None and stat.size != size:
             logger.warning('blob %s is damaged: it has %d bytes instead of %d. The registry stores it again', digest, stat.size, size)
         return stat.size == size and (self._is_replicated(stat) or self._storage.exists(layout.layer_link(repository, digest)))
-
-    def _stat(self, digest: Digest) -> Stat | None:
-        try:
-            return self._storage.stat(layout.blob(digest), newest=True)
-        except exceptions.FileNotFoundError:
-            return None
 
     def _is_replicated(self, stat: Stat) -> bool:
         return stat.last_modified is not None and time.time() - stat.last_modified > self._replication_cycle

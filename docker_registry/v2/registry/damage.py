@@ -56,8 +56,12 @@ def note(storage: Storage, digest: Digest, size: int) -> None:
     storage.replace(layout.damage(digest), str(size).encode())
 
 
-def noted(storage: Storage, digest: Digest) -> int | None:
-    """Return the size with which the blob is damaged, or None if nobody noted one. A blob of another size has been repaired."""
+def is_known(storage: Storage, digest: Digest, stat: Stat) -> bool:
+    """Return whether somebody has noted that a stored blob is damaged. A blob of another size than the note has been repaired."""
+    return is_possible(stat) and _noted(storage, digest) == stat.size
+
+
+def _noted(storage: Storage, digest: Digest) -> int | None:
     try:
         content = storage.get_content(layout.damage(digest), newest=True)
     except exceptions.FileNotFoundError:
