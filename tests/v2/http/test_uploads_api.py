@@ -472,13 +472,13 @@ def test_clients_that_fall_silent_hold_no_connection_to_swift(fake_registry, met
     bodies = [Stalling(CONTENT[: 5 * MiB // 2], go) for _ in range(40)]
     digest = digest_of(CONTENT)
 
-    def push(body):
+    def push(client, body):
         path = f'/v2/a/blobs/uploads/?digest={digest}' if method == 'POST' else digest_query(fake_registry.upload('a'), digest)
-        environ = create_environ(path, method=method) | {'wsgi.input': body, 'CONTENT_LENGTH': str(len(CONTENT))}
+        environ = create_environ(path, method=method) | {'wsgi.input': body, 'CONTENT_LENGTH': str(len(CONTENT)), 'REMOTE_ADDR': client}
         answers.append(run_wsgi_app(fake_registry.app, environ, buffered=True)[1])
 
-    for body in bodies:
-        threads.append(threading.Thread(target=push, args=(body,), daemon=True))
+    for number, body in enumerate(bodies):  # without a server, a silent client keeps the place that its address has
+        threads.append(threading.Thread(target=push, args=(f'192.0.2.{number}', body), daemon=True))
         threads[-1].start()
     for body in bodies:
         assert body.silent.wait(20)
