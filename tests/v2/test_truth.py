@@ -459,6 +459,18 @@ class TestNamesThatOnlyAListingShows:
 
         assert fake_registry('DELETE', f'/v2/a/blobs/{digest}').status_code == 503
 
+    def test_a_delete_that_swift_answers_with_404_though_it_has_deleted_is_acknowledged(self, fake_registry, fake_place, swift):
+        digest = fake_registry.push_blob('a', LAYER)
+        link = layout.layer_link('a', names.digest(digest))
+
+        def gone(request):
+            if request.method == 'DELETE' and link in request.path:
+                del swift.containers[fake_place.container].objects[path_of(link)]
+            return False
+
+        swift.fault(gone, status(500))
+        assert fake_registry('DELETE', f'/v2/a/blobs/{digest}').status_code == 202
+
     def test_a_blob_that_is_found_again_is_deleted(self, fake_registry, swift):
         digest = fake_registry.push_blob('a', LAYER)
         swift.fault(on(path_contains=layout.layer_link('a', names.digest(digest))), status(404), times=2)

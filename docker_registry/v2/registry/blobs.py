@@ -157,13 +157,16 @@ class Blobs:
     def unlink(self, repository: str, digest: Digest) -> None:
         """Remove a blob from this repository only.
 
+        Swift may answer a DELETE with 404 that has deleted the last replica it could reach. So the registry looks before.
+
         :raises BlobUnknown: the repository does not have the blob
         """
         self._seen.discard((repository, digest))
         link = layout.layer_link(repository, digest)
-        if not self._storage.discard(link):
+        if not self._storage.exists(link):
             self._absence.confirm(link)
             raise errors.BlobUnknown(detail=str(digest))
+        self._storage.discard(link)
 
     def mount(self, repository: str, digest: Digest, source: str | None = None) -> bool:
         """Link a blob of the repository `source`, or of any if that is None.
