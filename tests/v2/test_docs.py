@@ -179,7 +179,7 @@ NUMBERS = [
     ),
     ('docs/walkthrough.rst', 'network of its own, {},', in_file(r'subnet: ([0-9./]+)', 'deploy/docker-compose.yml')),
     ('docs/operations.rst', 'They hash a password at most once in {} minutes', htpasswd.REMEMBERED_SECONDS / MINUTE),
-    ('docs/operations.rst', 'works on {} requests of one client', SERVER.threads),
+    ('docs/operations.rst', 'receives or sends {} blobs of one client', SERVER.threads),
     ('docs/operations.rst', 'keeps {} connections of one', SERVER.connections),
     ('docs/operations.rst', 'slowly may take {} MiB', crowd.MOST_HELD // MiB),
     ('docs/operations.rst', 'block within {} second gives', connections.SEND_PATIENCE),

@@ -118,11 +118,21 @@ class Request(WerkzeugRequest):
         """
         if connection := self.environ.get('registry.connection'):
             self.work = connection.work = Work(places, self.remote_addr)
+            if self.method in ('POST', 'PUT', 'PATCH') and '/blobs/uploads' in self.path:
+                self.work.transfer()
+
+    def collect_body(self):
+        """Say that the body is kept in memory until all of it is there."""
+        if self.work:
+            self.work.collects = True
 
     def read_from(self, stream):
-        """Say what the response is read from. While the client does not take it, the stream is released."""
+        """Say what the response is read from. While the client does not take it, the stream is released.
+
+        :raises TooManyRequests: too many bodies of the same address are on their way
+        """
         if self.work:
-            self.work.stream = stream
+            self.work.transfer(stream)
 
     def end_work(self):
         if self.work:

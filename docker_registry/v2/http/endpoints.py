@@ -43,7 +43,7 @@ def get_manifest(registry, request, repository, reference):
 def put_manifest(registry, request, repository, reference):
     repository, reference = names.repository(repository), names.reference(reference)
     tags = _tags(request) if isinstance(reference, names.Digest) else [reference]
-    request.work.collects = True
+    request.collect_body()
     content = request.body.read_all(registry.config.manifest_limit)
     if content is None:
         raise errors.ManifestTooLarge(detail={'limit': registry.config.manifest_limit})

@@ -1,4 +1,8 @@
-"""Fairness between clients: how many requests of one address are worked on at a time, and what a slow client must let go of."""
+"""Fairness between clients: how many requests of one address are worked on at a time, and what a slow client must let go of.
+
+Storage can be busy with cheap requests, such as HEAD of a manifest. So an address has few places for them, and more for the bodies of
+blobs: these last long, and are limited by how fast the client is.
+"""
 
 import contextlib
 import threading
@@ -6,11 +10,22 @@ import threading
 from docker_registry.v2.access import addresses
 from docker_registry.v2.registry import errors
 
+SHARE = 4  # places for bodies of blobs, for each place for other requests
 PATIENCE = 120  # seconds that a request waits for its turn
 
 
 class Places:
-    """Places for requests. A process works on at most `most` requests of one address at a time; more of them wait for their turn."""
+    """The places of all addresses in one process.
+
+    :param most: for bodies of blobs on their way from or to one address; for its other requests there are fewer, one for `SHARE` of these
+    """
+
+    def __init__(self, most):
+        self.transfers, self.others = Kind(most), Kind(-(-most // SHARE))
+
+
+class Kind:
+    """Places of one kind: `most` for each address. Who wants one more waits for a turn."""
 
     def __init__(self, most):
         self._most = most
@@ -54,11 +69,30 @@ class Work:
 
     def __init__(self, places, client):
         self._places, self._household = places, addresses.household(client or '')
-        if not places.take(self._household, PATIENCE):
+        self._kind, self._has_place = places.others, False
+        self._take(places.others)
+
+    def transfer(self, stream=None):
+        """Change the place for one of those for the bodies of blobs. From here on, the work is as long as the body.
+
+        :param stream: what the response is read from
+        :raises TooManyRequests: too many bodies of this address are on their way
+        """
+        self.stream = stream
+        transfers = self._places.transfers
+        if transfers.take(self._household, 0):
+            self._kind.give(self._household)
+            self._kind = transfers
+        else:
+            self._let_go()
+            self._take(transfers)
+
+    def _take(self, kind):
+        if not kind.take(self._household, PATIENCE):
             raise errors.TooManyRequests(
                 'too many requests of your address at a time; retry in a few seconds', headers={'Retry-After': '5'}
             )
-        self._has_place = True
+        self._kind, self._has_place = kind, True
 
     @contextlib.contextmanager
     def paused(self):
@@ -66,19 +100,20 @@ class Work:
 
         Work that has ended takes no place again: its connection may still wait, for what belongs to no other work.
         """
-        had_place = self._has_place
-        if self.stream:
-            self.stream.release()
-        self._give()
+        had_place = self._let_go()
         yield
         if had_place:
-            self._has_place = self._places.take(self._household)
+            self._has_place = self._kind.take(self._household)
+
+    def _let_go(self):
+        """Give back the place, and what `stream` holds. Return whether there was a place."""
+        if self.stream:
+            self.stream.release()
+        had_place, self._has_place = self._has_place, False
+        if had_place:
+            self._kind.give(self._household)
+        return had_place
 
     def end(self):
         self.stream = None
-        self._give()
-
-    def _give(self):
-        if self._has_place:
-            self._has_place = False
-            self._places.give(self._household)
+        self._let_go()

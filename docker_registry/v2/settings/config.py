@@ -139,8 +139,8 @@ class ServerSettings:
     workers: int = _setting(4, 'number of worker processes', _number(1, 1000), 'GUNICORN_WORKERS')
     threads: int = _setting(
         16,
-        'requests of one client address that each worker process works on at a time; more of them wait. A request that waits for its '
-        'client does not count',
+        'blobs that each worker process receives from or sends to one client address at a time. It works on a quarter as many of its other '
+        'requests, which are short. More of them wait. A request that waits for its client does not count',
         _number(1, 1000),
         'GUNICORN_THREADS',
     )

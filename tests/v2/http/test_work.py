@@ -12,7 +12,7 @@ from docker_registry.v2.registry import errors
 
 @pytest.fixture
 def places():
-    return Places(2)
+    return Places(2 * work.SHARE)  # two for requests that move no blob
 
 
 def test_an_address_has_only_so_many_places(places, monkeypatch):
@@ -47,7 +47,7 @@ def test_who_waits_for_a_client_leaves_the_place_and_takes_it_again(places):
 
     for one in first:
         one.end()
-    assert not places._counters
+    assert not places.others._counters and not places.transfers._counters
 
 
 def test_what_a_response_is_read_from_is_released_while_the_client_does_not_take_it(places):
@@ -69,7 +69,7 @@ def test_a_request_that_fails_while_it_waits_holds_no_place(places):
         raise OSError('the client has gone')
     one.end()
 
-    assert not places._counters
+    assert not places.others._counters and not places.transfers._counters
 
 
 def test_work_that_has_ended_takes_no_place_again(places):
@@ -78,16 +78,19 @@ def test_work_that_has_ended_takes_no_place_again(places):
     with one.paused():
         pass
 
-    assert not places._counters
+    assert not places.others._counters and not places.transfers._counters
 
 
 def test_a_response_whose_head_the_server_refuses_keeps_no_place(fake_registry):
     def start_response(*_):
         raise ValueError('a field with a line break')
 
+    class Connection:
+        work = None
+
     with pytest.raises(ValueError):
-        fake_registry.app(create_environ('/v2/'), start_response)
-    assert not fake_registry.app._places._counters
+        fake_registry.app({**create_environ('/v2/'), 'registry.connection': Connection()}, start_response)
+    assert not fake_registry.app._places.others._counters
 
 
 def test_addresses_of_one_household_share_places(places, monkeypatch):
@@ -97,3 +100,49 @@ def test_addresses_of_one_household_share_places(places, monkeypatch):
 
     with pytest.raises(errors.TooManyRequests):
         Work(places, '2001:db8::3')
+
+
+def test_a_body_takes_another_place(places):
+    transfers = [Work(places, '10.0.0.1') for _ in range(2)]
+    for one in transfers:
+        one.transfer()
+    short = [Work(places, '10.0.0.1') for _ in range(2)]
+
+    for one in transfers + short:
+        one.end()
+    assert not places.others._counters and not places.transfers._counters
+
+
+def test_a_body_that_waits_for_its_turn_holds_nothing(places):
+    others = []
+    for _ in range(2 * work.SHARE):
+        others.append(Work(places, '10.0.0.1'))
+        others[-1].transfer()
+    released = threading.Event()
+
+    class Stream:
+        release = released.set
+
+    one = Work(places, '10.0.0.1')
+    waiting = threading.Thread(target=one.transfer, args=(Stream(),))
+    waiting.start()
+    assert released.wait(30)
+    more = [Work(places, '10.0.0.1') for _ in range(2)]  # its first place is free
+    others[0].end()
+    waiting.join(30)
+
+    for work_of in [one, *others, *more]:
+        work_of.end()
+    assert not places.others._counters and not places.transfers._counters
+
+
+def test_too_many_bodies_are_refused(places, monkeypatch):
+    monkeypatch.setattr(work, 'PATIENCE', 0.01)
+    for _ in range(2 * work.SHARE):
+        Work(places, '10.0.0.1').transfer()
+    one = Work(places, '10.0.0.1')
+
+    with pytest.raises(errors.TooManyRequests):
+        one.transfer()
+    one.end()
+    assert not places.others._counters
