@@ -15,11 +15,11 @@ RUN python3 -m venv /uv \
  && /uv/bin/pip install --no-cache-dir 'uv>=0.13,<1' \
  && python3 -m venv --without-pip /opt/registry-swift
 COPY . /src
-# No bytecode: the image then adds 9.6 MB to its base instead of 15.5, and each start takes 0.7 seconds instead of 0.35. The health check does not need it.
+# No bytecode: with it, each start took 0.35 seconds instead of 0.7, and the image was 6 MB larger. The health check does not need it.
 RUN /uv/bin/uv pip install --no-cache --python /opt/registry-swift/bin/python3 \
         --constraints /src/deploy/constraints.txt --excludes /src/deploy/excluded.txt '/src[registry]' \
- && rm -r /opt/registry-swift/lib/python3*/site-packages/docker_registry/testing \
- && find /opt/registry-swift -depth -type d -name tests -exec rm -r {} +
+ && find /opt/registry-swift -depth -type d \( -name tests -o -name testing \) -exec rm -r {} + \
+ && find /opt/registry-swift -type f -regex '.*\.\(c\|cpp\|h\|hpp\|pyx\|pxd\|pxi\)' -delete
 
 FROM ${BASE}
 COPY --from=build /opt/registry-swift /opt/registry-swift
