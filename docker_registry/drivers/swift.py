@@ -541,6 +541,11 @@ def _timeout(settings, sent):
     return (settings.connect_timeout, settings.read_timeout)
 
 
+def _let_others_run():
+    """Let other greenlets run, if gevent has replaced threads. A fast Swift never makes this one wait."""
+    time.sleep(0)
+
+
 class _Response(object):
     """One response of Swift: `.status`, `.headers` (case-insensitive), and the body as `.body` or through `read`.
 
@@ -564,6 +569,8 @@ class _Response(object):
             return b''
         read = at_once and getattr(self._raw.raw, 'read1', None) or self._raw.raw.read
         try:
+            if size is not None:
+                _let_others_run()
             data = read() if size is None else read(size)
         except BaseException:
             self.close()
@@ -642,6 +649,7 @@ class _Blocks(object):
 
     def _hash(self, upto):
         for block in self._blocks[self._hashed:upto]:
+            _let_others_run()
             self._digest.update(block)
             self._hashed += 1
 

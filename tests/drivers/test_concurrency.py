@@ -426,6 +426,16 @@ class TestImpatient(object):
         assert storage.exists('nothing') is False
 
 
+def test_others_have_a_turn_at_each_block(fake_storage, monkeypatch):
+    """Among greenlets, a fast Swift would not make the driver wait for the time of a whole segment."""
+    storage, pauses = fake_storage(), []
+    monkeypatch.setattr(driver_module.time, 'sleep', pauses.append)
+    storage.stream_write('blob', io.BytesIO(b'x' * SEGMENT))
+    assert pauses == [0] * 4
+    storage.stream_read('blob').read_all()
+    assert pauses[4:8] == [0] * 4
+
+
 GEVENT = '''
 import gevent.monkey
 gevent.monkey.patch_all()
