@@ -40,6 +40,8 @@ class Terse(logging.Filter):
     def filter(self, record):
         if record.exc_info and isinstance(record.exc_info[1], TimeoutError):
             record.msg, record.args, record.exc_info = 'a client was silent for too long', (), None
+        elif record.exc_info and record.getMessage().startswith('Socket error'):
+            record.msg, record.args, record.exc_info = 'a connection broke: %s', (record.exc_info[1],), None
         elif not record.getMessage().startswith('Invalid request from'):
             return True
         else:

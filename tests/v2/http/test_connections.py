@@ -134,6 +134,16 @@ def test_a_client_that_goes_before_it_is_served_leaves_no_traceback(fake, tmp_pa
         assert 'Traceback' not in server.log
 
 
+def test_a_tls_handshake_that_the_end_cuts_leaves_no_traceback(fake, tmp_path, certificate):
+    with Serving(tmp_path, environment(fake), *tls_options(certificate)) as server:
+        server.raw()
+        tls_connection(server, certificate).close()
+
+        assert server.end(signal.SIGTERM) == 0
+        assert 'a connection broke' in server.log
+        assert 'Traceback' not in server.log
+
+
 def test_a_request_that_the_end_cuts_leaves_no_traceback(fake, tmp_path):
     with Serving(tmp_path, environment(fake), '--graceful-timeout', '1') as server:
         server.raw('GET /v2/')
