@@ -1,4 +1,4 @@
-"""Two instances at once: one operation runs whole between any two requests to Swift of another.
+"""Two instances at once: one operation runs whole between any two requests to Swift of another. Or Swift fails at any request.
 
 What is left afterwards has to be what is left if one operation runs after the other. So nothing that was acknowledged is lost.
 """
@@ -7,8 +7,10 @@ import threading
 
 import pytest
 
-from docker_registry.v2.registry import names
-from registry_client import Place, as_json, digest_of, image
+from docker_registry.v2.registry import names, upload_state
+from docker_registry.v2.settings.config import Config
+from fake_swift import lost_answer, status
+from registry_client import Place, Registry, as_json, digest_of, image
 
 LAYER = bytes(range(256)) * 8
 MANIFESTS = {name: as_json(image(b'{}', LAYER, name=name)) for name in 'DE'}
@@ -123,3 +125,57 @@ def test_nothing_is_lost(fake, before, first, second):
             break
         assert seen(place) in serial, f'{second} before request {number} of {first}'
     assert 6 < number < 29
+
+
+class TestJoining:
+    """The parts of an upload in tiny chunks are joined with one more chunk. The token from before stays good."""
+
+    BEFORE, CHUNK = bytes(range(256)) * 160, b'one more'
+
+    @pytest.fixture(autouse=True)
+    def few_parts(self, monkeypatch):
+        monkeypatch.setattr(upload_state, 'MOST_PARTS', 4)
+
+    def begun(self, registry):
+        """The location of an upload that has `BEFORE`, in as many parts as a token carries."""
+        location, size = registry.upload('a'), len(self.BEFORE) // upload_state.MOST_PARTS
+        for start in range(0, len(self.BEFORE), size):
+            location = registry('PATCH', location, self.BEFORE[start : start + size]).headers['Location']
+        return location
+
+    def finish(self, registry, location, content):
+        assert registry('PUT', f'{location}?digest={digest_of(content)}').status_code == 201
+
+    def assert_whole(self, place, before, after):
+        """Both tokens can be used, by all and more than once, and take nothing from each other."""
+        contents = {before: self.BEFORE, after: self.BEFORE + self.CHUNK}
+        for registry in (place.registry(), place.registry()):
+            for location, content in contents.items():
+                self.finish(registry, location, content)
+        for content in contents.values():
+            assert place.registry()('GET', f'/v2/a/blobs/{digest_of(content)}').data == content
+
+    def test_another_instance_ends_the_upload_meanwhile(self, fake_place):
+        for number in range(1, 20):
+            registry, other, met = fake_place.registry(), fake_place.registry(), []
+            before = self.begun(registry)
+            at_request(number, registry, lambda: met.append(self.finish(other, before, self.BEFORE)))
+            after = registry('PATCH', before, self.CHUNK).headers['Location']
+            if not met:
+                break
+            self.assert_whole(fake_place, before, after)
+        assert upload_state.MOST_PARTS + 2 < number < 19
+
+    @pytest.mark.parametrize('trouble', [status(503), lost_answer()], ids=['503', 'lost answer'])
+    def test_swift_fails(self, fake, fake_place, trouble):
+        for number in range(1, 20):
+            before, sent = self.begun(fake_place.registry()), []
+            registry = Registry(fake_place.storage(swift_retries=0), Config())
+            fault = fake.fault(lambda request: sent.append(request) or len(sent) == number, trouble)
+            answer = registry('PATCH', before, self.CHUNK)
+            fault.cancel()
+            if not fault.hits:
+                break
+            assert answer.status_code == 503
+            self.assert_whole(fake_place, before, registry('PATCH', before, self.CHUNK).headers['Location'])
+        assert upload_state.MOST_PARTS + 2 < number < 19
