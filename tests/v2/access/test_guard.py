@@ -281,10 +281,14 @@ def test_the_same_attempt_counts_once_in_all_processes(monkeypatch):
     assert failures._buckets.level('key') == pytest.approx(0.2, abs=0.001)
 
 
+FEW = 8  # logins that wait while another is hashed
+
+
 @pytest.fixture
 def hashing(closed, monkeypatch):
     """A function that waits until so many logins wait while one is hashed. `go_on` lets the hashing end, `order` has what was hashed."""
     users, turns, go_on, order = closed.app.guard._users, closed.app.guard._logins._turns, threading.Event(), []
+    monkeypatch.setattr(turns, '_most', FEW)  # requests of one address, which has 16 places
     check = users.check
 
     def slow_check(name, password):
@@ -297,22 +301,22 @@ def hashing(closed, monkeypatch):
 
     monkeypatch.setattr(users, 'check', slow_check)
     hashing.go_on, hashing.order = go_on, order
-    with concurrent.futures.ThreadPoolExecutor(logins.MOST_WAITING + 2) as pool:
+    with concurrent.futures.ThreadPoolExecutor(FEW + 2) as pool:
         hashing.guess = lambda *given: pool.submit(guess, closed, *given)
         yield hashing
         go_on.set()
 
 
 def test_logins_that_wait_leave_places_for_other_requests(closed, hashing):
-    """While one login is in progress and `logins.MOST_WAITING` wait, further ones get 429, and other requests are served."""
-    waiting = [hashing.guess('wrong', f'user-{number}') for number in range(logins.MOST_WAITING + 1)]
-    hashing(logins.MOST_WAITING)
+    """While one login is in progress and `FEW` wait, further ones get 429, and other requests are served."""
+    waiting = [hashing.guess('wrong', f'user-{number}') for number in range(FEW + 1)]
+    hashing(FEW)
     answer = guess(closed, 'wrong', 'one-more')
     assert (answer.status_code, answer.headers['Retry-After']) == (429, '1')
     assert closed('GET', '/healthz').status_code == 200
     hashing.go_on.set()
 
-    assert [future.result().status_code for future in waiting] == [401] * (logins.MOST_WAITING + 1)
+    assert [future.result().status_code for future in waiting] == [401] * (FEW + 1)
 
 
 def test_who_has_asked_for_less_hashing_is_next(hashing):
@@ -343,8 +347,8 @@ def test_who_has_logged_in_before_comes_first(hashing, closed, users):
 
 
 def test_somebody_new_takes_the_place_of_an_address_that_has_many(hashing):
-    many = [hashing.guess(f'wrong-{number}', 'bob', '198.51.1.1') for number in range(logins.MOST_WAITING + 1)]
-    hashing(logins.MOST_WAITING)
+    many = [hashing.guess(f'wrong-{number}', 'bob', '198.51.1.1') for number in range(FEW + 1)]
+    hashing(FEW)
     new = hashing.guess('correct horse', 'alice', '198.51.2.1')
     refused = next(concurrent.futures.as_completed(many)).result()
     hashing.go_on.set()
