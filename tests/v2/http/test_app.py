@@ -103,11 +103,10 @@ def test_nonsense_is_the_clients_fault(fake_registry, endpoint, name, text, fiel
         target.encode()
     except UnicodeEncodeError:
         return
-    answer = Client(fake_registry.app).open(target, method=method, data=body, headers=fields)
-
-    assert 400 <= answer.status_code < 500 or answer.status_code in (200, 202), (answer, answer.data)
-    if answer.status_code >= 400 and method != 'HEAD':
-        assert {'code', 'message'} <= set(answer.json['errors'][0]) <= {'code', 'message', 'detail'}
+    with Client(fake_registry.app).open(target, method=method, data=body, headers=fields) as answer:  # closed, it gives its place back
+        assert 400 <= answer.status_code < 500 or answer.status_code in (200, 202), (answer, answer.data)
+        if answer.status_code >= 400 and method != 'HEAD':
+            assert {'code', 'message'} <= set(answer.json['errors'][0]) <= {'code', 'message', 'detail'}
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
