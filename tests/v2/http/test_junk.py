@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 from werkzeug.test import Client
 
+from docker_registry.v2.registry import references
 from registry_client import as_json, digest_of, image
 
 DIGEST = digest_of(b'layer')
@@ -97,4 +98,4 @@ def test_of_many_missing_blobs_some_are_named(fake_registry):
 
     assert answer.status_code == 404
     named = [error['detail']['digest'] for error in answer.json['errors']]
-    assert named == [digest_of(content) for content in (b'{}', *layers[:49])]
+    assert named == [digest_of(content) for content in (b'{}', *layers)][: references.MOST_MISSING]
