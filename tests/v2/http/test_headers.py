@@ -39,7 +39,7 @@ def test_the_range_of_podmans_thousand_chunks_is_not_too_long():
 
 def test_the_longest_token_is_not_too_long():
     longest = Scopes({('repository', f'{number:03}/' + 'a' * 190): ['pull', 'push'] for number in range(19)})
-    token = Tokens(b'key', 60, None).make('a' * 255, b'hash', longest)['token']
+    token = Tokens(lambda: b'key', 60, None).make('a' * 255, b'hash', longest)['token']
 
     assert len(str(longest)) > 4000
     assert len(f'Bearer {token}') < headers.LONGEST
