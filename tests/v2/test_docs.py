@@ -182,6 +182,7 @@ NUMBERS = [
     ('docs/operations.rst', 'receives or sends {} blobs of one client', SERVER.threads),
     ('docs/operations.rst', 'keeps {} connections of one', SERVER.connections),
     ('docs/operations.rst', 'slowly may take {} MiB', crowd.MOST_HELD // MiB),
+    ('docs/operations.rst', 'waits counts as {} MiB', connections.UPLOAD_HELD / MiB),
     ('docs/operations.rst', 'block within {} second gives', connections.SEND_PATIENCE),
     ('docs/operations.rst', '``SWIFT_SEGMENT_SIZE`` ({} MiB by default)', DRIVER['swift_segment_size'] / MiB),
     ('docs/operations.rst', '``SWIFT_POOL_SIZE`` ({} by default)', DRIVER['swift_pool_size']),

@@ -21,7 +21,7 @@ READ_PATIENCE = 0.05  # seconds that a body may let the server wait before other
 SEND_PATIENCE = 1  # seconds that a client may take for one block of a response, before the registry lets go of storage
 TURN = 0.005  # seconds that one connection may be served without a break
 PIECE = 256 * 1024  # bytes that are sent at a time
-MOST_BUFFERED = 256 * 1024  # bytes of a body that gunicorn has in memory while it waits for more; the driver counts what it has itself
+UPLOAD_HELD = 512 * 1024  # bytes in memory for which an upload counts while it waits for more; the driver bounds what it has itself
 
 
 class SlowHead(Exception):
@@ -88,7 +88,7 @@ class Patient:
         self.settimeout(READ_PATIENCE)
         with contextlib.suppress(TimeoutError):
             return super().recv(size)
-        with self._paused(self._received if self.work and self.work.collects else min(self._received, MOST_BUFFERED)):
+        with self._paused(self._received if self.work and self.work.collects else min(self._received, UPLOAD_HELD)):
             self._wait_until(self._deadline or time.monotonic() + CLIENT_TIMEOUT)
             return super().recv(size)
 
