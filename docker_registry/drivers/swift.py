@@ -90,6 +90,8 @@ SMALLEST_SEGMENT, LARGEST_SEGMENT = MiB, 5 * 1024 * MiB
 # A manifest names at most 1000 segments (max_manifest_segments, the same page). So segments double, up to 128 MiB, each
 # time that the object has as many bytes as 128 of them.
 MOST_SEGMENTS, SEGMENTS_BEFORE_DOUBLING, LARGEST_GROWN = 1000, 128, 128 * MiB
+# Segments that a process sends at a time. Among those of 40 uploads, Swift would serve a small request of somebody else late.
+SEGMENTS_AT_A_TIME = 4
 # Other segments may have to be shorter, to save memory. But an object has at least 32 times the bytes of such a segment.
 SHARE_OF_STORED = 32
 ETAG_OF_NOTHING = 'd41d8cd98f00b204e9800998ecf8427e'
@@ -1056,6 +1058,7 @@ class _Swift(object):
             self._checking = _Shared()
             self._pool = _Pool(self.settings)
             self._memory = _Memory(self.settings)
+            self.sending = threading.BoundedSemaphore(SEGMENTS_AT_A_TIME)
             self._login = _Login(self.settings, functools.partial(_retrying, self.settings), self._sent)
             self._process = os.getpid()  # last: a thread that sees it uses the rest at once
 
@@ -1310,12 +1313,21 @@ class _Swift(object):
 
     def _put(self, name, body, headers, query):
         path, expected = self.object_path(name), (404, 412) if 'If-None-Match' in headers else (404,)
-        response = self.request('PUT', path, query, headers, body, expected, again=_NOT_STORED)
-        if response.status == 404 and not _is_missing_part(response, query):  # otherwise the container is missing
-            self.check_container(at_once=True)
+
+        def attempt():
             response = self.request('PUT', path, query, headers, body, expected, again=_NOT_STORED)
             if response.status == 404 and not _is_missing_part(response, query):
-                raise _broken('PUT', path, 404, response.headers, 'the container was missing', transient=False)
+                raise _broken('PUT', path, 404, response.headers, 'the container was missing')
+            return response
+
+        try:
+            response = attempt()
+        except exceptions.BrokenError as error:
+            if error.status != 404:
+                raise
+            self.check_container(at_once=True)
+            # Swift's proxies remember for seconds that a container was missing.
+            response = _retrying(self.settings, attempt)
         if response.status == 404:
             raise _not_found('a part of %s' % name)
         return response
@@ -1930,7 +1942,8 @@ class Storage(driver.Base):
         body = _Blocks(blocks)
         del blocks
         try:
-            self._swift.put(self._name(path), body, etag_first=False)
+            with self._swift.sending:
+                self._swift.put(self._name(path), body, etag_first=False)
         finally:
             source.sent(body.size)
         return Part(path, body.size, body.etag)

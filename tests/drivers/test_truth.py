@@ -53,6 +53,14 @@ WRITES = {
 
 
 class TestPut(object):
+    @pytest.mark.parametrize('write', sorted(WRITES))
+    def test_a_container_that_proxies_take_for_missing_a_little_longer_is_tried_again(self, fake, storage, write):
+        """Another proxy request may have put the old answer into memcached after the container was created."""
+        fault = fake.fault(on('PUT', kind='object'), status(404), times=3)
+        WRITES[write](storage)
+
+        assert fault.hits == 3
+
     @pytest.mark.parametrize('code', [200, 202, 204])
     @pytest.mark.parametrize('write', sorted(WRITES))
     def test_it_is_sent_again_until_it_is_answered_201(self, fake, storage, write, code):

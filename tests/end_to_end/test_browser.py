@@ -108,14 +108,16 @@ def test_no_script_of_a_blob_runs(registry, listener, browse):
 
 
 def test_no_script_of_a_manifest_runs_that_another_registry_stored_as_a_page(place, registry, listener, browse):
-    manifest = b'{"schemaVersion": 2, "mediaType": "text/html", "x": "<script>%s</script>"}' % listener.script('manifest').encode()
-    digest = digest_of(manifest)
+    """Its media type is one of an application, so the registry serves it with that. Chromium takes it for a page."""
+    page = '<html xmlns="http://www.w3.org/1999/xhtml"><body><script>%s</script></body></html>' % listener.script('manifest')
+    digest = digest_of(page.encode())
     digits = digest.removeprefix('sha256:')
-    store(place, 'blobs/sha256/%s/%s/data' % (digits[:2], digits), manifest)
+    store(place, 'blobs/sha256/%s/%s/data' % (digits[:2], digits), page.encode())
     store(place, 'repositories/a/_manifests/revisions/sha256/%s/link' % digits, digest.encode())
+    store(place, 'repositories/a/_manifests/revisions/sha256/%s/mediatype' % digits, b'application/xhtml+xml')
     url = '%s/v2/a/manifests/%s' % (registry.url, digest)
     served = requests.get(url, timeout=SECONDS)
-    assert (served.status_code, served.headers['Content-Type'].partition(';')[0], served.content) == (200, 'text/html', manifest)
+    assert (served.status_code, served.headers['Content-Type'].partition(';')[0], served.text) == (200, 'application/xhtml+xml', page)
 
     document = browse(url)
 
