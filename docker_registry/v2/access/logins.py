@@ -64,10 +64,14 @@ class Logins:
         self._count(login)
 
     def _hash(self, login: '_Login') -> bytes | None:
-        """Check a password that this process does not know yet. While it waited, another process may have counted it."""
+        """Check a password that this process does not know yet. While it waited, another process may have counted it.
+
+        A request may also come too late to share a turn, and too early to find the password remembered.
+        """
         self._require_patience(login)
-        if self._failures.has_counted(login.attempt(login.household)):
-            return None
+        stored = self._users.recall(login.name, login.password)
+        if stored or self._failures.has_counted(login.attempt(login.household)):
+            return stored
         stored = self._users.check(login.name, login.password)
         if stored is None:
             self._count(login)

@@ -26,7 +26,7 @@ print(resident() - before)
 
 #: Each block has a small one behind it that is still in use.
 SCATTERED = (
-    PEAK.replace("bytearray(b'x') * 1500000 for _ in range(20)", "(b'x' * 250000, b'x' * 1000) for _ in range(120)")
+    PEAK.replace("bytearray(b'x') * 1500000 for _ in range(20)", "(b'x' * 250000, bytearray(1000)) for _ in range(120)")
     .replace('after_them = [bytearray(2000) for _ in range(1000)]', 'small = [after for _, after in blocks]')
     .replace('del blocks', 'del blocks\nlast()')
 )
