@@ -35,7 +35,7 @@ from docker_registry.v2.settings import config as config_module
 logger = logging.getLogger(__name__)
 access_logger = logging.getLogger('docker_registry.v2.http.requests')
 
-HEALTH_PATH = '/healthz'  # always answered at once
+PROBES = ('/healthz', '/readyz')  # never wait for a place: /readyz itself limits what it asks of Swift
 LONGEST_LOGGED_PATH = 512  # characters; the path of the longest repository name with the longest digest fits
 
 # A repository name may contain any word of the routes, such as `blobs`. So it is everything before the last words of the route.
@@ -46,7 +46,7 @@ ROUTES = [
         (r'/v2/?', {'GET': endpoints.base}, guard.PING),
         (r'/v2/_catalog', {'GET': endpoints.list_repositories}, guard.CATALOG),
         (guard.TOKEN_PATH, {'GET': token_endpoint.get_token, 'POST': token_endpoint.post_token}, None),
-        (HEALTH_PATH, {'GET': endpoints.healthz}, None),
+        (r'/healthz', {'GET': endpoints.healthz}, None),
         (r'/readyz', {'GET': endpoints.readyz}, None),
         (r'/v2/(?P<repository>.+)/tags/list', {'GET': endpoints.list_tags}, guard.PULL),
         (
@@ -227,7 +227,7 @@ class Registry:
             headers.require_short(request.environ)
             request.attach_body()
             self._browsers.check(request.environ, from_proxy)
-            if request.path != HEALTH_PATH:
+            if request.path not in PROBES:
                 request.begin_work(self._places)
             return self._dispatch(request)
         except errors.RegistryError as error:

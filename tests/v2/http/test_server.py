@@ -13,8 +13,9 @@ import time
 
 import pytest
 
+import fake_swift
 from docker_registry.v2.access import htpasswd
-from docker_registry.v2.http import connections
+from docker_registry.v2.http import connections, readiness
 from registry_client import digest_of
 from registry_process import DEADLINE, Serving, changed, environment, until
 from tls import make_certificate, tls_options
@@ -644,6 +645,19 @@ def test_who_waits_for_a_client_leaves_the_place_to_others(fake, tmp_path):
         for client in clients:
             client.sendall(b'bytes')
             assert status_of(client) == 202
+
+
+def test_readyz_waits_for_no_place(fake, tmp_path):
+    """While Swift is silent, requests of the same address hold all places until they give up."""
+    with Serving(tmp_path, environment(fake), '--threads', '1') as server:
+        stalled = fake.fault(lambda request: True, fake_swift.stall(), times=None)
+        server.raw(head('GET', '/v2/a/tags/list'))
+        until(lambda: stalled.hits)
+        started = time.monotonic()
+
+        assert server.request('GET', '/readyz')[0] == 503
+        assert time.monotonic() - started < 3 * readiness.PATIENCE
+        fake.release()
 
 
 def test_slow_readers_hold_neither_places_nor_connections_to_swift(fake, tmp_path, large):
