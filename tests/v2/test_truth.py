@@ -47,6 +47,17 @@ def index_of(tag, digest):
     return layout.tag_index('a', tag, names.digest(digest))
 
 
+def catch_up_before_the_link_goes(swift, place):
+    """Let the listing be right again when the first walk of a DELETE has ended."""
+
+    def caught_up(request):
+        if request.method == 'DELETE' and '/revisions/' in request.path:
+            swift.catch_up(place.container)
+        return False
+
+    swift.fault(caught_up, status(500))
+
+
 def age(place, path, seconds=2 * DAY):
     place.server.container(place.container)[path_of(path)].timestamp -= seconds
 
@@ -235,13 +246,7 @@ class TestDeletesByDigest:
         digest = fake_registry.push_image('a', 'v1', LAYER)
         swift.lag_listing(fake_place.container)
         fake_registry.push_manifest('a', 'unlisted', fake_registry('GET', '/v2/a/manifests/v1').data)
-
-        def caught_up(request):
-            if request.method == 'DELETE' and '/revisions/' in request.path:
-                swift.catch_up(fake_place.container)
-            return False
-
-        swift.fault(caught_up, status(500))
+        catch_up_before_the_link_goes(swift, fake_place)
         fake_registry('DELETE', f'/v2/a/manifests/{digest}')
 
         assert not [path for path in fake_place.objects if '/tags/' in path]
@@ -252,13 +257,7 @@ class TestDeletesByDigest:
         digest = fake_registry.push_image('a', 'v1', LAYER * 2)
         swift.lag_listing(fake_place.container)
         del swift.containers[fake_place.container].frozen[path_of(index_of('v1', old))]
-
-        def caught_up(request):
-            if request.method == 'DELETE' and '/revisions/' in request.path:
-                swift.catch_up(fake_place.container)
-            return False
-
-        swift.fault(caught_up, status(500))
+        catch_up_before_the_link_goes(swift, fake_place)
         fake_registry('DELETE', f'/v2/a/manifests/{digest}')
 
         assert fake_registry('GET', '/v2/a/manifests/v1').status_code == 404

@@ -93,7 +93,7 @@ class Server(BaseApplication):
 
     def run(self):
         """Serve until a signal ends the process. Like gunicorn's `run`, but with `Master`."""
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         memory.give_back()
