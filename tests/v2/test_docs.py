@@ -193,7 +193,7 @@ NUMBERS = [
     ('docs/decisions.rst', 'A segment is {} MiB unless', DRIVER['swift_segment_size'] // MiB),
     ('docs/decisions.rst', 'Two segments of {} MiB keep a writer below', DRIVER['swift_segment_size'] // MiB),
     ('docs/decisions.rst', 'A manifest names at most {} segments', uploads.MOST_PARTS),
-    ('docs/decisions.rst', 'from {} GiB on they have {} MiB', SIZES.count(SIZES[0]) * SIZES[0] / GiB, SIZES[0] * 2 // MiB),
+    ('docs/decisions.rst', 'From {} GiB on they have {} MiB', SIZES.count(SIZES[0]) * SIZES[0] / GiB, SIZES[0] * 2 // MiB),
     ('docs/decisions.rst', 'the object does, up to {} MiB', SIZES[-1] // MiB),
     ('docs/decisions.rst', '``swift_write_memory``, {} MiB by default', DRIVER['swift_write_memory'] // MiB),
     ('docs/decisions.rst', 'early, with at least {} MiB, when', swift.SMALLEST_SEGMENT // MiB),
