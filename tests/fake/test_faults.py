@@ -3,6 +3,7 @@
 
 import hashlib
 import socket
+import threading
 import time
 
 import pytest
@@ -118,6 +119,25 @@ def test_a_stalled_answer_goes_on_when_released(swift, client, before, seen):
     client.connection.sock.settimeout(5)
     while not b''.join(received).endswith(b'0123456789'):
         received.append(client.connection.sock.recv(1 << 16))
+
+
+def test_a_release_just_before_the_stall_counts(swift, client):
+    client.storage('HEAD')
+    released = threading.Event()
+
+    def stall_after_release(exchange):
+        released.wait(10)
+        fake_swift.stall()(exchange)
+
+    fault = swift.fault('HEAD', stall_after_release)
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(client.storage('HEAD', '/c').status))
+    thread.start()
+    wait_until(lambda: fault.hits)
+    swift.release()
+    released.set()
+    thread.join(10)
+    assert answers == [204]
 
 
 def test_a_stall_before_the_request_reads_no_body(swift, client):

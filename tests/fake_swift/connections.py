@@ -149,7 +149,7 @@ class Exchange(threading.Thread):
 
     def stall(self, seconds=None):
         """Wait until `swift.release()`, but not longer than `seconds`. Ends the thread if the client closes the connection."""
-        deadline, released = time.time() + (seconds or 1e9), self.swift.released
+        deadline, released = time.time() + (seconds or 1e9), self.request.released
         while not released.wait(min(0.05, max(0, deadline - time.time()))) and time.time() < deadline:
             readable = select.select([self.connection], [], [], 0)[0]
             if readable and self.body_was_read and not self.connection.recv(1, socket.MSG_PEEK):

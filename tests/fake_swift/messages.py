@@ -104,7 +104,7 @@ class Request(object):
         self.query = dict((unquoted(name), unquoted(value)) for name, _, value in pairs)
         self.body, self.received, self.truncated, self.status = b'', 0, False, None
         self.kind, self.account, self.container, self.name = self._place(self.path.lstrip('/').split('/'))
-        self.bulk_failures = None
+        self.bulk_failures, self.released = None, None
 
     @staticmethod
     def _place(parts):

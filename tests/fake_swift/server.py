@@ -124,6 +124,7 @@ class FakeSwift(object):
     def action_for(self, request):
         """The action of the first fault that is due, or `serve`."""
         with self._lock:
+            request.released = self.released
             due = next((fault for fault in self._faults if fault.due(request)), None)
         return due.action if due else serve
 
@@ -132,9 +133,10 @@ class FakeSwift(object):
         self.identity.tokens.clear()
 
     def release(self):
-        """Let all requests that stall now continue."""
-        self.released.set()
-        self.released = threading.Event()
+        """Let all requests that a fault has hit continue, those too that are yet to stall."""
+        with self._lock:
+            self.released.set()
+            self.released = threading.Event()
 
     # connections
 
