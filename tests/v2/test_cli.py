@@ -14,6 +14,7 @@ from docker_registry.core.exceptions import ConfigError
 from docker_registry.drivers.swift import SETTINGS, __version__
 from docker_registry.v2 import cli
 from docker_registry.v2.access import htpasswd
+from docker_registry.v2.cli import serving
 from docker_registry.v2.http import listening
 from docker_registry.v2.settings import config
 from docker_registry.v2.settings import storage as storage_settings
@@ -243,7 +244,7 @@ def test_a_broken_configuration_file_is_named_and_not_quoted(tmp_path, text):
 
 
 def settings(*arguments, **environ):
-    return cli.settings(config.ServerSettings, cli.parser().parse_args(['serve', *arguments]), environ)
+    return serving.settings(config.ServerSettings, cli.parser().parse_args(['serve', *arguments]), environ)
 
 
 def test_the_command_line_comes_before_the_environment():

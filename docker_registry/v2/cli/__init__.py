@@ -1,0 +1,41 @@
+"""The command `registry-swift`: a module for each of its commands, and nothing but words and wiring."""
+
+import argparse
+import os
+import sys
+
+from docker_registry.core.exceptions import UnspecifiedError
+from docker_registry.drivers.swift import __version__
+from docker_registry.v2.cli import checking, passwords, serving
+from docker_registry.v2.cli.arguments import environment, new_parser
+
+COMMANDS = (serving, checking, passwords)
+
+DESCRIPTION = """\
+A registry of container images (Docker Registry API v2, OCI distribution-spec 1.1) whose only state is an OpenStack Swift container.
+
+    export OS_AUTH_URL=https://swift.example.com/auth/v1.0 OS_AUTH_VERSION=1 \\
+           OS_USERNAME=account:user OS_PASSWORD=... OS_CONTAINER=docker-registry
+    registry-swift check         test whether this Swift has everything that the registry needs
+    registry-swift serve         run the registry; then try: docker push 127.0.0.1:5000/name
+    registry-swift htpasswd      make a line with a user and a password, for serve --htpasswd
+"""
+
+
+def main(arguments=None):
+    """Run the command and return its exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        return options.run(options, os.environ)
+    except UnspecifiedError as error:
+        print('registry-swift:', ' '.join(str(error).split()), file=sys.stderr)
+        return 1
+
+
+def parser():
+    program = new_parser(argparse.ArgumentParser, prog='registry-swift', description=DESCRIPTION, epilog=environment())
+    program.add_argument('--version', action='version', version=f'registry-swift {__version__}')
+    commands = program.add_subparsers(metavar='COMMAND', required=True)
+    for command in COMMANDS:
+        command.add_command(commands)
+    return program

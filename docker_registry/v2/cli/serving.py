@@ -1,0 +1,129 @@
+"""The command `registry-swift serve`."""
+
+import dataclasses
+import logging
+import re
+import signal
+import sys
+from logging.config import dictConfig
+
+from docker_registry.v2.access import addresses, htpasswd
+from docker_registry.v2.cli.arguments import add_option, environment, new_parser
+from docker_registry.v2.http import app, listening, server, worker
+from docker_registry.v2.settings import config
+from docker_registry.v2.settings import storage as storage_settings
+from docker_registry.v2.settings.storage import config_error
+
+SERVE = """\
+Run the registry until SIGTERM or SIGINT. After SIGTERM, running requests may finish; after SIGINT, they may not.
+
+If a setting is missing or wrong, or Swift cannot be reached, the registry does not start. It prints one line that says what is wrong,
+and exits with status 1.
+"""
+
+
+def add_command(commands):
+    command = new_parser(commands.add_parser, 'serve', help='run the registry', description=SERVE, epilog=environment())
+    for setting in [setting for kind in config.OPTIONS for setting in dataclasses.fields(kind)]:
+        add_option(command, setting)
+    command.set_defaults(run=serve)
+
+
+def serve(options, environ):
+    # gunicorn sets its own handler later. Until then, the first process of a container would ignore SIGTERM without a handler.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    level = log_level(environ)
+    server_settings, access = settings(config.ServerSettings, options, environ), settings(config.Access, options, environ)
+    require_sense(server_settings, access, options, environ)
+    users = read_users(access, worker.in_thread)
+    registry_config = settings(config.Config, options, environ)
+    storage_config = storage_settings.read(environ)
+    certificates = server_settings.tls_certificate and listening.Certificates(server_settings.tls_certificate, server_settings.tls_key)
+    if certificates:
+        certificates.check()
+    sock = listening.listening_socket(server_settings)
+    storage_settings.log_in(storage_config)
+    log_config = server.logging_config(level)
+    dictConfig(log_config)
+    storage = storage_settings.open_storage(storage_config)
+    warn_of_small_pool(storage, server_settings.threads + registry_config.storage_threads)
+    loopback_only = is_open_to_this_machine_only(sock, users, certificates)
+    registry = app.create_app(registry_config, storage, users, access, server_settings.threads, loopback_only)
+    listening.begin_to_listen(sock, server_settings)
+    logging.info('%s may do everything%s', users or 'everybody', ', and everybody may pull' if access.anonymous_pull else '')
+    return server.Server(registry, storage, server_settings, sock, certificates, log_config, access.trusted_proxies).run()
+
+
+def is_open_to_this_machine_only(sock, users, certificates):
+    """Return whether the registry has no passwords and can be reached from this machine only.
+
+    With TLS, it does not matter which names lead here: a browser compares the name with the certificate.
+    """
+    return users is None and not certificates and addresses.is_loopback(sock.getsockname()[0])
+
+
+def warn_of_small_pool(storage, threads):
+    if storage.settings.pool_size < threads:
+        logging.warning(
+            'swift_pool_size (SWIFT_POOL_SIZE) is %d, less than GUNICORN_THREADS and REGISTRY_STORAGE_THREADS together (%d): '
+            'the requests of one client may wait for each other',
+            storage.settings.pool_size,
+            threads,
+        )
+
+
+def settings(kind, options, environ):
+    """Return the settings of a class of `config`.
+
+    :raises ConfigError: a setting is wrong; the text names it
+    """
+    try:
+        return config.read(kind, environ, vars(options))
+    except ValueError as error:
+        raise config_error(str(error))
+
+
+def require_sense(server_settings, access, options, environ):
+    """Check settings that must not be empty or depend on each other.
+
+    :raises ConfigError: a file's name is empty, a setting needs another one, or a variable is meant for CNCF distribution
+    """
+    for option, name in (('htpasswd', 'REGISTRY_HTPASSWD'), ('tls_certificate', 'REGISTRY_TLS_CERTIFICATE')):
+        if '' in (getattr(options, option), environ.get(name)):  # mostly because a shell variable in the command is not set
+            raise config_error(f'--{option.replace("_", "-")} ({name}) is empty. Set it to the name of the file, or remove it')
+    if server_settings.tls_key and not server_settings.tls_certificate:
+        raise config_error('--tls-key (REGISTRY_TLS_KEY) is set, but --tls-certificate (REGISTRY_TLS_CERTIFICATE) is not. Set both')
+    if access.anonymous_pull and not access.htpasswd:
+        raise config_error(
+            '--anonymous-pull (REGISTRY_ANONYMOUS_PULL) is set, but --htpasswd (REGISTRY_HTPASSWD) is not. '
+            'Without a file of users, everybody may push as well. Set both'
+        )
+    if access.bearer_tokens and not access.htpasswd:
+        raise config_error(
+            '--bearer-tokens (REGISTRY_BEARER_TOKENS) is set, but --htpasswd (REGISTRY_HTPASSWD) is not. '
+            'Without a file of users, everybody may do everything. Set both'
+        )
+    foreign = sorted(name for name in environ if re.fullmatch('REGISTRY_AUTH(_(HTPASSWD|TOKEN|SILLY).*)?', name))
+    if foreign:
+        raise config_error(
+            f'{foreign[0]} is a setting of CNCF distribution. Remove it, and set REGISTRY_HTPASSWD to the name of the file of users'
+        )
+
+
+def read_users(access, run):
+    """Return `htpasswd.Users`, or None if everybody may do everything.
+
+    :param run: calls what takes the processor for long
+    :raises ConfigError: the file of users cannot be used
+    """
+    try:
+        return htpasswd.Users(access.htpasswd, run) if access.htpasswd else None
+    except htpasswd.Broken as error:
+        raise config_error(f'--htpasswd (REGISTRY_HTPASSWD): {error}')
+
+
+def log_level(environ):
+    level = environ.get('LOGLEVEL', '').upper() or 'INFO'
+    if level not in config.LOG_LEVELS:
+        raise config_error(f'LOGLEVEL must be one of {", ".join(config.LOG_LEVELS)}, not {level!r}')
+    return level
