@@ -18,6 +18,11 @@ which distribution's walkers skip:
     _segments/<upload id>-<8 hex digits>/<8 digits>             ours: parts of large blobs, named by the driver
     _segments/<upload id>-<8 hex digits>/parts                  ours: an upload's list of parts, if it is too long for a URL
     _registry/secret                                            ours: 32 random bytes, of which the keys are made that sign tokens
+    _trash/blobs/<algorithm>/<first two digits>/<hex>/record    ours: how to put back a blob whose data a collection deleted
+    _trash/blobs/<algorithm>/<first two digits>/<hex>/copy      ours: its bytes, if it was no large object
+    _trash/names/<name>/_run/<run>                              ours: the links and the like that a collection deleted from a repository
+    _gc/lock                                                    ours: the collection that runs now
+    _gc/memory                                                  ours: what the last collection knew, a packed database
 
 A link contains a digest as text. The order of writes is data, link, tag. Deletes go in the opposite order.
 """
@@ -30,6 +35,11 @@ ROOT = 'docker/registry/v2'
 REPOSITORIES = ROOT + '/repositories'
 SEGMENTS = '_segments'
 SECRET = '_registry/secret'
+TRASH = '_trash'
+TRASHED_BLOBS = TRASH + '/blobs'
+TRASHED_NAMES = TRASH + '/names'
+LOCK = '_gc/lock'
+MEMORY = '_gc/memory'
 
 # Sorts after every name that begins with an underscore, so after a repository's own paths. Nested repositories may follow.
 _AFTER_OWN_NAMES = '_~'
@@ -106,6 +116,22 @@ def deleted(name: str) -> str:
 
 def deletion(name: str, digest: Digest) -> str:
     return f'{deleted(name)}/{digest.algorithm}/{digest.hex}'
+
+
+def trashed_blob(digest: Digest) -> str:
+    return f'{TRASHED_BLOBS}/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/record'
+
+
+def trashed_copy(digest: Digest) -> str:
+    return f'{TRASHED_BLOBS}/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/copy'
+
+
+def trashed_names(name: str) -> str:
+    return f'{TRASHED_NAMES}/{name}/_run'
+
+
+def trashed_names_of(name: str, run: str) -> str:
+    return f'{trashed_names(name)}/{run}'
 
 
 def folder_of(path: str) -> str:

@@ -1,0 +1,66 @@
+"""The database of a survey: what the listings show, and what manifests and large objects name.
+
+It is sqlite, of the standard library, in a file: so a survey of millions of names takes little memory, and the commands ask in SQL what
+they need. Times are Swift's, in seconds since the epoch. A digest is text, `sha256:<hex>`. Names of segments begin at the container's root.
+"""
+
+import sqlite3
+
+SCHEMA = """
+-- What the listings show.
+CREATE TABLE repository (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE blob (digest TEXT PRIMARY KEY, size INTEGER, etag TEXT, modified REAL) WITHOUT ROWID;
+CREATE TABLE damage (digest TEXT PRIMARY KEY, modified REAL) WITHOUT ROWID;
+CREATE TABLE layer (repository INTEGER, digest TEXT, modified REAL, PRIMARY KEY (repository, digest)) WITHOUT ROWID;
+CREATE TABLE revision (repository INTEGER, digest TEXT, modified REAL, PRIMARY KEY (repository, digest)) WITHOUT ROWID;
+CREATE TABLE media_type (repository INTEGER, digest TEXT, modified REAL, PRIMARY KEY (repository, digest)) WITHOUT ROWID;
+CREATE TABLE tag (repository INTEGER, tag TEXT, etag TEXT, modified REAL, PRIMARY KEY (repository, tag)) WITHOUT ROWID;
+CREATE TABLE tag_index (repository INTEGER, tag TEXT, digest TEXT, modified REAL, PRIMARY KEY (repository, tag, digest)) WITHOUT ROWID;
+CREATE TABLE referrer (repository INTEGER, subject TEXT, digest TEXT, modified REAL, PRIMARY KEY (repository, subject, digest)) WITHOUT ROWID;
+CREATE TABLE deletion (repository INTEGER, digest TEXT, modified REAL, PRIMARY KEY (repository, digest)) WITHOUT ROWID;
+-- Files of uploads that CNCF distribution has under way, or has left. `upload` is its id, `path` is below our root.
+CREATE TABLE foreign_upload (path TEXT PRIMARY KEY, repository INTEGER, upload TEXT, size INTEGER, modified REAL) WITHOUT ROWID;
+-- Names below `docker/registry/v2` that are none of these. `digest` is what a name that ends with <algorithm>/<hex>/link links, or NULL.
+CREATE TABLE other (path TEXT PRIMARY KEY, digest TEXT, size INTEGER, modified REAL) WITHOUT ROWID;
+-- Segments of ours, and the lists of parts beside them. `upload` is the id that all attempts of an upload share.
+CREATE TABLE segment (name TEXT PRIMARY KEY, upload TEXT, size INTEGER, etag TEXT, modified REAL) WITHOUT ROWID;
+-- Segments of CNCF distribution, which dynamic large objects name by a prefix.
+CREATE TABLE foreign_segment (name TEXT PRIMARY KEY, size INTEGER, etag TEXT, modified REAL) WITHOUT ROWID;
+CREATE TABLE trash_record (digest TEXT PRIMARY KEY, modified REAL) WITHOUT ROWID;
+CREATE TABLE trash_copy (digest TEXT PRIMARY KEY, size INTEGER, modified REAL) WITHOUT ROWID;
+CREATE TABLE trash_names (repository TEXT, run TEXT, modified REAL, PRIMARY KEY (repository, run)) WITHOUT ROWID;
+
+-- What objects say. A manifest's state is read, missing, damaged (its bytes have another digest), unreadable (Swift did not tell) or
+-- opaque (not JSON, so nobody knows what it names).
+CREATE TABLE manifest (digest TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
+-- Every text in its JSON that looks like a digest. `size` is what a descriptor says beside it, or NULL.
+CREATE TABLE reference (manifest TEXT, digest TEXT, size INTEGER, PRIMARY KEY (manifest, digest)) WITHOUT ROWID;
+-- What the data of a blob, or a file of a foreign upload, consists of. `owner` is a digest or a path. `kind` and `prefix` are those of the
+-- driver's LargeObject. `modified` is that of the listing when it was asked.
+CREATE TABLE composition (owner TEXT PRIMARY KEY, kind TEXT NOT NULL, prefix TEXT, modified REAL) WITHOUT ROWID;
+CREATE TABLE composed (owner TEXT, name TEXT, PRIMARY KEY (owner, name)) WITHOUT ROWID;
+CREATE TABLE fact (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+"""
+
+INDEXES = """
+CREATE INDEX IF NOT EXISTS layer_digest ON layer (digest);
+CREATE INDEX IF NOT EXISTS revision_digest ON revision (digest);
+CREATE INDEX IF NOT EXISTS tag_index_digest ON tag_index (digest);
+CREATE INDEX IF NOT EXISTS reference_digest ON reference (digest);
+CREATE INDEX IF NOT EXISTS composed_name ON composed (name);
+CREATE INDEX IF NOT EXISTS segment_upload ON segment (upload);
+CREATE INDEX IF NOT EXISTS other_digest ON other (digest);
+"""
+
+
+def create(path: str) -> sqlite3.Connection:
+    """Return a connection to a new database. It belongs to one survey in one process, so it need not survive a crash of the machine."""
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db.executescript('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = FILE; PRAGMA cache_size = -32768;')
+    db.executescript(SCHEMA)
+    return db
+
+
+def index(db: sqlite3.Connection) -> None:
+    """Add what the joins need. Call it when the listings are in: it is faster than before."""
+    db.executescript(INDEXES + 'ANALYZE;')
