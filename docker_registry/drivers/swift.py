@@ -1199,9 +1199,9 @@ class _Swift(object):
         return created and is_own
 
     def _check_container(self):
-        created, response = False, self._head_container()
+        created, response = False, self.head_container()
         if response.status == 404:
-            created, response = self._create_container(), self._head_container()
+            created, response = self._create_container(), self.head_container()
             if response.status == 404 and not created:
                 raise _broken('HEAD', self.container_path, 404, {}, 'the container exists, but Swift does not find it', transient=False)
         if response.status == 400:
@@ -1211,7 +1211,7 @@ class _Swift(object):
         self._checked = time.time()
         return created
 
-    def _head_container(self):
+    def head_container(self):
         # 403: a user with access to the objects may have no access to the container itself.
         return self.request('HEAD', self.container_path, expected=(400, 403, 404))
 
@@ -1803,6 +1803,10 @@ class Storage(driver.Base):
     def is_ceph(self):
         """Whether the server is a Ceph RADOS Gateway. False also if the user may not see the container, which would tell."""
         return self._swift.kind() == 'ceph'
+
+    def clock(self):
+        """The time by Swift's clock, in whole seconds since the epoch. Our own time if Swift's response has no date."""
+        return _date(self._swift.head_container().headers.get('Date', '')) or time.time()
 
     def identity(self):
         """Texts that together name this place and no other: auth URL, project, account, container and root. Logs in if necessary.

@@ -52,6 +52,12 @@ class TestWholeObjects(object):
         assert storage.get_content('a/b') == content
         assert storage.get_size('a/b') == len(content)
 
+    def test_the_clock_is_that_of_last_modified(self, storage):
+        before = storage.clock()
+        storage.put_content('a', b'')
+
+        assert before - 1 <= storage.stat('a').last_modified <= storage.clock() + 1
+
     def test_text_is_stored_as_utf8(self, storage):
         storage.put_content('text', u'\xdf')
 
