@@ -58,6 +58,9 @@ REGISTRY = [
     'itsdangerous>=2.1,<3',
     'packaging',
     'PyYAML>=6,<7',
+    # The bar of `registry-swift survey` and its like at a terminal.  It is small, needs no other package, and is what most
+    # programs show.  rich and progressbar2 bring more of their own.
+    'tqdm>=4.60,<5',
     'Werkzeug>=3.1.9,<4',  # the square of the time for some header fields before
 ]
 

@@ -1,4 +1,4 @@
-"""Paths of all objects below the storage driver's root. Only this module builds and parses them.
+"""Paths of all objects below the storage driver's root. Only this module builds them, and only it and `listed` parse them.
 
 The layout is byte-compatible with CNCF distribution 2.8 (its registry/storage/paths.go). Names marked `ours` are additions,
 which distribution's walkers skip:
@@ -32,6 +32,7 @@ import re
 from docker_registry.v2.registry.names import Digest
 
 ROOT = 'docker/registry/v2'
+BLOBS = ROOT + '/blobs'
 REPOSITORIES = ROOT + '/repositories'
 SEGMENTS = '_segments'
 SECRET = '_registry/secret'

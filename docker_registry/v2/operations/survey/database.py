@@ -5,6 +5,7 @@ they need. Times are Swift's, in seconds since the epoch. A digest is text, `sha
 """
 
 import sqlite3
+from typing import Any
 
 SCHEMA = """
 -- What the listings show.
@@ -16,11 +17,14 @@ CREATE TABLE revision (repository INTEGER, digest TEXT, modified REAL, PRIMARY K
 CREATE TABLE media_type (repository INTEGER, digest TEXT, modified REAL, PRIMARY KEY (repository, digest)) WITHOUT ROWID;
 CREATE TABLE tag (repository INTEGER, tag TEXT, etag TEXT, modified REAL, PRIMARY KEY (repository, tag)) WITHOUT ROWID;
 CREATE TABLE tag_index (repository INTEGER, tag TEXT, digest TEXT, modified REAL, PRIMARY KEY (repository, tag, digest)) WITHOUT ROWID;
-CREATE TABLE referrer (repository INTEGER, subject TEXT, digest TEXT, modified REAL, PRIMARY KEY (repository, subject, digest)) WITHOUT ROWID;
+CREATE TABLE referrer (
+    repository INTEGER, subject TEXT, digest TEXT, modified REAL, PRIMARY KEY (repository, subject, digest)
+) WITHOUT ROWID;
 CREATE TABLE deletion (repository INTEGER, digest TEXT, modified REAL, PRIMARY KEY (repository, digest)) WITHOUT ROWID;
 -- Files of uploads that CNCF distribution has under way, or has left. `upload` is its id, `path` is below our root.
 CREATE TABLE foreign_upload (path TEXT PRIMARY KEY, repository INTEGER, upload TEXT, size INTEGER, modified REAL) WITHOUT ROWID;
--- Names below `docker/registry/v2` that are none of these. `digest` is what a name that ends with <algorithm>/<hex>/link links, or NULL.
+-- Names below `docker/registry/v2` and `_trash` that are none of these. `digest` is what a name that ends with <algorithm>/<hex>/link
+-- links, or NULL. Here is also each link whose content is another digest than that in its name, with that other digest.
 CREATE TABLE other (path TEXT PRIMARY KEY, digest TEXT, size INTEGER, modified REAL) WITHOUT ROWID;
 -- Segments of ours, and the lists of parts beside them. `upload` is the id that all attempts of an upload share.
 CREATE TABLE segment (name TEXT PRIMARY KEY, upload TEXT, size INTEGER, etag TEXT, modified REAL) WITHOUT ROWID;
@@ -36,7 +40,8 @@ CREATE TABLE manifest (digest TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROW
 -- Every text in its JSON that looks like a digest. `size` is what a descriptor says beside it, or NULL.
 CREATE TABLE reference (manifest TEXT, digest TEXT, size INTEGER, PRIMARY KEY (manifest, digest)) WITHOUT ROWID;
 -- What the data of a blob, or a file of a foreign upload, consists of. `owner` is a digest or a path. `kind` and `prefix` are those of the
--- driver's LargeObject. `modified` is that of the listing when it was asked.
+-- driver's LargeObject, or `missing` if Swift lists the object and does not find it, or `unreadable` if Swift does not tell. `modified` is
+-- that of the listing when it was asked. Objects that are plain for certain, such as small blobs, have no row.
 CREATE TABLE composition (owner TEXT PRIMARY KEY, kind TEXT NOT NULL, prefix TEXT, modified REAL) WITHOUT ROWID;
 CREATE TABLE composed (owner TEXT, name TEXT, PRIMARY KEY (owner, name)) WITHOUT ROWID;
 CREATE TABLE fact (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -53,14 +58,35 @@ CREATE INDEX IF NOT EXISTS other_digest ON other (digest);
 """
 
 
-def create(path: str) -> sqlite3.Connection:
-    """Return a connection to a new database. It belongs to one survey in one process, so it need not survive a crash of the machine."""
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    db.executescript('PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = FILE; PRAGMA cache_size = -32768;')
+def create(path: str, durable: bool = False) -> sqlite3.Connection:
+    """Return a connection to a new database. It belongs to one survey in one process.
+
+    :param durable: whether it must be whole after a crash of the process; it never is for certain after a crash of the machine
+    """
+    db = connect(path, durable)
     db.executescript(SCHEMA)
+    return db
+
+
+def connect(path: str, durable: bool = True) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db.executescript(
+        f'PRAGMA journal_mode = {"WAL" if durable else "OFF"}; PRAGMA synchronous = OFF;'
+        'PRAGMA temp_store = FILE; PRAGMA cache_size = -32768;'
+    )
     return db
 
 
 def index(db: sqlite3.Connection) -> None:
     """Add what the joins need. Call it when the listings are in: it is faster than before."""
     db.executescript(INDEXES + 'ANALYZE;')
+
+
+def fact(db: sqlite3.Connection, name: str) -> Any:
+    """Return a fact about the survey itself, or None."""
+    row = db.execute('SELECT value FROM fact WHERE name = ?', (name,)).fetchone()
+    return row[0] if row else None
+
+
+def note(db: sqlite3.Connection, name: str, value: Any) -> None:
+    db.execute('INSERT OR REPLACE INTO fact VALUES (?, ?)', (name, value))
