@@ -64,21 +64,25 @@ def read_manifests(storage: Any, db: sqlite3.Connection, progress: Progress, thr
 
     total = db.execute(f'SELECT count(*) {unknown}').fetchone()[0]
     with progress.stage('Reading manifests', 'manifests', total) as advance:
-        _each_chunk(db, f'SELECT r.digest, size {unknown} LIMIT {CHUNK}', (), reader.read, store, advance, threads)
+        _each_chunk(db, f'SELECT r.digest, size {unknown} AND r.digest > ? ORDER BY r.digest', reader.read, store, advance, threads)
 
 
 def _each_chunk(
     db: sqlite3.Connection,
     query: str,
-    parameters: tuple,
     read: Callable[[tuple], Any],
     store: Callable[[Iterable[Any]], None],
     advance: Callable[[int], object],
     threads: int,
 ) -> None:
-    """Read what a query selects, some at a time, and store the outcome, until it selects nothing: what is stored is not selected again."""
+    """Read what a query selects, some at a time, and store the outcome.
+
+    :param query: its parameter is the value after which the first column begins, and it is sorted by that column
+    """
     together = Together(2 * threads)  # one call gets half of them
-    while chunk := db.execute(query, parameters).fetchall():
+    after = ''
+    while chunk := db.execute(f'{query} LIMIT {CHUNK}', (after,)).fetchall():
+        after = chunk[-1][0]
         with together.each(read, chunk) as results:
             outcome = list(results)
         db.execute('BEGIN')
@@ -202,7 +206,9 @@ def read_compositions(storage: Any, db: sqlite3.Connection, progress: Progress, 
             _read_compositions_of(storage, db, progress.stage, threads, table, owner, condition, title)
 
 
-def _read_compositions_of(storage, db, stage, threads, table, owner, condition, title):
+def _read_compositions_of(
+    storage: Any, db: sqlite3.Connection, stage: Callable, threads: int, table: str, owner: str, condition: str, title: str
+) -> None:
     unknown = (
         f'FROM {table} AS o LEFT JOIN composition AS c ON c.owner = o.{owner} '
         f'WHERE {condition.format(owner="o." + owner)} AND (c.owner IS NULL OR c.modified IS NOT o.modified)'
@@ -216,8 +222,11 @@ def _read_compositions_of(storage, db, stage, threads, table, owner, condition, 
             db.execute('INSERT OR REPLACE INTO composition VALUES (?, ?, ?, ?)', (name, kind, prefix, modified))
 
     total = db.execute(f'SELECT count(*) {unknown}').fetchone()[0]
+    if not total:
+        return
     with stage(title, 'objects', total) as advance:
-        _each_chunk(db, f'SELECT o.{owner}, o.modified {unknown} LIMIT {CHUNK}', (), reader.read, store, advance, threads)
+        query = f'SELECT o.{owner}, o.modified {unknown} AND o.{owner} > ? ORDER BY o.{owner}'
+        _each_chunk(db, query, reader.read, store, advance, threads)
 
 
 class CompositionReader:
