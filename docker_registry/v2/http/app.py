@@ -20,16 +20,9 @@ from docker_registry.v2.http.readiness import Readiness
 from docker_registry.v2.http.responses import COMMON_FIELDS, error_document
 from docker_registry.v2.http.work import Places, Work
 from docker_registry.v2.registry import errors, names
-from docker_registry.v2.registry.absence import Absence
-from docker_registry.v2.registry.blobs import Blobs
-from docker_registry.v2.registry.concurrency import Together
-from docker_registry.v2.registry.deletions import Deletions
+from docker_registry.v2.registry.domain import Domain
 from docker_registry.v2.registry.keys import Keys
-from docker_registry.v2.registry.manifests import Manifests
-from docker_registry.v2.registry.referrers import Referrers
-from docker_registry.v2.registry.tags import Tags
 from docker_registry.v2.registry.upload_state import StateTokens
-from docker_registry.v2.registry.uploads import Uploads
 from docker_registry.v2.settings import config as config_module
 
 logger = logging.getLogger(__name__)
@@ -151,31 +144,14 @@ class Registry:
 
     def __init__(self, config, storage, users, access, threads, loopback_only):
         self._places = Places(threads)
-        together = Together(config.storage_threads)
+        domain = Domain(storage, config)
         self.config, self.storage = config, storage
         self._proxies, self._browsers = proxies.Proxies(access.trusted_proxies), browsers.Browsers(loopback_only)
-        absence = Absence(storage, config.replication_cycle)
-        keys = Keys(storage, absence, config.upload_secret)
+        keys = Keys(storage, domain.absence, config.upload_secret)
         self.guard = _guard(users, access, functools.partial(keys.key, 'logins of the registry v2 API'))
         self.state_tokens = StateTokens(functools.partial(keys.key, 'uploads of the registry v2 API'), config.upload_lifetime)
-        deletions = Deletions(storage, together, absence, config.replication_cycle)
-        self.blobs = Blobs(storage, together, absence, config.replication_cycle)
-        self.uploads = Uploads(storage, self.blobs)
-        self.tags = Tags(storage, together, deletions)
-        self.referrers = Referrers(storage, together, self.tags)
-        self.manifests = Manifests(
-            storage,
-            together,
-            self.blobs,
-            self.tags,
-            deletions,
-            self.referrers,
-            absence,
-            config.sparse_manifests,
-            config.manifest_cache,
-            config.manifest_references,
-            config.manifest_limit,
-        )
+        self.blobs, self.uploads, self.tags = domain.blobs, domain.uploads, domain.tags
+        self.referrers, self.manifests = domain.referrers, domain.manifests
         storage.on_request = count_swift_request
         self.readiness = Readiness(storage, config.retry_after)
 
