@@ -18,7 +18,7 @@ The sections of this file, from top to bottom. Start reading at the end, with `S
 The driver raises these errors, all from `docker_registry.core.exceptions`:
 
     FileNotFoundError     Swift returned 404 for the object; no other failure raises this
-    WrongArgumentsError   no object can have this path or range
+    WrongArgumentsError   no object can have this path or range, or the method does not take this kind of object
     ConfigError           a setting is missing, wrong, or refused by Swift; the text names it, and never a secret
     UnreachableError      the connection failed, Swift did not respond in time, or the pool had no free connection
     BrokenError           Swift's response was an error or wrong, after all retries; has .status, .trans_id, .retry_after
@@ -74,7 +74,7 @@ try:
 except Exception:  # an old redis can fail in any way on a new Python; the driver then runs without a cache
     lru = None
 
-__all__ = ['Part', 'SETTINGS', 'Settings', 'Stat', 'Storage', 'Stream']
+__all__ = ['LargeObject', 'Part', 'SETTINGS', 'Settings', 'Stat', 'Storage', 'Stream']
 __version__ = '0.3.0'
 
 logger = logging.getLogger(__name__)
@@ -1311,6 +1311,26 @@ class _Swift(object):
                           'the ETag is %s, but the MD5 of the bytes is %s' % (etag, body.etag), transient=False)
         return response.status != 412
 
+    def copy(self, source, name, new=False):
+        """Store a copy of a plain object. Returns False if `new` is set and the name exists already. See `Storage.copy`.
+
+        Swift compares the conditions of such a PUT with the source, so If-None-Match cannot protect the name.
+        """
+        headers = self.head(source, True, MANIFEST_ITSELF).headers
+        if _kind(headers) != 'plain':
+            raise _error(exceptions.WrongArgumentsError, '%s is a large object. Swift can only copy plain ones as they are' % source)
+        if new and self.has(name):
+            return False
+        etag, path = headers.get('Etag', ''), self.object_path(name)
+        copy_from = {'X-Copy-From': self.object_path(source)}
+        response = self.request('PUT', path, headers=copy_from, body=_Blocks(), expected=(404,), again=_NOT_STORED)
+        if response.status == 404:
+            self.check_container()
+            raise _not_found(source)
+        if response.headers.get('Etag', '').strip('"') != etag:
+            raise _broken('PUT', path, response.status, response.headers, 'the copy does not have the ETag %s' % etag, transient=False)
+        return True
+
     def _put(self, name, body, headers, query):
         path, expected = self.object_path(name), (404, 412) if 'If-None-Match' in headers else (404,)
 
@@ -1431,6 +1451,14 @@ class _Swift(object):
 
 
 MANIFEST_ITSELF = {'multipart-manifest': 'get'}  # the query for the manifest of a large object, not for its content
+
+
+def _kind(headers):
+    """plain, static or dynamic: what an object is, from a HEAD with MANIFEST_ITSELF."""
+    # The second sign is Ceph's, if the manifest itself is asked for.
+    if 'true' in [headers.get(sign, '').lower() for sign in ('X-Static-Large-Object', 'X-Object-Meta-Static-Large-Object')]:
+        return 'static'
+    return 'dynamic' if headers.get('X-Object-Manifest') else 'plain'
 
 
 def _is_missing_part(response, query):
@@ -1647,15 +1675,15 @@ class _Cache(object):
     - A writer marks the key before it changes the object. Readers treat a marked key as a miss, and leave it as it is.
     - A reader stores what it read only if the key has not changed since before the read.
 
-    Without Redis, or if Redis fails, everything goes to Swift. The keys contain the name of the container, unlike
-    those of docker-registry-core, so registries of several containers can share one Redis.
+    Without Redis, or if Redis fails, everything goes to Swift. The keys contain the names of the container and of the root,
+    unlike those of docker-registry-core, so registries of several places can share one Redis.
     """
 
     MARK = b'\0docker-registry-driver-swift: being written'
     MARK_SECONDS = 3600  # if a writer dies, its mark stays and the path is not cached for this long
 
-    def __init__(self, container):
-        self._container = container
+    def __init__(self, container, root):
+        self._place = _joined(container, root)
 
     def read(self, path, fetch):
         """The cached content, or else the result of `fetch()`."""
@@ -1691,7 +1719,7 @@ class _Cache(object):
         return _Change(self, paths)
 
     def key(self, path):
-        return lru.cache_key('%s/%s' % (self._container, _as_text(path).strip('/')))
+        return lru.cache_key('%s/%s' % (self._place, _as_text(path).strip('/')))
 
     def do(self, command, *arguments):
         if self._on():
@@ -1734,6 +1762,11 @@ _MANIFEST_QUERY = {'multipart-manifest': 'put'}
 #: One segment of a large object: its path, its size in bytes and its ETag.
 Part = collections.namedtuple('Part', 'path size etag')
 
+#: What an object consists of. `kind` is plain, static or dynamic. `prefix` is that of the segments of a dynamic large object,
+#: as container/prefix, else None. `names` has the segments of a static one that are in this container. They are whole names:
+#: they begin with the root. The list of the segments, if there is one (see SEGMENT_LIST_HEADER), is among them.
+LargeObject = collections.namedtuple('LargeObject', 'kind prefix names')
+
 #: What is known about an object. size is in bytes, last_modified in seconds since the epoch. Every field but the path
 #: can be None. A pseudo-folder in a listing has only a path. Ceph lists large objects without size and ETag. metadata is
 #: {name in lower case: text}, and None in a listing.
@@ -1752,10 +1785,11 @@ class Storage(driver.Base):
     def __init__(self, path=None, config=None):
         self.settings = Settings(config)
         self._root = _joined(_as_text(path) if path is not None else self.settings.storage_path)
-        if set(self._root.split('/')) & {'.', '..'}:
+        if _has_dots(self._root):
             raise _config_error('storage_path (STORAGE_PATH) must not contain the folders . or ..: %s' % self._root)
+        self._others = []  # the roots of those that `at` made this one from
         self._swift = _Swift(self.settings)
-        self._cache = _Cache(self.settings.container)
+        self._cache = _Cache(self.settings.container, self._root)
         self._plain = _Names()
         self._emptied = _Emptied()
         self._temp_url_key_is_set = self.settings.temp_url_set_key == 'no'
@@ -1787,6 +1821,20 @@ class Storage(driver.Base):
         twin.settings.connect_timeout = twin.settings.read_timeout = twin.settings.pool_timeout = seconds
         twin._swift = _Swift(twin.settings)
         twin.on_request = self.on_request
+        return twin
+
+    def at(self, root):
+        """A second `Storage`, for the objects below another root of the same container. '' is the whole container.
+
+        It shares connections, token and caches with this one. Its listings hide nothing: they have segments, too. It finds the
+        segments of large objects that this one wrote. Let this one write them: it would not find those of the other.
+        """
+        twin = copy.copy(self)
+        twin._root = _joined(_as_text(root))
+        if _has_dots(twin._root):
+            raise _error(exceptions.WrongArgumentsError, 'not a valid root: %r' % root)
+        twin._others = [self._root] + self._others
+        twin._cache = _Cache(self.settings.container, twin._root)
         return twin
 
     def storage_url(self):
@@ -2037,11 +2085,12 @@ class Storage(driver.Base):
             return {}
         list_id = uuid.uuid4().hex
         content = json.dumps([_unicode(part.path) for part in parts]).encode('ascii')
-        self._swift.put(self._list_name(list_id), _Blocks([content]))
+        self._swift.put(self._name(self._list_path(list_id)), _Blocks([content]))
         return {SEGMENT_LIST_HEADER: list_id}
 
-    def _list_name(self, list_id):
-        return self._name('%s/%s/list' % (SEGMENTS, list_id))
+    @staticmethod
+    def _list_path(list_id):
+        return '%s/%s/list' % (SEGMENTS, list_id)
 
     def remove_parts(self, parts):
         """Delete segments that no object refers to."""
@@ -2051,38 +2100,126 @@ class Storage(driver.Base):
     def _segment_names(self, parts):
         return [self._name(part.path) for part in parts]
 
+    def large_object(self, path):
+        """What an object consists of, as a `LargeObject`. One request for a plain object, and for a large one that names its segments.
+
+        :raises FileNotFoundError: there is no object
+        :raises BrokenError: Swift does not return the manifest, as Ceph for a large object of another client
+        """
+        return self._large_object(self._name(path))
+
+    def parts_of(self, path):
+        """The `Part`s of a static large object, in order, for `compose`. [] for any other object.
+
+        Two requests, or on Ceph two and one for each part.
+
+        :raises FileNotFoundError: there is no object, or (on Ceph) a part is missing
+        :raises WrongArgumentsError: `compose` could not make the same object again, because it has segments that are not below
+            this root, or that are large objects, or only ranges of segments, or bytes in its manifest
+        :raises BrokenError: as `large_object`
+        """
+        name = self._name(path)
+        headers = self._swift.head(name, True, MANIFEST_ITSELF).headers
+        if _kind(headers) != 'static':
+            return []
+        parts = self._parts_in(self._manifest_of(name)) or [
+            self._part(segment) for segment in self._static_segments(name, headers) if not segment.endswith('/list')]
+        if None in parts:
+            raise _error(exceptions.WrongArgumentsError,
+                         'not all segments of %s are whole plain objects below %s' % (path, self._prefix(None) or '/'))
+        return parts
+
+    def _parts_in(self, manifest):
+        """The `Part` of each entry of a manifest. None for one that `compose` could not write."""
+        place = '/%s/%s' % (self.settings.container, self._prefix(None))
+        return [None if {'range', 'sub_slo', 'data'} & set(entry) or not _native(entry['name']).startswith(place) else
+                Part(_native(entry['name'])[len(place):], entry['bytes'], _native(entry['hash'])) for entry in manifest]
+
+    def _part(self, name):
+        """The `Part` of a segment. None if `compose` could not name it."""
+        response = self._swift.head(name, True, MANIFEST_ITSELF)
+        if _kind(response.headers) != 'plain' or not name.startswith(self._prefix(None)):
+            return None
+        return Part(self._path(name), response.int_header('Content-Length'), response.headers.get('Etag', '').strip('"'))
+
     def _segments_of(self, name):
         """The names of a static large object's segments, of those in this container. [] for any other object.
 
         None if there is no object. A dynamic large object (X-Object-Manifest) owns no segments: others may share them.
         """
         try:
-            headers = self._swift.head(name, True, MANIFEST_ITSELF).headers
-            # The second one is Ceph's, if the manifest itself is asked for.
-            if 'true' not in [headers.get(sign, '').lower() for sign in ('X-Static-Large-Object', 'X-Object-Meta-Static-Large-Object')]:
-                return []
-            runs = _runs(headers.get(SEGMENTS_HEADER, ''))
-            if runs:  # saves a request, and Ceph does not return manifests
-                return [self._name(self.part_path(upload_id, number)) for upload_id, number in runs]
-            if SEGMENT_LIST_HEADER in headers:
-                return self._listed_segments(name, headers[SEGMENT_LIST_HEADER])
-            response = self._swift.request('GET', self._swift.object_path(name), MANIFEST_ITSELF, _newest(True))
-            named = [_native(part['name']) for part in _from_json(response.body)]
-            container = '/%s/' % self.settings.container
-            return [part[len(container):] for part in named if part.startswith(container)]
+            return self._large_object(name).names
         except exceptions.FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise _error(exceptions.BrokenError, 'Swift did not return the manifest of %s' % name)
+
+    def _large_object(self, name):
+        headers = self._swift.head(name, True, MANIFEST_ITSELF).headers
+        kind = _kind(headers)
+        prefix = _unquoted(headers['X-Object-Manifest']) if kind == 'dynamic' else None
+        return LargeObject(kind, prefix, self._static_segments(name, headers) if kind == 'static' else [])
+
+    def _static_segments(self, name, headers):
+        runs = _runs(headers.get(SEGMENTS_HEADER, ''))
+        if runs:  # saves a request, and Ceph does not return manifests
+            paths = [self.part_path(upload_id, number) for upload_id, number in runs]
+            root = self._writer(paths[0])
+            if root is not None:
+                return [_joined(root, path) for path in paths]
+        if SEGMENT_LIST_HEADER in headers:
+            return self._listed_segments(name, headers[SEGMENT_LIST_HEADER])
+        container = '/%s/' % self.settings.container
+        named = [_native(entry.get('name', '')) for entry in self._manifest_of(name, certainly=True)]
+        return [segment[len(container):] for segment in named if segment.startswith(container)]
 
     def _listed_segments(self, name, list_id):
         """The names of the segments in a list of its own, and of that list."""
-        listed = self._list_name(list_id)
+        path = self._list_path(list_id)
+        root = self._writer(path)
+        listed = _joined(self._root if root is None else root, path)
         try:
-            paths = _from_json(Stream(self._swift, listed).read_all())
+            return [_joined(root, path) for path in map(_native, _from_json(Stream(self._swift, listed).read_all()))] + [listed]
         except exceptions.FileNotFoundError:  # to be told from a large object that is not there
             raise _error(exceptions.BrokenError, 'the list of the segments of %s is missing: %s' % (name, listed))
-        return [self._name(path) for path in paths] + [listed]
+        except (ValueError, TypeError, AttributeError):
+            raise _error(exceptions.BrokenError, 'the list of the segments of %s is none: %s' % (name, listed))
+
+    def _writer(self, path):
+        """The root of the `Storage` that wrote the segment or the list at `path`, which is relative to it. None if no one did.
+
+        It is this root, unless `at` made this `Storage`.
+        """
+        roots = [self._root] + self._others
+        return roots[0] if len(roots) == 1 else next((root for root in roots if self._swift.has(_joined(root, path))), None)
+
+    def _manifest_of(self, name, certainly=False):
+        """The entries of the manifest of a static large object.
+
+        :param certainly: raise if Swift does not return it; else [], because Ceph never does
+        """
+        response = self._swift.request('GET', self._swift.object_path(name), MANIFEST_ITSELF, _newest(True))
+        if not response.body and not certainly:
+            return []
+        try:
+            entries = _from_json(response.body)
+        except ValueError:
+            entries = None
+        if not isinstance(entries, list) or not all(map(_is_segment, entries)):
+            raise _error(exceptions.BrokenError, 'Swift did not return the manifest of %s' % name)
+        return entries
+
+    def copy(self, path, to, new=False):
+        """Copy a plain object inside Swift, with its metadata. Returns False if `new` is set and `to` exists already.
+
+        It takes a HEAD and a PUT, and another HEAD for `new`. If somebody stores `to` after this HEAD, the copy replaces it. A
+        large object at `to` leaves its segments behind, as with `compose`.
+
+        :raises FileNotFoundError: there is no object at `path`
+        :raises WrongArgumentsError: it is a large object, which Swift would copy as one plain object, and Ceph as another manifest
+        :raises BrokenError: the copy has another ETag
+        https://docs.openstack.org/swift/latest/middleware.html#server-side-copy
+        """
+        with self._cache.changing([to]):
+            return self._swift.copy(self._name(path), self._name(to), new)
 
     # Names
 
@@ -2154,7 +2291,7 @@ class Storage(driver.Base):
         for entry in page:
             name = _native(entry.get('name') or entry.get('subdir'))
             path = self._path(name).rstrip('/')
-            if name != prefix and not (path + '/').startswith(SEGMENTS + '/'):
+            if name != prefix and (self._others or not (path + '/').startswith(SEGMENTS + '/')):
                 yield path, entry
 
     def _stats(self, page, prefix):
@@ -2425,12 +2562,21 @@ def _unicode(text):
     return text.decode('utf-8') if isinstance(text, bytes) else text
 
 
+def _unquoted(header):
+    """What a percent-encoded header says."""
+    return unquote(header if PYTHON2 else header.encode('latin-1'))
+
+
 def _as_bytes(content):
     return content.encode('utf-8') if isinstance(content, text_type) else content
 
 
 def _joined(*paths):
     return '/'.join(filter(None, (path.strip('/') for path in paths)))
+
+
+def _has_dots(path):
+    return bool(set(path.split('/')) & {'.', '..'})
 
 
 def _metadata(headers):
@@ -2454,6 +2600,12 @@ def _is_entry(entry):
     """Whether this is an entry of a listing."""
     return (isinstance(entry, dict) and isinstance(entry.get('name') or entry.get('subdir'), text_type)
             and isinstance(entry.get('bytes', 0), int) and isinstance(entry.get('last_modified', u''), text_type))
+
+
+def _is_segment(entry):
+    """Whether this is an entry of a manifest: it names a segment, or has bytes itself."""
+    return isinstance(entry, dict) and ('data' in entry or isinstance(entry.get('bytes'), int) and all(
+        isinstance(entry.get(key), text_type) for key in ('name', 'hash')))
 
 
 def _date(text):

@@ -384,6 +384,16 @@ class TestSeveralAtOnce(object):
 
         assert [storage.get_content(TAG), other.get_content(TAG)] * 2 == [b'one', b'other'] * 2
 
+    def test_roots_that_share_a_redis_share_the_content_of_the_same_object_only(self, storage):
+        below, beside = storage.at('folder'), storage.at('beside')
+        storage.put_content('folder/a', b'1')
+        assert (storage.get_content('folder/a'), below.get_content('a')) == (b'1', b'1')
+        for writer, path, content in ((beside, 'a', b'2'), (below, 'a', b'3'), (storage, 'a', b'4')):
+            writer.put_content(path, content)
+
+        assert [storage.get_content('folder/a'), below.get_content('a'), beside.get_content('a'), storage.get_content('a')] == [
+            b'3', b'3', b'2', b'4']
+
     def test_the_mark_of_a_writer_that_died_goes_away(self, storage, redis):
         storage._cache.changing([TAG]).__enter__()
 

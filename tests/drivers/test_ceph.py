@@ -206,6 +206,36 @@ class TestSegments(object):
         assert names() == []
 
 
+class TestWhatALargeObjectConsistsOf(object):
+
+    def test_one_of_another_client_does_not_tell(self, storage, names):
+        parts = storage.write_parts('cafe', io.BytesIO(data(2 * SEGMENT)))
+        storage._swift.put(storage._name('large'), driver_module._manifest(storage._swift, storage._segment_names(parts), parts),
+                           query={'multipart-manifest': 'put'})
+
+        for ask in (storage.large_object, storage.parts_of):
+            with pytest.raises(exceptions.BrokenError):
+                ask('large')
+
+    def test_one_without_its_first_segment_still_tells(self, storage, names):
+        storage.stream_write('large', io.BytesIO(data(2 * SEGMENT)))
+        parts = storage.parts_of('large')
+        storage.remove_parts(parts[:1])
+
+        assert storage.large_object('large') == ('static', None, storage._segment_names(parts))
+        with pytest.raises(exceptions.FileNotFoundError):
+            storage.parts_of('large')
+
+    def test_a_part_costs_a_request(self, fake, fake_ceph):
+        fake_ceph.stream_write('large', io.BytesIO(data(3 * SEGMENT)))
+        fake.clear_requests()
+
+        assert fake_ceph.large_object('large').kind == 'static'
+        assert [request.method for request in fake.requests] == ['HEAD']
+        fake_ceph.parts_of('large')
+        assert [request.method for request in fake.requests][1:] == ['HEAD', 'GET'] + 3 * ['HEAD']
+
+
 class TestMissing(object):
 
     def test_a_missing_part_is_not_found(self, storage, another):

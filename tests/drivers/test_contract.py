@@ -444,6 +444,205 @@ class TestParts(object):
         assert names() == []
 
 
+class TestWhatAnObjectConsistsOf(object):
+
+    def test_a_plain_object_has_no_segments(self, storage):
+        storage.put_content('plain', b'abc')
+
+        assert storage.large_object('plain') == ('plain', None, [])
+        assert storage.parts_of('plain') == []
+
+    @pytest.mark.parametrize('uploads', [1, 7])  # 7 do not fit into the metadata
+    def test_a_static_one_names_its_segments_from_the_root_of_the_container(self, storage, names, uploads):
+        parts = []
+        for number in range(uploads):
+            parts += storage.write_parts('%s-%08x' % (uuid.uuid4(), number), io.BytesIO(data(SEGMENT + 1)), first=len(parts))
+        storage.compose('large', parts)
+        whole = [storage._name(part.path) for part in parts]
+
+        kind, prefix, named = storage.large_object('large')
+        assert (kind, prefix, named[:len(whole)]) == ('static', None, whole)
+        # On Ceph the object also has a list of its segments.
+        assert sorted(named) == sorted(storage._name(name) for name in names() if name != 'large')
+        assert storage.parts_of('large') == parts
+
+    def test_one_of_another_client_names_its_segments_too(self, storage):
+        if storage.is_ceph():
+            pytest.skip('Ceph does not return manifests; test_ceph.py has what the driver says then')
+        parts = storage.write_parts('cafe', io.BytesIO(data(2 * SEGMENT)))
+        storage._swift.put(storage._name('large'), driver_module._manifest(storage._swift, storage._segment_names(parts), parts),
+                           query={'multipart-manifest': 'put'})
+
+        assert storage.large_object('large') == ('static', None, storage._segment_names(parts))
+        assert storage.parts_of('large') == parts
+
+    @pytest.mark.parametrize('prefix', ['root/segments/', 'with space, \xc3\xa9, and %2B/'])
+    def test_a_dynamic_one_tells_its_prefix(self, storage, prefix):
+        prefix = '%s/%s' % (storage.settings.container, prefix if driver_module.PYTHON2 else prefix.encode('latin-1').decode('utf-8'))
+        storage.connect()
+        storage._swift.put(storage._name('dynamic'), driver_module._Blocks(), {'X-Object-Manifest': driver_module.quote(prefix)})
+
+        assert storage.large_object('dynamic') == ('dynamic', prefix, [])
+        assert storage.parts_of('dynamic') == []
+
+    def test_nothing_there_is_not_found(self, storage):
+        for ask in (storage.large_object, storage.parts_of):
+            with pytest.raises(exceptions.FileNotFoundError):
+                ask('nothing')
+
+    def test_a_deleted_large_object_is_made_again_from_its_parts(self, storage):
+        storage.stream_write('large', io.BytesIO(data(3 * SEGMENT + 7)))
+        etag, parts = storage.stat('large').etag, storage.parts_of('large')
+        storage.discard('large')
+
+        assert storage.compose('large', parts, new=True) is True
+        assert content_of(storage, 'large') == data(3 * SEGMENT + 7)
+        assert storage.stat('large').etag == etag
+        assert storage.compose('large', parts, new=True) is False
+
+    def test_the_parts_of_one_that_has_another_as_a_segment_cannot_be_told(self, storage):
+        if storage.is_ceph():
+            pytest.skip('Ceph refuses a large object as a segment')
+        storage.stream_write('inner', io.BytesIO(data(2 * SEGMENT)))
+        part = driver_module.Part('inner', 2 * SEGMENT, storage.stat('inner').etag.strip('"'))
+        storage.compose('outer', [part])
+
+        with pytest.raises(exceptions.WrongArgumentsError):
+            storage.parts_of('outer')
+        assert storage.large_object('outer').names[0] == storage._name('inner')
+
+    def test_the_parts_of_one_that_has_segments_outside_the_root_cannot_be_told(self, storage):
+        whole = storage.at('')
+        outside = storage.at(storage._root + '-outside').write_parts('cafe', io.BytesIO(data(SEGMENT + 1)))
+        outside = [part._replace(path='%s-outside/%s' % (storage._root, part.path)) for part in outside]
+        whole.compose(storage._name('large'), outside)
+
+        with pytest.raises((exceptions.WrongArgumentsError, exceptions.BrokenError)):  # Ceph does not return manifests
+            storage.parts_of('large')
+        assert whole.parts_of(storage._name('large')) == outside
+        whole.remove(storage._name('large'))
+
+
+class TestOtherRoots(object):
+
+    def test_segments_are_listed(self, storage):
+        storage.put_content('small', b'abc')
+        parts = storage.write_parts('cafe', io.BytesIO(data(2 * SEGMENT)))
+        place = storage.at(storage._root + '/_segments')
+
+        assert [(stat.path, stat.size) for stat in place.walk()] == [('cafe/%08d' % number, SEGMENT) for number in range(2)]
+        assert [stat.path for stat in place.list_page()] == ['cafe']
+        whole = [stat.path for stat in storage.at('').walk(storage._root)]
+        assert whole == sorted([storage._name(part.path) for part in parts] + [storage._name('small')])
+        assert [stat.path for stat in storage.walk()] == ['small']
+
+    def test_each_reads_what_the_other_wrote(self, storage):
+        other = storage.at(storage._root + '/below')
+        storage.put_content('below/a', b'1')
+        assert other.get_content('a') == b'1'
+        other.put_content('a', b'2')
+        assert storage.get_content('below/a') == b'2'
+        storage.stream_write('below/a', io.BytesIO(data(2 * SEGMENT)))
+        assert content_of(other, 'a') == data(2 * SEGMENT)
+
+    @pytest.mark.parametrize('new', [b'small', data(SEGMENT + 1, 1)], ids=['small', 'large'])
+    def test_an_overwritten_large_object_leaves_no_segment(self, storage, names, new):
+        for other, path in ((storage.at(storage._root + '/below'), 'a'), (storage.at(''), storage._name('below/a'))):
+            other.put_content(path, b'plain')
+            storage.stream_write('below/a', io.BytesIO(data(2 * SEGMENT)))
+            other.stream_write(path, io.BytesIO(new))
+            assert content_of(storage, 'below/a') == new
+            other.remove(path)
+
+        assert names() == []
+        assert list(storage.at('').walk('_segments')) == []
+
+    @pytest.mark.parametrize('uploads', [1, 7])
+    def test_segments_are_found_from_each_root(self, storage, uploads):
+        parts = []
+        for number in range(uploads):
+            parts += storage.write_parts('%s-%08x' % (uuid.uuid4(), number), io.BytesIO(b'part'), first=number)
+        storage.compose('below/large', parts)
+
+        expected = storage.large_object('below/large')
+        assert storage.at('').large_object(storage._name('below/large')) == expected
+        assert storage.at(storage._root + '/below').at('').large_object(storage._name('below/large')) == expected
+        assert storage.at(storage._root + '/below').large_object('large') == expected
+
+    def test_connections_and_token_are_shared(self, storage, free_connections):
+        storage.put_content('a', b'')
+        other = storage.at('')
+
+        assert other._swift is storage._swift
+        stream = other.stream_read(storage._name('a'))
+        assert free_connections(storage) == storage.settings.pool_size - 1
+        stream.close()
+
+    @pytest.mark.parametrize('root', ['..', 'a/../b', '.'])
+    def test_a_root_that_no_object_can_have_is_refused(self, storage, root):
+        with pytest.raises(exceptions.WrongArgumentsError):
+            storage.at(root)
+
+
+class TestCopies(object):
+
+    @pytest.mark.parametrize('content', [b'', b'abc', data(SEGMENT)], ids=['empty', 'small', 'segment'])
+    def test_a_copy_has_the_same_bytes_etag_and_metadata(self, storage, content):
+        storage.replace('from', content, {'color': 'red'})
+        assert storage.copy('from', 'to') is True
+
+        first, second = storage.stat('from'), storage.stat('to')
+        assert storage.get_content('to') == content
+        assert (second.size, second.etag, second.metadata) == (first.size, first.etag, first.metadata)
+        assert second.metadata['color'] == 'red'
+
+    def test_a_copy_replaces(self, storage):
+        storage.put_content('from', b'new')
+        storage.put_content('to', b'old')
+
+        assert storage.copy('from', 'to') is True
+        assert storage.get_content('to') == b'new'
+
+    def test_a_new_copy_does_not_replace(self, storage):
+        storage.put_content('from', b'copied')
+        assert storage.copy('from', 'to', new=True) is True
+        storage.put_content('from', b'later')
+
+        assert storage.copy('from', 'to', new=True) is False
+        assert storage.get_content('to') == b'copied'
+
+    @pytest.mark.parametrize('path', ['with space', 'plus+sign', 'a%2Fb', u'\xfcml\xe4ut/\u20ac', 'q?uestion=1&x', 'hash#tag'])
+    def test_any_character_may_be_in_the_paths(self, storage, path):
+        storage.put_content(path, b'here')
+        storage.copy(path, 'copies/of/it')
+        storage.copy('copies/of/it', path)
+
+        assert storage.get_content(path) == storage.get_content('copies/of/it') == b'here'
+
+    def test_what_is_not_there_is_not_found(self, storage):
+        with pytest.raises(exceptions.FileNotFoundError) as caught:
+            storage.copy('nothing', 'to')
+        assert 'nothing' in str(caught.value)
+        assert not storage.exists('to')
+
+    @pytest.mark.parametrize('new', [False, True])
+    @pytest.mark.parametrize('kind', ['static', 'dynamic'])
+    def test_a_large_object_is_not_copied(self, storage, kind, new):
+        TestReleasedStreams.store(storage, kind, data(3 * SEGMENT))
+
+        with pytest.raises(exceptions.WrongArgumentsError) as caught:
+            storage.copy(kind, 'to', new=new)
+        assert 'large object' in str(caught.value)
+        assert not storage.exists('to')
+
+    def test_a_copy_of_what_was_a_large_object_is_plain(self, storage):
+        """Other clients make such objects: the metadata of the large one, but no segments."""
+        storage.replace('from', b'abc', {'segments': 'cafe 2'})
+        storage.copy('from', 'to')
+
+        assert storage.large_object('to') == ('plain', None, [])
+
+
 class TestSharing(object):
 
     def test_threads_share_one_driver(self, storage, free_connections):

@@ -4,6 +4,7 @@
 The driver raises its own errors, in time, and whatever the numbers in them are.
 """
 import io
+import json
 import sys
 
 import pytest
@@ -74,6 +75,40 @@ def test_what_is_no_manifest_of_segments_is_an_error_of_swift(storage, fake, bod
     answering(fake, 'GET', 'object', body)
     with pytest.raises(exceptions.BrokenError):
         storage._segments_of(storage._name('folder/a'))
+
+
+def segment(**more):
+    return dict({'name': '/registry/folder/b', 'bytes': 9, 'hash': 'cafe'}, **more)
+
+
+@pytest.mark.parametrize('other', [
+    segment(range='2-5'), segment(sub_slo=True), segment(name='/other/folder/b'), segment(name='/registry/elsewhere/b'),
+    segment(name='/registry/folders/b'), {'data': 'aGVsbG8='}], ids=str)
+def test_a_large_object_with_a_segment_that_cannot_be_composed_has_no_parts(storage, fake, other):
+    answering(fake, 'HEAD', 'object', **LARGE)
+    answering(fake, 'GET', 'object', json.dumps([segment(), other, segment()]).encode('ascii'))
+    with pytest.raises(exceptions.WrongArgumentsError):
+        storage.at('folder').parts_of('a')
+
+
+def test_the_parts_of_a_large_object_are_in_the_order_of_its_manifest(storage, fake):
+    entries = [segment(), segment(name='/registry/folder/a', last_modified='2026-01-31T12:00:00.000000'), segment()]
+    answering(fake, 'HEAD', 'object', **LARGE)
+    answering(fake, 'GET', 'object', json.dumps(entries).encode('ascii'))
+    assert storage.at('folder').parts_of('a') == [('b', 9, 'cafe'), ('a', 9, 'cafe'), ('b', 9, 'cafe')]
+
+
+def test_segments_in_another_container_are_not_named_but_the_object_is_static(storage, fake):
+    answering(fake, 'HEAD', 'object', **LARGE)
+    answering(fake, 'GET', 'object', json.dumps([segment(name='/other/folder/b')]).encode('ascii'))
+    assert storage.large_object('folder/a') == ('static', None, [])
+
+
+def test_a_copy_with_another_etag_is_an_error(storage, fake):
+    storage.put_content('from', b'abc')
+    fake.fault(on('PUT', kind='object'), fake_swift.altered(lambda response: response.headers.update({'Etag': 'cafe'})))
+    with pytest.raises(exceptions.BrokenError):
+        storage.copy('from', 'to')
 
 
 def test_a_problem_with_a_segment_that_has_no_status_is_no_status(storage, fake):

@@ -106,6 +106,38 @@ def test_no_range_of_an_empty_object_can_be_had(client, path):
     assert client.storage('GET', path('empty'), Range='bytes=0-5').status == 416
 
 
+# copies
+
+def test_a_copy_heeds_neither_conditions_nor_a_body(client, path):
+    etag = client.storage('PUT', path('a'), b'abc', Content_Type='text/x', X_Object_Meta_Color='red').headers['etag']
+    for more in {}, {'If_None_Match': '*'}, {'If_Match': '"0"'}:
+        answer = client.storage('PUT', path('b'), b'body', X_Copy_From=path('a'), **more)
+        assert (answer.status, answer.body, answer.headers['etag']) == (201, b'', etag)
+        assert answer.headers['x-copied-from'] == path('a').lstrip('/')
+    got = client.storage('GET', path('b'))
+    assert (got.body, got.headers['content-type'], got.headers['x-object-meta-color']) == (b'abc', 'text/x', 'red')
+
+
+def test_what_a_copy_cannot_find(client, path):
+    assert told(client.storage('PUT', path('b'), b'', X_Copy_From=path('none'))) == (404, b'NoSuchKey')
+    assert told(client.storage('PUT', path('b'), b'', X_Copy_From='/ceph-none/none')) == (404, b'NoSuchBucket')
+
+
+def test_a_copy_of_a_large_object_is_a_large_object(client, path, large):
+    assert client.storage('PUT', path('copy'), b'', X_Copy_From=large).headers['etag'] == MD5_OF_NOTHING
+    client.storage('DELETE', path('seg1'))
+    assert client.storage('HEAD', path('copy')).headers['x-static-large-object'] == 'True'
+    assert client.storage('GET', path('copy'), Range='bytes=0-5').body == b'hello '
+
+
+def test_a_copy_of_a_dynamic_large_object_is_one(client, path):
+    client.put_segments(*PARTS)
+    client.storage('PUT', path('dynamic'), b'', X_Object_Manifest='%s/seg' % client.container)
+    client.storage('PUT', path('copy'), b'', X_Copy_From=path('dynamic'))
+    answer = client.storage('GET', path('copy'))
+    assert (answer.body, answer.headers['x-object-manifest']) == (b'hello world', '%s/seg' % client.container)
+
+
 # large objects
 
 def test_a_large_object_reads_as_its_segments(client, large):

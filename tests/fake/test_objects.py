@@ -29,6 +29,39 @@ def test_head_is_get_without_the_body(swift, client):
     assert (headed.status, headed.headers, headed.body) == (200, got.headers, b'')
 
 
+def test_a_copy_has_the_bytes_and_the_metadata_of_its_source(swift, client):
+    etag = client.storage('PUT', '/c/a', b'abc', Content_Type='text/x', X_Object_Meta_Color='red', X_Object_Meta_Size='3').headers['etag']
+    put = client.storage('PUT', '/c/b', b'', X_Copy_From='/c/a', X_Object_Meta_Color='blue')
+    assert (put.status, put.headers['etag'], put.headers['x-copied-from']) == (201, etag, 'c/a')
+    got = client.storage('GET', '/c/b')
+    assert (got.body, got.headers['content-type'], got.headers['etag']) == (b'abc', 'text/x', etag)
+    assert (got.headers['x-object-meta-color'], got.headers['x-object-meta-size']) == ('blue', '3')
+
+
+@pytest.mark.parametrize('condition, status', [
+    ({'If_None_Match': '*'}, 304), ({'If_Match': '0'}, 412), ({'Etag': '0'}, 201), ({'Content_Length': '1'}, 400)], ids=str)
+def test_conditions_of_a_copy_are_those_of_its_source(swift, client, condition, status):
+    swift.put('c', 'a', b'abc')
+    answer = client.storage('PUT', '/c/new', b'x' if 'Content_Length' in condition else b'', X_Copy_From='/c/a', **condition)
+    assert (answer.status, 'new' in swift.container('c')) == (status, status == 201)
+
+
+@pytest.mark.parametrize('source, status', [('/c/none', 404), ('/none/a', 404), ('c/a', 201), ('/c/%61', 201), ('none', 412), ('//a', 412)])
+def test_what_a_copy_can_be_made_of(swift, client, source, status):
+    swift.put('c', 'a', b'abc')
+    assert client.storage('PUT', '/c/new', b'', X_Copy_From=source).status == status
+
+
+def test_a_copy_of_a_large_object_is_a_plain_one(swift, client):
+    client.put_manifest(client.put_segments(b'hello ', b'world'), X_Object_Meta_Segments='cafe 2')
+    client.storage('PUT', '/c/dynamic', b'', X_Object_Manifest='c/seg')
+    for name in 'big', 'dynamic':
+        client.storage('PUT', '/c/copy', b'', X_Copy_From='/c/' + name)
+        answer = client.storage('GET', '/c/copy')
+        assert (answer.body, answer.headers['etag']) == (b'hello world', hashlib.md5(b'hello world').hexdigest())
+        assert not {'x-static-large-object', 'x-object-manifest'} & set(answer.headers)
+
+
 @pytest.mark.parametrize('name', [u'a b', u'a+b', u'100%', u'\xe9\u20ac/\U0001f40b', u'a?b', u'a&b=c'])
 def test_names_are_any_text(swift, client, name):
     path = '/c/' + quote(name.encode('utf-8'))

@@ -13,7 +13,7 @@ import time
 from .containers import ContainerRequests
 from .identity import Identity
 from .large_objects import LargeObjects
-from .messages import Refusal, Response, md5
+from .messages import Headers, Refusal, Response, md5, quoted
 from .objects import ObjectRequests, wanted_range
 from .proxy import Proxy
 from .stored import Object
@@ -161,6 +161,20 @@ class CephObjects(ObjectRequests):
             account.container(request.container).objects[request.name] = stored
         return response
 
+    def copy(self, request, account):
+        """Conditions and a body are ignored. The copy of a large object is another manifest of the same segments."""
+        container, name = self.copied_name(request)
+        source = account.find(container + '/' + name)
+        if source is None:
+            raise refusal(404, 'NoSuchKey' if container in account.containers else 'NoSuchBucket')
+        headers = Headers(source.headers)
+        headers.update(self.kept_headers(request))
+        copied = Object(source.body, request.headers.get('Content-Type') or source.content_type, headers, source.segments)
+        account.container(request.container).write(request.name, copied)
+        etag = NOTHING if source.segments is not None else copied.etag
+        return Response(201, {'Etag': etag, 'X-Copied-From': quoted(u'%s/%s' % (container, name)),
+                              'X-Copied-From-Last-Modified': self.last_modified(source)})
+
     def manifest_read(self, request, item, headers):
         """Return an empty body for the manifest of a static large object. Only a metadata header tells that it is one."""
         if item.segments is None:
@@ -219,7 +233,7 @@ class CephProxy(Proxy):
         try:
             return super(CephProxy, self).admitted(request, account)
         except Refusal as error:
-            if error.response.status == 404:
+            if error.response.status == 404 and 'html' in error.response.headers['Content-Type']:  # else it says so already
                 raise refusal(404, 'NoSuchKey' if request.container in account.containers else 'NoSuchBucket')
             raise
 

@@ -60,9 +60,10 @@ def iso_time(seconds, form='%Y-%m-%dT%H:%M:%SZ'):
 class Headers(dict):
     """Headers by name, without regard to case. Names are kept in Title-Case, as Swift writes them."""
 
-    def __init__(self, items=()):
+    def __init__(self, items=(), **more):
         dict.__init__(self)
         self.update(items)
+        self.update(more)
 
     def __setitem__(self, name, value):
         dict.__setitem__(self, name.title(), value if isinstance(value, bytes) else str(value))

@@ -1,12 +1,13 @@
 # -*- coding: utf-8 -*-
 """Requests for objects."""
 
+import copy
 import email.utils
 import math
 import mimetypes
 import time
 
-from .messages import Headers, Refusal, Response, as_json, md5, wire
+from .messages import Headers, Refusal, Response, as_json, md5, quoted, unquoted, wire
 from .stored import Object
 
 MAX_OBJECT_NAME = 1024
@@ -20,6 +21,9 @@ class ObjectRequests(object):
         self.swift, self.large, self.bulk = swift, large, bulk
 
     def do_PUT(self, request, account):
+        return self.copy(request, account) if 'X-Copy-From' in request.headers else self.store(request, account)
+
+    def store(self, request, account):
         container = account.container(request.container)
         self.check_put(request, container)
         headers = self.kept_headers(request)
@@ -35,6 +39,45 @@ class ObjectRequests(object):
         container.write(request.name, item)
         etag = item.read_etag if item.segments is None else '"%s"' % item.read_etag
         return Response(201, {'Etag': etag, 'Last-Modified': self.last_modified(item)})
+
+    def copy(self, request, account):
+        """Store what a GET of the source returns, with its metadata. Conditions of the request are conditions of this GET.
+
+        https://docs.openstack.org/swift/latest/middleware.html#server-side-copy
+        """
+        if request.length:
+            raise Refusal(400, 'Copy requests require a zero byte body', content_type='text/plain')
+        if 'multipart-manifest' in request.query or 'Range' in request.headers:
+            raise Refusal(501, 'The fake copies neither manifests nor ranges.')
+        container, name = self.copied_name(request)
+        get = copy.copy(request)
+        get.method, get.container, get.name = 'GET', container, name
+        get.headers = Headers(request.headers, **{'X-Newest': 'true'})
+        content = self.do_GET(get, account).body
+        return self.store_copy(request, account, content, container, name)
+
+    def store_copy(self, request, account, content, container, name):
+        """Store the content of another object, with its metadata. Headers of the request replace those of the other object."""
+        source = account.container(container).read(name)
+        put = copy.copy(request)
+        put.body = content
+        put.headers = Headers(source.headers, **{'Content-Type': source.content_type})
+        put.headers.pop('X-Object-Manifest', None)
+        put.headers.update(dict(request.headers))
+        put.headers.pop('Etag', None)
+        response = self.store(put, account)
+        response.headers.update({'X-Copied-From': quoted(u'%s/%s' % (container, name)),
+                                 'X-Copied-From-Last-Modified': self.last_modified(source)})
+        return response
+
+    @staticmethod
+    def copied_name(request):
+        """The container and the name that X-Copy-From names."""
+        path = unquoted(wire(request.headers['X-Copy-From']))
+        container, _, name = path[path.startswith('/'):].partition('/')
+        if not container or not name:
+            raise Refusal(412, 'X-Copy-From header must be of the form <container name>/<object name>', content_type='text/plain')
+        return container, name
 
     def check_put(self, request, container):
         """Raise `Refusal` if Swift would not store this object."""
