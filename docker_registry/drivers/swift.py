@@ -2311,6 +2311,12 @@ class Storage(driver.Base):
         with self._cache.changing([path]):
             return self._swift.delete(self._name(path))
 
+    def discard_all(self, paths):
+        """`discard` for many paths, with bulk requests if the server supports them. A missing one is no error."""
+        paths = list(paths)
+        with self._cache.changing(paths):
+            self._swift.delete_all([self._name(path) for path in paths], certainly=True)
+
     def remove(self, path):
         """Delete an object with its segments, or everything below a pseudo-folder.
 

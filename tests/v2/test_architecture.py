@@ -58,7 +58,12 @@ def test_methods_of_the_driver_are_there():
 @pytest.mark.parametrize('module', sorted(HOUSE.rglob('*.py')), ids=lambda module: str(module.relative_to(HOUSE)))
 def test_every_module_is_in_the_picture(module):
     picture = ARCHITECTURE.partition('::\n')[2].partition('Imports point one way')[0]
-    room = module.relative_to(HOUSE).parts[0] + '/' if module.parent != HOUSE else 'docker_registry/v2'
+    *rooms, name = module.relative_to(HOUSE).with_suffix('').parts
+    room = rooms[0] + '/' if rooms else 'docker_registry/v2'
 
     assert f'+- {room} ' in picture
-    assert module.stem == '__init__' or re.search(rf'\b{module.stem}\b', picture)
+    if len(rooms) > 1:
+        assert f' {rooms[1]}/ ' in picture
+        assert name == '__init__' or f'``{name}``' in ARCHITECTURE.partition(f'``operations/{rooms[1]}/``')[2]
+    else:
+        assert name == '__init__' or re.search(rf'\b{name}\b', picture)

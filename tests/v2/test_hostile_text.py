@@ -81,14 +81,23 @@ EXPRESSIONS = {
     "'[0-9a-f]+'": '0a1b',
     "'/index/([^/]+)/([^/]+)/link$'": '/index/sha256/0a/link',
     "'[0-9a-f]{32}'": '0123456789abcdef' * 2,
+    # Names of objects, and manifests that a survey reads
+    r"""rb'"(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})"'""": '"sha256:' + 'a' * 64 + '"',
+    r"""rb'"(?:[^"\\]|\\.)*"'""": '"a\\"b"',
+    "'sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}'": 'sha256:' + 'a' * 64,
+    r"r'/([a-z0-9]+(?:[+._-][a-z0-9]+)*)/([a-zA-Z0-9=_-]+)/link\Z'": '/sha256+b64u/0a=/link',
+    r"r'-[0-9a-f]{8}\Z'": '-0123abcd',
     # What operators write
+    "'([0-9]{1,10})([dhms])'": '12d',
+    r"r'[0-9]{1,9}(\.[0-9]{1,9})?'": '1.5',
+    "'[1-9][0-9]{0,3}'": '12',
     "'REGISTRY_AUTH(_(HTPASSWD|TOKEN|SILLY).*)?'": 'REGISTRY_AUTH_TOKEN_X',
     "'^<<$'": '<<',
     "'^(~|null|Null|NULL|)$'": 'null',
     "'[0-9]{1,15}'": '12',
 }
 #: Arguments that are no text. `app.ROUTES` is tried below.
-NAMED = {'pattern'}
+NAMED = {'pattern', "'|'.join((f'{pattern}(?P<{kind}>)' for kind, pattern in patterns.items()))"}
 
 
 def expressions():

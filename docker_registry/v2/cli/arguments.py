@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import re
 import textwrap
 
 from docker_registry.drivers.swift import SETTINGS
@@ -23,6 +24,41 @@ def add_option(command, setting):
 
 def new_parser(kind, *arguments, **more):
     return kind(*arguments, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **more)
+
+
+def option(parse):
+    """Return a `type` for argparse from a function that raises ValueError with a text for the user."""
+
+    def parsed(text):
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error))
+
+    return parsed
+
+
+def add_pace(command):
+    command.add_argument(
+        '--max-requests-per-second', type=option(_rate), metavar='N', help='send at most so many requests to Swift (default: no limit)'
+    )
+
+
+def add_threads(command):
+    command.add_argument('--threads', type=option(_count), default=16, metavar='N', help='requests to Swift at a time (default 16)')
+
+
+def _rate(text):
+    number = float(text) if re.fullmatch(r'[0-9]{1,9}(\.[0-9]{1,9})?', text) else 0
+    if not number:
+        raise ValueError(f'must be a number above 0, not {text[:40]!r}')
+    return number
+
+
+def _count(text):
+    if not re.fullmatch('[1-9][0-9]{0,3}', text):
+        raise ValueError(f'must be a whole number from 1 to 9999, not {text[:40]!r}')
+    return int(text)
 
 
 def environment():

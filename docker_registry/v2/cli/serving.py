@@ -10,6 +10,7 @@ from logging.config import dictConfig
 from docker_registry.v2.access import addresses, htpasswd
 from docker_registry.v2.cli.arguments import add_option, environment, new_parser
 from docker_registry.v2.http import app, listening, server, worker
+from docker_registry.v2.registry.trash import Trash
 from docker_registry.v2.settings import config
 from docker_registry.v2.settings import storage as storage_settings
 from docker_registry.v2.settings.storage import config_error
@@ -42,13 +43,14 @@ def serve(options, environ):
     if certificates:
         certificates.check()
     sock = listening.listening_socket(server_settings)
-    storage_settings.log_in(storage_config)
+    trash_is_used = Trash(storage_settings.log_in(storage_config)).look()
     log_config = server.logging_config(level)
     dictConfig(log_config)
     storage = storage_settings.open_storage(storage_config)
     warn_of_small_pool(storage, server_settings.threads + registry_config.storage_threads)
     loopback_only = is_open_to_this_machine_only(sock, users, certificates)
     registry = app.create_app(registry_config, storage, users, access, server_settings.threads, loopback_only)
+    registry.trash.know(trash_is_used)
     listening.begin_to_listen(sock, server_settings)
     logging.info('%s may do everything%s', users or 'everybody', ', and everybody may pull' if access.anonymous_pull else '')
     return server.Server(registry, storage, server_settings, sock, certificates, log_config, access.trusted_proxies).run()

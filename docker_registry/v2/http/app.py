@@ -151,7 +151,7 @@ class Registry:
         self.guard = _guard(users, access, functools.partial(keys.key, 'logins of the registry v2 API'))
         self.state_tokens = StateTokens(functools.partial(keys.key, 'uploads of the registry v2 API'), config.upload_lifetime)
         self.blobs, self.uploads, self.tags = domain.blobs, domain.uploads, domain.tags
-        self.referrers, self.manifests = domain.referrers, domain.manifests
+        self.referrers, self.manifests, self.trash = domain.referrers, domain.manifests, domain.trash
         storage.on_request = count_swift_request
         self.readiness = Readiness(storage, config.retry_after)
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import damage, errors, layout
-from docker_registry.v2.registry.absence import Absence, looking_again
+from docker_registry.v2.registry.absence import Absence, Reappeared, looking_again
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.names import Digest
 from docker_registry.v2.registry.recent import Recent
 from docker_registry.v2.registry.sources import Verified, read_all
 from docker_registry.v2.registry.storage import Part, Source, Stat, Storage, Stream
+from docker_registry.v2.registry.trash import Trash
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +29,11 @@ Range = tuple[int | None, int | None]
 class Blobs:
     """The blobs of all repositories in one storage."""
 
-    def __init__(self, storage: Storage, together: Together, absence: Absence, replication_cycle: float):
+    def __init__(self, storage: Storage, together: Together, absence: Absence, trash: Trash, replication_cycle: float):
         self._storage = storage
         self._together = together
         self._absence = absence
+        self._trash = trash
         self._replication_cycle = replication_cycle
         self._seen = Recent(FRESH_SECONDS)  # (repository, digest): size
 
@@ -44,12 +46,15 @@ class Blobs:
 
         :raises BlobUnknown: the repository does not have the blob
         """
-        size = self._size_of_linked(digest, self._storage.exists(layout.layer_link(repository, digest)))
+        linked = self._storage.exists(layout.layer_link(repository, digest))
+        size = self._size_of_linked(digest, linked or (self._trash.is_used() and self._trash.restore_link(repository, digest)))
         self._seen.add((repository, digest), size)
         return size
 
     def _size_of_linked(self, digest: Digest, is_linked: bool) -> int:
         size = self._stored_size(digest) if is_linked else None
+        if size is None and is_linked and self._trash.restore_data(digest):
+            size = self._stored_size(digest)
         if size is None:
             raise errors.BlobUnknown(detail=str(digest))
         return size
@@ -70,11 +75,11 @@ class Blobs:
         try:
             stream = self._open_data(digest, bytes_range)
             if not linked.result():
+                if self._trash.restore_link(repository, digest):
+                    raise Reappeared()
                 self._absence.confirm(layout.layer_link(repository, digest))
                 raise errors.BlobUnknown(detail=str(digest))
-            if stream is None:
-                self._absence.confirm(layout.blob(digest))
-                raise errors.BlobUnknown(detail=str(digest))
+            stream = stream or self._open_trashed(digest, bytes_range)
         except errors.RangeUnsatisfiable:
             if not linked.result():
                 raise errors.BlobUnknown(detail=str(digest))
@@ -91,8 +96,12 @@ class Blobs:
 
         :raises BlobUnknown: the blob is not stored any more
         """
-        stream = self._open_data(digest, bytes_range)
+        return self._open_data(digest, bytes_range) or self._open_trashed(digest, bytes_range)
+
+    def _open_trashed(self, digest: Digest, bytes_range: Range | None) -> Stream:
+        stream = self._open_data(digest, bytes_range) if self._trash.restore_data(digest) else None
         if stream is None:
+            self._absence.confirm(layout.blob(digest))
             raise errors.BlobUnknown(detail=str(digest))
         return stream
 
@@ -143,7 +152,7 @@ class Blobs:
         link = self._link(repository, digest)
         size = _verified_size(link) if link else None
         if link is None or size is None or time.time() - (link.last_modified or 0) > VERIFIED_SECONDS:
-            return self._size_of_linked(digest, link is not None)
+            return self._size_of_linked(digest, link is not None or self._trash.restore_link(repository, digest))
         self._seen.add((repository, digest), size)
         return size
 
@@ -175,9 +184,9 @@ class Blobs:
 
         :return: False if the blob is not stored for certain, or is damaged
         """
-        stat, link = self._together.all(
-            lambda: damage.stored(self._storage, digest), lambda: None if source is None else self._link(source, digest)
-        )
+        stat, link = self._mountable(digest, source)
+        if (stat is None or (source is not None and not link)) and self._trash.is_used():
+            stat, link = self._mountable(digest, source, restored=True)
         if (
             stat is None
             or not _is_whole(digest, stat.size)
@@ -189,6 +198,15 @@ class Blobs:
             self.link(repository, digest, stat.size, verified=link is not None and _verified_size(link) == stat.size)
             return True
         return stat.size is not None and stat.size <= SMALL and self._store_again(repository, digest)
+
+    def _mountable(self, digest: Digest, source: str | None, restored: bool = False) -> tuple[Stat | None, Stat | None]:
+        """Return what is stored, and the link of the repository `source`. With `restored`, what is in the trash comes back first."""
+        if restored and (source is None or self._link(source, digest) or self._trash.restore_link(source, digest)):
+            self._trash.restore_data(digest)
+        stat, link = self._together.all(
+            lambda: damage.stored(self._storage, digest), lambda: None if source is None else self._link(source, digest)
+        )
+        return stat, link
 
     def _store_again(self, repository: str, digest: Digest) -> bool:
         try:

@@ -8,6 +8,7 @@ from docker_registry.v2.registry.manifests import Manifests
 from docker_registry.v2.registry.referrers import Referrers
 from docker_registry.v2.registry.storage import Storage
 from docker_registry.v2.registry.tags import Tags
+from docker_registry.v2.registry.trash import Trash
 from docker_registry.v2.registry.uploads import Uploads
 from docker_registry.v2.settings.config import Config
 
@@ -20,7 +21,8 @@ class Domain:
         self.together = Together(config.storage_threads)
         self.absence = Absence(storage, config.replication_cycle)
         self.deletions = Deletions(storage, self.together, self.absence, config.replication_cycle)
-        self.blobs = Blobs(storage, self.together, self.absence, config.replication_cycle)
+        self.trash = Trash(storage)
+        self.blobs = Blobs(storage, self.together, self.absence, self.trash, config.replication_cycle)
         self.uploads = Uploads(storage, self.blobs)
         self.tags = Tags(storage, self.together, self.deletions)
         self.referrers = Referrers(storage, self.together, self.tags)
@@ -32,6 +34,7 @@ class Domain:
             self.deletions,
             self.referrers,
             self.absence,
+            self.trash,
             config.sparse_manifests,
             config.manifest_cache,
             config.manifest_references,

@@ -20,7 +20,7 @@ which distribution's walkers skip:
     _registry/secret                                            ours: 32 random bytes, of which the keys are made that sign tokens
     _trash/blobs/<algorithm>/<first two digits>/<hex>/record    ours: how to put back a blob whose data a collection deleted
     _trash/blobs/<algorithm>/<first two digits>/<hex>/copy      ours: its bytes, if it was no large object
-    _trash/names/<name>/_run/<run>                              ours: the links and the like that a collection deleted from a repository
+    _trash/names/<name>/_shard/<hex digit>                      ours: the links and the like that collections deleted from a repository
     _gc/lock                                                    ours: the collection that runs now
     _gc/memory                                                  ours: what the last collection knew, a packed database
 
@@ -41,6 +41,7 @@ TRASHED_BLOBS = TRASH + '/blobs'
 TRASHED_NAMES = TRASH + '/names'
 LOCK = '_gc/lock'
 MEMORY = '_gc/memory'
+LOST = '_lost'
 
 # Sorts after every name that begins with an underscore, so after a repository's own paths. Nested repositories may follow.
 _AFTER_OWN_NAMES = '_~'
@@ -127,12 +128,13 @@ def trashed_copy(digest: Digest) -> str:
     return f'{TRASHED_BLOBS}/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/copy'
 
 
-def trashed_names(name: str) -> str:
-    return f'{TRASHED_NAMES}/{name}/_run'
+def trashed_names(name: str, digest: Digest) -> str:
+    """Return the record of the names that collections deleted from a repository: of those for digests that begin with the same digit."""
+    return trashed_shard(name, digest.hex[0])
 
 
-def trashed_names_of(name: str, run: str) -> str:
-    return f'{trashed_names(name)}/{run}'
+def trashed_shard(name: str, shard: str) -> str:
+    return f'{TRASHED_NAMES}/{name}/_shard/{shard}'
 
 
 def folder_of(path: str) -> str:
@@ -149,6 +151,12 @@ def digest_in_index(path: str) -> Digest | None:
     """Return the digest that the path of a tag's index names, or None if it is no such path."""
     match = re.search('/index/([^/]+)/([^/]+)/link$', path)
     return Digest(*match.groups()) if match else None
+
+
+def digest_beside(path: str) -> Digest:
+    """Return the digest that a path of a revision, its media type or a referrer is about."""
+    folders = path.split('/')
+    return Digest(*(folders[-3:-1] if folders[-1] in ('link', 'mediatype') else folders[-2:]))
 
 
 def after_tag(name: str, tag: str) -> str:

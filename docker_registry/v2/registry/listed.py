@@ -13,8 +13,8 @@ class Name(NamedTuple):
     """What the name of an object says.
 
     `kind` is the name of a table of a survey: blob, layer, tag, and so on. It is 'other' if nobody understands the name. `values` are
-    what stands in the name, in the order in which it stands there: digests as `sha256:<hex>`, a tag, the id of an upload, a run. Those of
-    'other' are the digest that it links, if it looks like a link.
+    what stands in the name, in the order in which it stands there: digests as `sha256:<hex>`, a tag, the id of an upload, a hex digit.
+    Those of 'other' are the digest that it links, if it looks like a link.
     """
 
     kind: str
@@ -74,8 +74,8 @@ def _of_repository(path: str) -> Name | None:
 
 
 def _of_trashed_names(path: str) -> Name | None:
-    name, _, run = path[len(TRASHED_NAMES) + 1 :].partition('/_run/')
-    return Name('trash_names', name, (run,)) if run and '/' not in run and _is_repository(name) else None
+    name, _, shard = path[len(TRASHED_NAMES) + 1 :].partition('/_shard/')
+    return Name('trash_names', name, (shard,)) if shard and '/' not in shard and _is_repository(name) else None
 
 
 def _of_bytes(path: str, files: dict[str, str]) -> Name | None:

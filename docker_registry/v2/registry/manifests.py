@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import errors, formats, layout, names, referrers, revisions
-from docker_registry.v2.registry.absence import Absence, looking_again
+from docker_registry.v2.registry.absence import Absence, Reappeared, looking_again
 from docker_registry.v2.registry.blobs import Blobs
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.deletions import Deletions
@@ -19,6 +19,7 @@ from docker_registry.v2.registry.references import References
 from docker_registry.v2.registry.referrers import Referrers
 from docker_registry.v2.registry.storage import Stat, Storage
 from docker_registry.v2.registry.tags import Tags
+from docker_registry.v2.registry.trash import Trash
 
 DEFAULT_MEDIA_TYPE = 'application/octet-stream'  # for a stored manifest whose media type is not known, or not of an application
 LARGEST = 4 * 1024**2  # bytes; CNCF distribution accepts manifests of this size
@@ -44,6 +45,7 @@ class Manifests:
         deletions: Deletions,
         referrers: Referrers,
         absence: Absence,
+        trash: Trash,
         sparse: bool = False,
         cache_size: int = 0,
         most_references: int | None = None,
@@ -55,6 +57,7 @@ class Manifests:
         self._deletions = deletions
         self._referrers = referrers
         self._absence = absence
+        self._trash = trash
         self._sparse = sparse
         self._most_references = most_references
         self._limit = max(limit, LARGEST)
@@ -75,6 +78,8 @@ class Manifests:
         if link is None:
             self._confirm_unlinked(repository, digest)
         elif content is None:
+            if self._trash.restore_data(digest):
+                raise Reappeared()
             self._absence.confirm(layout.blob(digest))
         if link is None or not content or (written is not None and self._deletions.ended_before(repository, digest, written, link)):
             raise errors.ManifestUnknown(detail=str(reference))

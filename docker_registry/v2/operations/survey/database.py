@@ -32,7 +32,7 @@ CREATE TABLE segment (name TEXT PRIMARY KEY, upload TEXT, size INTEGER, etag TEX
 CREATE TABLE foreign_segment (name TEXT PRIMARY KEY, size INTEGER, etag TEXT, modified REAL) WITHOUT ROWID;
 CREATE TABLE trash_record (digest TEXT PRIMARY KEY, modified REAL) WITHOUT ROWID;
 CREATE TABLE trash_copy (digest TEXT PRIMARY KEY, size INTEGER, modified REAL) WITHOUT ROWID;
-CREATE TABLE trash_names (repository TEXT, run TEXT, modified REAL, PRIMARY KEY (repository, run)) WITHOUT ROWID;
+CREATE TABLE trash_names (repository TEXT, shard TEXT, modified REAL, PRIMARY KEY (repository, shard)) WITHOUT ROWID;
 
 -- What objects say. A manifest's state is read, missing, damaged (its bytes have another digest), unreadable (Swift did not tell) or
 -- opaque (not JSON, so nobody knows what it names).

@@ -1,0 +1,95 @@
+"""The command `registry-swift gc`."""
+
+import dataclasses
+import json
+import sys
+
+from docker_registry.v2.cli.arguments import add_pace, add_threads, new_parser, option
+from docker_registry.v2.operations import duration
+from docker_registry.v2.operations.collection import report
+from docker_registry.v2.operations.collection.bounds import Bounds
+from docker_registry.v2.operations.collection.problems import Problem
+from docker_registry.v2.operations.collection.run import Options, collect, every
+from docker_registry.v2.operations.pace import Pace
+from docker_registry.v2.operations.progress import Progress
+from docker_registry.v2.settings import config
+from docker_registry.v2.settings import storage as storage_settings
+from docker_registry.v2.settings.storage import config_error
+
+DESCRIPTION = """\
+Free the space of what nothing needs any more, while registries go on serving and everybody pushes.
+
+What goes: links of layers that no manifest of the repository names, blobs that nothing links, and segments of uploads that never ended.
+Links and blobs go to the trash first, and a push or pull that needs one puts it back. A later run deletes for good what has been in the
+trash for --keep-trash. So run this every day. It never deletes tags or manifests: see registry-swift retain and rm.
+
+    registry-swift gc --dry-run              show what would go
+    registry-swift gc                        one run, for cron
+    registry-swift gc --every 24h            run until SIGTERM
+    registry-swift gc --quiet-registry       free everything at once, while nobody pushes
+
+The exit status is 0 if the run is done. It is 1 if a brake or an error has stopped it; one line says why.
+"""
+
+
+def add_command(commands):
+    command = new_parser(commands.add_parser, 'gc', help='free the space of what nothing needs any more', description=DESCRIPTION)
+    command.add_argument('--dry-run', action='store_true', help='only show what would go; write nothing')
+    age = {'type': option(duration.parse), 'metavar': 'TIME'}
+    command.add_argument('--older-than', **age, help='touch only what is older (default 7d)')
+    command.add_argument('--keep-trash', **age, help='keep things in the trash for at least this long (default 7d)')
+    command.add_argument('--listing-lag', **age, help='how late a listing of this Swift may be (default 24h)')
+    command.add_argument('--every', **age, help='go on running, once in this time')
+    command.add_argument(
+        '--quiet-registry',
+        action='store_true',
+        help='nobody pushes or deletes anything now, and nobody will before this command has ended: nothing has to wait',
+    )
+    command.add_argument('--force', action='store_true', help='go on where a brake would stop')
+    command.add_argument(
+        '--take-lock', action='store_true', help='go on although another run has the lock. Use it only if that run has ended for certain'
+    )
+    add_pace(command)
+    add_threads(command)
+    command.add_argument('--json', action='store_true', help='print the outcome as one JSON object')
+    command.set_defaults(run=run)
+
+
+def run(options, environ):
+    how = Options(bounds(options, environ), options.dry_run, options.force, options.take_lock, threads=options.threads)
+    config_of_storage = storage_settings.read(environ)
+    storage_settings.log_in(config_of_storage)
+    storage = storage_settings.open_storage(config_of_storage)
+
+    def once():
+        pace = Pace(options.max_requests_per_second)
+        try:
+            outcome = collect(storage, how, pace, Progress())
+        except Problem as problem:
+            print(f'registry-swift gc: {problem}', file=sys.stderr, flush=True)
+            return 1
+        outcome.counts['requests'] = pace.requests
+        print(json.dumps(dataclasses.asdict(outcome)) if options.json else report.text(outcome), flush=True)
+        return 0
+
+    return every(options.every, once) if options.every else once()
+
+
+def bounds(options, environ):
+    """Return the `Bounds` of the options.
+
+    :raises ConfigError: they would let a push lose what it relies on
+    """
+    given = {'older_than': options.older_than, 'keep_trash': options.keep_trash, 'listing_lag': options.listing_lag}
+    given = {name: seconds for name, seconds in given.items() if seconds is not None}
+    if options.quiet_registry:
+        if given:
+            raise config_error('--quiet-registry waits for nothing, so leave out --older-than, --keep-trash and --listing-lag')
+        return Bounds.quiet()
+    try:
+        lifetime = config.read(config.Config, environ).upload_lifetime
+        found = Bounds(**given, upload=max(lifetime, Bounds.upload))
+        found.require_sense()
+        return found
+    except ValueError as error:
+        raise config_error(str(error))

@@ -1,0 +1,97 @@
+"""The data of blobs that nothing links: a record of how to put them back is written first, then they are deleted."""
+
+import time
+
+from docker_registry.core import exceptions
+from docker_registry.v2.operations.collection.problems import LyingListing
+from docker_registry.v2.operations.collection.work import LINKED, Work, blob_path, digest_of
+from docker_registry.v2.registry import layout, trash
+from docker_registry.v2.registry.storage import Stat
+from docker_registry.v2.registry.trash import Record, Segment
+
+BATCH = 200  # blobs that are deleted one after another, in several threads
+SMALLEST = 100  # a container with fewer blobs may lose any share of them
+MOST_SEGMENTS = 1000  # in a large object that can be put back
+
+
+def candidates(work: Work) -> list[tuple[str, int]]:
+    """Return (digest, bytes) of each blob that nothing links and that is old enough, as the listings show."""
+    query = f'SELECT digest, ifnull(size, 0) FROM blob b WHERE modified < ? AND NOT {LINKED.format(digest="b.digest")}'
+    return work.db.execute(query, [work.cutoff(work.bounds.older_than)]).fetchall()
+
+
+def collect(work: Work) -> None:
+    """Move the data of blobs that nothing links to the trash.
+
+    :raises LyingListing: a link that the last collection has seen is there, although no listing shows it; nothing more is deleted
+    """
+    found = candidates(work)
+    for first in range(0, len(found), BATCH):
+        some = found[first : first + BATCH]
+        sizes = [size for _, size in some] if work.dry_run else work.together.map(lambda blob: _move(work, blob[0]), some)
+        moved = [(digest, size) for (digest, _), size in zip(some, sizes) if size is not None]
+        work.report.add('blobs', len(moved))
+        work.report.add('blob_bytes', sum(size for _, size in moved))
+        work.db.executemany('DELETE FROM blob WHERE digest = ?', [(digest,) for digest, _ in moved])
+
+
+def _move(work: Work, digest: str) -> int | None:
+    """Return the size of a blob that is in the trash now; None if it stays."""
+    stat = work.stat(blob_path(digest))
+    if stat is None or not work.is_older(stat.last_modified, work.bounds.older_than):
+        return None
+    _require_unlinked(work, digest)
+    record = _record(work, digest, stat)
+    if record is None:
+        work.report.remark(f'{digest} is left alone: it has too many segments to be put back, or segments elsewhere')
+        return None
+    if record.kind == trash.PLAIN:
+        work.storage.copy(blob_path(digest), layout.trashed_copy(digest_of(digest)))
+    write(work, digest, record)
+    work.delete([blob_path(digest), layout.damage(digest_of(digest))])
+    return stat.size or 0
+
+
+def write(work: Work, digest: str, record: Record) -> None:
+    """Write a record of the trash, and remember it."""
+    started = time.monotonic()
+    trash.write_record(work.storage, digest_of(digest), record)
+    if time.monotonic() - started > max(work.bounds.skew, 60):  # its time is to be that of the DELETE
+        trash.write_record(work.storage, digest_of(digest), record)
+
+
+def _require_unlinked(work: Work, digest: str) -> None:
+    remembered = work.db.execute('SELECT repository FROM remembered WHERE digest = ?', [digest]).fetchall()
+    known = 'SELECT 1 FROM layer l JOIN repository r ON r.id = l.repository WHERE l.digest = ? AND r.name = ?'
+    for (repository,) in remembered:
+        for link in (layout.layer_link(repository, digest_of(digest)), layout.revision_link(repository, digest_of(digest))):
+            if work.stat(link) and not work.db.execute(known, [digest, repository]).fetchone():
+                raise LyingListing(f'{link} is there, but no listing shows it. Nothing more was deleted; run this again later')
+
+
+def _record(work: Work, digest: str, stat: Stat) -> Record | None:
+    """Return how to put a blob back, or None if it cannot be."""
+    large = work.storage.large_object(blob_path(digest))
+    if large.kind == 'plain':
+        return Record(work.run, trash.TRASHED, trash.PLAIN, stat.size)
+    if large.kind == 'static':
+        try:
+            parts = [Segment(*part) for part in work.storage.parts_of(blob_path(digest))]
+            return Record(work.run, trash.TRASHED, trash.STATIC, stat.size, parts)
+        except exceptions.FileNotFoundError:
+            return Record(work.run, trash.TRASHED, trash.BROKEN, stat.size)
+        except exceptions.WrongArgumentsError:
+            return None
+    parts = _dynamic_parts(work, large.prefix)
+    if len(parts) > MOST_SEGMENTS or work.storage.is_ceph():
+        return None
+    is_whole = parts and sum(part.size for part in parts) == stat.size
+    return Record(work.run, trash.TRASHED, trash.DYNAMIC if is_whole else trash.BROKEN, stat.size, parts if is_whole else [])
+
+
+def _dynamic_parts(work: Work, prefix: str) -> list[Segment]:
+    """Return the segments of a dynamic large object of this container, by their names from the container's root."""
+    container, _, folder = prefix.partition('/')
+    if container != work.storage.settings.container:
+        return []
+    return [Segment(stat.path, stat.size, stat.etag) for stat in work.storage.at('').walk(folder.rstrip('/'))]

@@ -1,0 +1,120 @@
+"""One run of a collection, from the survey to the report. A run waits for nothing: each step does what its time has come for."""
+
+import contextlib
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from docker_registry.v2.operations.collection import blobs, brakes, emptying, links, memory, segments
+from docker_registry.v2.operations.collection.bounds import Bounds
+from docker_registry.v2.operations.collection.lock import Lock
+from docker_registry.v2.operations.collection.work import Report, Work
+from docker_registry.v2.operations.pace import Pace
+from docker_registry.v2.operations.progress import Progress
+from docker_registry.v2.operations.survey.survey import Survey, take
+from docker_registry.v2.registry.concurrency import Together
+
+MOST_ROUNDS = 6  # of a quiet registry: a blob goes through the trash in three
+
+
+@dataclass
+class Options:
+    """How to run. See the options of `registry-swift gc`."""
+
+    bounds: Bounds = Bounds()
+    dry_run: bool = False
+    force: bool = False
+    take_lock: bool = False
+    only_trash: bool = False
+    threads: int = 16
+
+
+def collect(storage: Any, options: Options, pace: Pace | None = None, progress: Progress | None = None) -> Report:
+    """Collect garbage, and return what was done.
+
+    In a quiet registry, everything goes through all states at once.
+
+    :raises Problem: see there
+    """
+    report = Report(dry_run=options.dry_run)
+    with _lock(storage, options) as lock:
+        brakes.require_clock(lock.now(), time.time())
+        for _ in range(MOST_ROUNDS if options.bounds.is_quiet and not options.dry_run else 1):
+            before = report.changes
+            _round(storage, options, lock, report, pace, progress)
+            if report.changes == before:
+                break
+    return report
+
+
+def _lock(storage: Any, options: Options) -> Any:
+    return contextlib.nullcontext(_NoLock(storage)) if options.dry_run else Lock(storage, options.take_lock)
+
+
+class _NoLock:
+    """Stands for the lock in a dry run, which writes nothing."""
+
+    run = 'dry run'
+
+    def __init__(self, storage: Any):
+        self._now, self._started = storage.clock(), time.monotonic()
+
+    def now(self) -> float:
+        return self._now + time.monotonic() - self._started
+
+    def check(self) -> None:
+        raise AssertionError('a dry run deletes nothing')
+
+
+def _round(storage: Any, options: Options, lock: Any, report: Report, pace: Pace | None, progress: Progress | None) -> None:
+    report.run = lock.run
+    with _surveyed(storage, options, lock, pace, progress) as (survey, folder):
+        work = Work(
+            storage=storage,
+            db=survey.db,
+            bounds=options.bounds,
+            now=survey.started,
+            run=lock.run,
+            root=survey.root,
+            guard=lock.check,
+            clock=lock.now,
+            together=Together(2 * options.threads),
+            report=report,
+            dry_run=options.dry_run,
+        )
+        work.find_unsure()
+        if not options.force:
+            brakes.require_no_loss(work.db)
+            brakes.require_small_share(work)
+        emptying.empty(work)
+        if not options.only_trash:
+            links.collect(work)
+            blobs.collect(work)
+            segments.collect(work)
+        if not options.dry_run:
+            memory.remember(work.db, brakes.counts(work.db))
+            lock.check()
+            memory.save(storage, work.db, folder)
+
+
+@contextlib.contextmanager
+def _surveyed(storage: Any, options: Options, lock: Any, pace: Pace | None, progress: Progress | None) -> Iterator[tuple[Survey, str]]:
+    with tempfile.TemporaryDirectory(prefix='registry-swift-') as folder:
+
+        def remember(db: sqlite3.Connection) -> None:
+            memory.load(storage, db, folder)
+
+        survey = take(storage, folder, pace, progress, remember, lock.now(), options.threads)
+        with contextlib.closing(survey.db):
+            yield survey, folder
+
+
+def every(seconds: float, once: Callable[[], int]) -> NoReturn:
+    """Call `once` again and again, once in so many seconds, whatever it returns."""
+    while True:
+        started = time.monotonic()
+        once()
+        time.sleep(max(0.0, seconds - (time.monotonic() - started)))

@@ -1,0 +1,120 @@
+"""What the stages of one collection share."""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from docker_registry.core.exceptions import FileNotFoundError as FileNotFound
+from docker_registry.v2.operations.collection.bounds import Bounds
+from docker_registry.v2.registry import layout, names
+from docker_registry.v2.registry.concurrency import Together
+from docker_registry.v2.registry.names import Digest
+from docker_registry.v2.registry.storage import Stat
+
+#: A blob that something below `repositories/` links, or that a manifest names which is a revision somewhere.
+LINKED = """(
+    EXISTS (SELECT 1 FROM layer l WHERE l.digest = {digest})
+    OR EXISTS (SELECT 1 FROM revision v WHERE v.digest = {digest})
+    OR EXISTS (SELECT 1 FROM tag_index i WHERE i.digest = {digest})
+    OR EXISTS (SELECT 1 FROM other o WHERE o.digest = {digest})
+    OR EXISTS (SELECT 1 FROM reference f JOIN revision v ON v.digest = f.manifest WHERE f.digest = {digest}))"""
+
+
+@dataclass
+class Report:
+    """What a collection did, or with `dry_run` would do."""
+
+    run: str = ''
+    dry_run: bool = False
+    counts: dict[str, int] = field(default_factory=dict)  # for example `links`, `blobs`, `blob_bytes`
+    repositories: dict[str, dict[str, int]] = field(default_factory=dict)  # the same, for one repository
+    remarks: list[str] = field(default_factory=list)
+    changes: int = 0  # times that something was written or deleted
+
+    def add(self, name: str, count: int = 1, repository: str | None = None) -> None:
+        self.counts[name] = self.counts.get(name, 0) + count
+        if repository is not None:
+            own = self.repositories.setdefault(repository, {})
+            own[name] = own.get(name, 0) + count
+
+    def remark(self, text: str) -> None:
+        if text not in self.remarks:
+            self.remarks.append(text)
+
+
+@dataclass
+class Work:
+    """One collection.
+
+    :param db: the database of a survey, with the tables of `memory`
+    :param now: when the survey began, by Swift's clock; ages are counted to it, because it is what the survey proves
+    :param root: stands before each path in the name of an object
+    :param clock: returns the time by Swift's clock
+    :param guard: called before each deletion; it raises if another collection may be running
+    """
+
+    storage: Any
+    db: sqlite3.Connection
+    bounds: Bounds
+    now: float
+    run: str
+    root: str
+    guard: Callable[[], None]
+    clock: Callable[[], float]
+    together: Together
+    report: Report
+    dry_run: bool = False
+
+    def is_older(self, modified: float | None, age: float) -> bool:
+        """Return whether something that was written at a time is older than an age. In a quiet registry everything is."""
+        return self.bounds.is_quiet or (modified is not None and modified < self.now - age)
+
+    def cutoff(self, age: float) -> float:
+        """Return the time before which something is older than an age, for SQL."""
+        return float('inf') if self.bounds.is_quiet else self.now - age
+
+    def stat(self, path: str) -> Stat | None:
+        """Return the newest `Stat` of an object, or None if it is not there."""
+        try:
+            return self.storage.stat(path, newest=True)
+        except FileNotFound:
+            return None
+
+    def find_unsure(self) -> None:
+        """Fill the table `unsure`: repositories with a manifest of which nobody knows what it names. They keep everything."""
+        self.db.execute('CREATE TEMP TABLE unsure (repository INTEGER PRIMARY KEY)')
+        self.db.execute(
+            'INSERT OR IGNORE INTO unsure SELECT v.repository FROM revision v LEFT JOIN manifest m ON m.digest = v.digest '
+            "WHERE m.state IS NULL OR m.state != 'read'"
+        )
+
+    def is_linked(self, digest: str) -> bool:
+        """Return whether the survey has found anything that needs the data of a blob."""
+        return bool(self.db.execute('SELECT ' + LINKED.format(digest='?1'), [digest]).fetchone()[0])
+
+    def is_listed(self, digest: str) -> bool:
+        """Return whether the survey has seen the data of a blob."""
+        return self.db.execute('SELECT 1 FROM blob WHERE digest = ?', [digest]).fetchone() is not None
+
+    def full_name(self, path: str) -> str:
+        """Return the name of an object from the container's root, as listings of segments have it."""
+        return self.root + path
+
+    def delete(self, paths: list[str]) -> None:
+        """Delete objects that have no segments of their own. A missing one is no error."""
+        self.change()
+        self.storage.discard_all(paths)
+
+    def change(self) -> None:
+        """Call this before something is changed."""
+        self.guard()
+        self.report.changes += 1
+
+
+def blob_path(digest: str) -> str:
+    return layout.blob(digest_of(digest))
+
+
+def digest_of(text: str) -> Digest:
+    return names.digest(text)

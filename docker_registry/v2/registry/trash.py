@@ -1,0 +1,196 @@
+"""The trash: what a collection deleted, and how to put it back.
+
+Before a collection deletes the data of a blob or a small object such as a link, it writes a record here. As long as the record is there,
+whoever misses the data or the link puts it back: Swift cannot delete on a condition, so a collection may delete what a client has just
+begun to rely on. Nobody looks here as long as nothing is missing.
+"""
+
+import json
+import logging
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+from docker_registry.core import exceptions
+from docker_registry.v2.registry import layout
+from docker_registry.v2.registry.names import Digest
+from docker_registry.v2.registry.storage import Storage
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 60  # how often a process looks whether the trash has anything, when a client asks for a blob that is not there
+TRASHED, PURGING = 'trash', 'purging'
+PLAIN, STATIC, DYNAMIC, BROKEN = 'plain', 'static', 'dynamic', 'broken'
+
+
+class Segment(NamedTuple):
+    """A segment of a large object, as the driver's `compose` takes it. The path is below the storage's root, or `root`."""
+
+    path: str
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """How to put back the data of a blob.
+
+    :param run: the collection that deleted it
+    :param state: `TRASHED`, or `PURGING` if its segments are about to be deleted, so that it must not be put back any more
+    :param kind: `PLAIN` (its bytes are beside the record), `STATIC` or `DYNAMIC` (`parts` has its segments; those of a dynamic object by
+        their names from the container's root), `BROKEN` (segments are missing)
+    :param size: bytes
+    """
+
+    run: str
+    state: str
+    kind: str
+    size: int | None
+    parts: list[Segment] = field(default_factory=list)
+
+
+class Trash:
+    """The trash of one storage.
+
+    :param read_only: never put anything back, because nothing may be written
+    """
+
+    def __init__(self, storage: Storage, read_only: bool = False):
+        self._storage = storage
+        self._read_only = read_only
+        self.know(False)
+
+    def is_used(self) -> bool:
+        """Return whether the trash has anything, as of a minute ago. It is believed to have nothing until `know` is called.
+
+        So a push of new blobs costs no more requests. Use it only where a client sends again what is not found.
+        """
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self.know(self.look())
+        return self._is_used
+
+    def look(self) -> bool:
+        """Return whether the trash has anything now, as far as a listing shows it."""
+        return bool(self._storage.list_page(layout.TRASH, limit=1, recursive=True))
+
+    def know(self, is_used: bool) -> None:
+        """Believe this for a minute."""
+        self._looked, self._is_used = time.monotonic(), is_used
+
+    def restore_link(self, repository: str, digest: Digest) -> bool:
+        """Put back the link of a blob, if a collection deleted it. Return whether it did, or somebody else has done so meanwhile.
+
+        The new link does not say that the registry has read the blob. So its readers look for the data.
+        """
+        if self._read_only or str(digest) not in read_names(self._storage, repository, digest).layers:
+            return False
+        logger.info('%s is put back into %s from the trash', digest, repository)
+        self._storage.put_new(layout.layer_link(repository, digest), str(digest).encode())
+        return True
+
+    def restore_data(self, digest: Digest) -> bool:
+        """Put back the data of a blob, if a collection deleted it. Return whether it is there now. Nothing is overwritten."""
+        record = None if self._read_only else read_record(self._storage, digest)
+        if record is None or record.state != TRASHED or record.kind == BROKEN:
+            return False
+        return put_back(self._storage, digest, record)
+
+
+def put_back(storage: Storage, digest: Digest, record: Record) -> bool:
+    """Put back the data of a blob, whatever the state of its record. Return whether they are there now. Nothing is overwritten."""
+    logger.info('the data of %s are put back from the trash', digest)
+    try:
+        if record.kind == PLAIN:
+            storage.copy(layout.trashed_copy(digest), layout.blob(digest), new=True)
+        elif record.kind == DYNAMIC:
+            storage.at('').compose(f'{storage.identity()[-1]}/{layout.blob(digest)}', record.parts, new=True)
+        elif record.kind == STATIC:
+            storage.compose(layout.blob(digest), record.parts, new=True)
+    except exceptions.FileNotFoundError:
+        logger.warning('the trash has a record of %s, but not all its bytes any more', digest)
+        return False
+    return record.kind != BROKEN
+
+
+# Records of data
+
+
+def read_record(storage: Storage, digest: Digest) -> Record | None:
+    """Return the record of a blob, or None if the trash has none.
+
+    :raises Damaged: what is there is no record
+    """
+    try:
+        return record_of(storage.get_content(layout.trashed_blob(digest), newest=True))
+    except exceptions.FileNotFoundError:
+        return None
+
+
+def record_of(content: bytes | str) -> Record:
+    """:raises Damaged: the content is not that of a record"""
+    try:
+        fields = json.loads(content)
+        return Record(**{**fields, 'parts': [Segment(*part) for part in fields['parts']]})
+    except (ValueError, TypeError, KeyError):
+        raise Damaged(f'a record below {layout.TRASHED_BLOBS}')
+
+
+def write_record(storage: Storage, digest: Digest, record: Record) -> None:
+    storage.replace(layout.trashed_blob(digest), json.dumps(asdict(record) | {'parts': record.parts}).encode())
+
+
+# Records of names
+
+
+class Gone(NamedTuple):
+    """A small object that a collection deleted: which collection, when by Swift's clock, and its content unless its name tells that."""
+
+    run: str
+    at: float
+    content: str | None = None
+
+
+@dataclass
+class Names:
+    """The small objects that collections deleted from a repository, of one shard.
+
+    :param layers: links of blobs, by digest
+    :param others: other names, by path
+    """
+
+    layers: dict[str, Gone] = field(default_factory=dict)
+    others: dict[str, Gone] = field(default_factory=dict)
+
+
+def read_names(storage: Storage, repository: str, digest: Digest) -> Names:
+    """Return what collections deleted from a repository, of the shard of a digest. It is empty if there is no record.
+
+    :raises Damaged: what is there is no record
+    """
+    return names_at(storage, layout.trashed_names(repository, digest))
+
+
+def names_at(storage: Storage, path: str) -> Names:
+    """`read_names`, for the path of the record."""
+    try:
+        fields: Any = json.loads(storage.get_content(path, newest=True))
+        return Names(*({name: Gone(*gone) for name, gone in fields[kind].items()} for kind in ('layers', 'others')))
+    except exceptions.FileNotFoundError:
+        return Names()
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise Damaged(path)
+
+
+def write_names(storage: Storage, path: str, names: Names) -> None:
+    """Replace a record. An empty one is deleted."""
+    if names.layers or names.others:
+        storage.replace(path, json.dumps(asdict(names)).encode())
+    else:
+        storage.discard(path)
+
+
+class Damaged(exceptions.BrokenError):
+    """Something in the trash is no record. The text names its path."""
+
+    def __init__(self, path: str):
+        super().__init__(path, message=f'{path} in the container is no record of the trash. Somebody else has written it; look at it')

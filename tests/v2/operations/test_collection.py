@@ -1,0 +1,177 @@
+"""Collections: what goes, what stays, and what comes back."""
+
+import dataclasses
+
+import pytest
+
+from docker_registry.v2.operations.collection import lock, run
+from docker_registry.v2.operations.collection.bounds import Bounds
+from docker_registry.v2.operations.progress import Progress
+from docker_registry.v2.registry import trash
+from docker_registry.v2.registry.names import digest as parsed
+from registry_client import digest_of, image
+
+LARGE = bytes(3 * 1024**2)
+QUIET = Bounds.quiet()
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch):
+    monkeypatch.setattr(lock, 'SETTLED', 0)
+
+
+def collect(place, bounds=QUIET, **options):
+    return run.collect(place.storage(), run.Options(bounds, **options), None, Progress(None))
+
+
+def names(place):
+    """Return the names of all objects, without what collections keep for themselves."""
+    return {stat.path for stat in place.storage().at('').walk() if not stat.path.startswith(('files/_gc/', 'files/_registry/'))}
+
+
+def test_nothing_of_an_image_goes(place, registry):
+    registry.push_image('a', 'v1', b'layer', LARGE)
+    before = names(place)
+
+    report = collect(place)
+
+    assert names(place) == before
+    assert not report.counts
+
+
+def test_all_of_a_deleted_image_goes(place, registry):
+    registry.push_image('kept', 'v1', b'layer')
+    before = names(place)
+    digest = registry.push_image('a', 'v1', b'layer', b'another', LARGE)
+    assert registry('DELETE', f'/v2/a/manifests/{digest}').status_code == 202
+
+    report = collect(place)
+
+    assert names(place) == before
+    assert report.counts['links'] == 4 and report.counts['blobs'] == report.counts['purged'] == 3
+    assert registry('GET', '/v2/kept/manifests/v1').status_code == 200
+
+
+# The trash
+
+EARLY = Bounds(older_than=-10)  # the test has just pushed what is garbage
+
+
+@pytest.fixture
+def deleted(place, registry):
+    """The digests of an image that was deleted and then collected: of its manifest, and of its layers."""
+    digest = registry.push_image('a', 'v1', b'layer', LARGE)
+    registry('DELETE', f'/v2/a/manifests/{digest}')
+    report = collect(place, EARLY)
+    assert report.counts['blobs'] == 4 and report.counts['links'] == 3
+    assert not place.storage().exists(f'docker/registry/v2/blobs/{path_of(digest_of(LARGE))}/data')
+    return digest, [digest_of(b'layer'), digest_of(LARGE)]
+
+
+def path_of(digest):
+    algorithm, _, digits = digest.partition(':')
+    return f'{algorithm}/{digits[:2]}/{digits}'
+
+
+def knowing(place, **settings):
+    """Return a registry that has looked into the trash."""
+    registry = place.registry(**settings)
+    registry.app.trash.know(registry.app.trash.look())
+    return registry
+
+
+def test_a_head_puts_a_blob_back(place, deleted):
+    _, layers = deleted
+
+    for layer in layers:
+        assert knowing(place)('HEAD', f'/v2/a/blobs/{layer}').status_code == 200
+        assert place.registry()('HEAD', f'/v2/a/blobs/{layer}').status_code == 200
+
+
+@pytest.mark.parametrize('content', [b'layer', LARGE], ids=['plain', 'large'])
+def test_a_pull_puts_a_blob_back(place, registry, deleted, content):
+    answer = registry('GET', f'/v2/a/blobs/{digest_of(content)}')
+
+    assert (answer.status_code, answer.data) == (200, content)
+
+
+def test_a_blob_comes_back_only_where_it_was(place, deleted):
+    _, (layer, _) = deleted
+
+    assert knowing(place)('HEAD', f'/v2/b/blobs/{layer}').status_code == 404
+    assert knowing(place)('GET', f'/v2/b/blobs/{layer}').status_code == 404
+
+
+@pytest.mark.parametrize('source', ['&from=a', ''], ids=['from', 'from any'])
+def test_a_mount_puts_a_blob_back(place, deleted, source):
+    _, layers = deleted
+
+    statuses = [knowing(place)('POST', f'/v2/b/blobs/uploads/?mount={layer}{source}').status_code for layer in layers]
+
+    assert statuses[0] == 201
+    assert statuses[1] == (201 if source else 202)  # without a source, no link proves that a PUT of the large blob succeeded
+    assert place.registry()('GET', f'/v2/b/blobs/{layers[0]}').data == b'layer'
+
+
+def test_a_manifest_puts_back_what_it_names(place, registry, deleted):
+    registry.push_manifest('a', 'v2', image(b'{}', b'layer', LARGE))
+
+    assert registry('GET', f'/v2/a/blobs/{digest_of(LARGE)}').data == LARGE
+
+
+def test_a_manifest_that_something_still_links_comes_back(place, registry, deleted):
+    digest, _ = deleted
+    place.storage().put_content(f'docker/registry/v2/repositories/a/_manifests/revisions/sha256/{digest[7:]}/link', digest.encode())
+
+    answer = registry('GET', f'/v2/a/manifests/{digest}')
+
+    assert answer.status_code == 200 and digest_of(answer.data) == digest
+
+
+def test_a_collection_puts_back_what_is_linked_again(place, registry, deleted):
+    digest, layers = deleted
+    place.storage().put_content(f'docker/registry/v2/repositories/a/_manifests/revisions/sha256/{digest[7:]}/link', digest.encode())
+    place.storage().put_content(f'docker/registry/v2/repositories/a/_layers/sha256/{layers[0][7:]}/link', layers[0].encode())
+
+    report = collect(place)
+
+    assert report.counts['restored'] == 4 and report.counts['restored_links'] == 2
+    assert registry('GET', f'/v2/a/blobs/{digest_of(LARGE)}').data == LARGE
+    assert not [name for name in names(place) if '/_trash/' in name]
+
+
+def test_what_is_about_to_be_deleted_does_not_come_back(place, deleted):
+    _, layers = deleted
+    storage = place.storage()
+    for layer in layers:
+        found = trash.read_record(storage, parsed(layer))
+        trash.write_record(storage, parsed(layer), dataclasses.replace(found, state=trash.PURGING))
+
+    assert [knowing(place)('HEAD', f'/v2/a/blobs/{layer}').status_code for layer in layers] == [404, 404]
+
+
+def test_a_push_of_the_same_image_works_at_any_moment(place, registry, deleted):
+    registry.push_image('a', 'v1', b'layer', LARGE)
+
+    collect(place)
+
+    assert registry('GET', f'/v2/a/blobs/{digest_of(LARGE)}').data == LARGE
+    assert not [name for name in names(place) if '/_trash/' in name]
+
+
+def test_nobody_looks_into_the_trash_of_a_new_registry(fake, fake_place, fake_registry):
+    fake_registry('HEAD', f'/v2/a/blobs/{digest_of(b"layer")}')
+
+    assert not [request for request in fake.requests if '_trash' in str(request.query) + request.path]
+
+
+def test_a_dry_run_changes_nothing(place, registry):
+    digest = registry.push_image('a', 'v1', b'layer', LARGE)
+    registry('DELETE', f'/v2/a/manifests/{digest}')
+    before = names(place)
+
+    report = collect(place, EARLY, dry_run=True)
+
+    assert report.counts['links'] == 3 and report.counts['blobs'] == 4
+    assert names(place) == before
+    assert not place.storage().exists('_gc/lock')
