@@ -113,3 +113,18 @@ def upload_of(segment: str) -> str:
 def etag_of(digest: str) -> str:
     """Return the ETag of an object that holds a digest as text."""
     return names.digest(digest).etag
+
+
+# The v1 registry
+
+
+_V1 = _alternatives(v1_file='images/([^/]+)/(.+)', v1_tag='repositories/([^/]+/[^/]+)/tag_([^/]+)')
+
+
+def parsed_v1(path: str) -> Name:
+    """Return what the name of an object of a v1 registry says: `v1_file` with the image's id, `v1_tag` with the repository, or 'other'."""
+    match = _V1.fullmatch(path)
+    if not match:
+        return Name('other')
+    first, second = (value for value in match.groups() if value)
+    return Name('v1_file', None, (first, second)) if match.lastgroup == 'v1_file' else Name('v1_tag', first, (second,))

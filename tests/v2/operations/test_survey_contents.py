@@ -5,7 +5,7 @@ import json
 import pytest
 
 from docker_registry.core import exceptions
-from docker_registry.v2.operations.survey import contents, walk
+from docker_registry.v2.operations.survey import contents, reading, walk
 from docker_registry.v2.operations.survey import survey as survey_module
 from docker_registry.v2.registry import layout, names
 from fake_swift import FakeSwift, on, status
@@ -139,7 +139,7 @@ def test_manifests_that_swift_does_not_tell_do_not_end_the_survey(survey, store,
 
 
 def test_a_swift_that_is_down_ends_the_survey(survey, store, fake, monkeypatch):
-    monkeypatch.setattr(contents, 'MOST_FAILURES', 3)
+    monkeypatch.setattr(reading, 'MOST_FAILURES', 3)
     for number in range(5):
         store(b'%d' % number)
     fake.fault(on('GET', path_contains='/data'), status(503), times=None)

@@ -5,44 +5,27 @@ everything. Only if Swift fails many times in a row, the error goes to the calle
 """
 
 import contextlib
+import functools
 import json
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from docker_registry.core import exceptions
 from docker_registry.v2.operations.progress import Progress
+from docker_registry.v2.operations.survey.reading import THREADS, Failures, each_chunk
 from docker_registry.v2.registry import errors, layout, names, strict_json
-from docker_registry.v2.registry.concurrency import Together
 
-THREADS = 16
-CHUNK = 1000  # objects that are read before the outcome is stored
 LARGEST_MANIFEST = 64 * 1024**2  # bytes; nobody pushes such, and a larger one is not read
 LARGE_MANIFEST = 4 * 1024**2  # bytes; larger ones are read one at a time
 SMALLEST_LARGE_OBJECT = 1024**2  # bytes; a smaller one has one segment: see registry/uploads.py
-MOST_FAILURES = 100  # in a row
 
 _QUOTED_DIGEST = re.compile(rb'"(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})"')
 _ESCAPED_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _DIGEST = re.compile('sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}')
 _LONGEST_ESCAPED = 6 * 135 + 2  # bytes of a digest, if each character is written as \u0000
-
-
-class Failures:
-    """Counts what could not be read, and ends a survey of a Swift that is down."""
-
-    def __init__(self) -> None:
-        self._in_a_row = 0
-
-    def succeeded(self) -> None:
-        self._in_a_row = 0
-
-    def failed(self, error: Exception) -> None:
-        self._in_a_row += 1
-        if self._in_a_row >= MOST_FAILURES:
-            raise error
 
 
 # Manifests
@@ -64,31 +47,7 @@ def read_manifests(storage: Any, db: sqlite3.Connection, progress: Progress, thr
 
     total = db.execute(f'SELECT count(*) {unknown}').fetchone()[0]
     with progress.stage('Reading manifests', 'manifests', total) as advance:
-        _each_chunk(db, f'SELECT r.digest, size {unknown} AND r.digest > ? ORDER BY r.digest', reader.read, store, advance, threads)
-
-
-def _each_chunk(
-    db: sqlite3.Connection,
-    query: str,
-    read: Callable[[tuple], Any],
-    store: Callable[[Iterable[Any]], None],
-    advance: Callable[[int], object],
-    threads: int,
-) -> None:
-    """Read what a query selects, some at a time, and store the outcome.
-
-    :param query: its parameter is the value after which the first column begins, and it is sorted by that column
-    """
-    together = Together(2 * threads)  # one call gets half of them
-    after = ''
-    while chunk := db.execute(f'{query} LIMIT {CHUNK}', (after,)).fetchall():
-        after = chunk[-1][0]
-        with together.each(read, chunk) as results:
-            outcome = list(results)
-        db.execute('BEGIN')
-        store(outcome)
-        db.execute('COMMIT')
-        advance(len(chunk))
+        each_chunk(db, f'SELECT r.digest, size {unknown} AND r.digest > ? ORDER BY r.digest', reader.read, store, advance, threads)
 
 
 class ManifestReader:
@@ -184,8 +143,9 @@ def _sizes(document: Any) -> dict[str, int | None]:
 
 # Large objects
 
-#: Tables of objects that may be large ones, with the column that is the owner in `composition`. `other`, too: who knows what they are.
-_OWNERS = {'blob': 'digest', 'foreign_upload': 'path', 'other': 'path'}
+#: Tables of objects that may be large ones, with the column that is the owner in `composition`, and the root below which they lie if it
+#: is another one than ours. `other`, too: who knows what they are.
+_OWNERS = {'blob': ('digest', 'NULL'), 'foreign_upload': ('path', 'NULL'), 'other': ('path', 'NULL'), 'v1_file': ('path', 'root')}
 _EMPTY = tuple(str(names.Digest.of(b'', algorithm)) for algorithm in ('sha256', 'sha512'))
 _MAY_BE_LARGE = f"""
     (o.size IS NULL OR o.size >= {SMALLEST_LARGE_OBJECT} OR o.size = 0 AND {{owner}} NOT IN {_EMPTY} OR {{owner}} GLOB '*/_uploads/*/data')
@@ -202,31 +162,23 @@ def read_compositions(storage: Any, db: sqlite3.Connection, progress: Progress, 
     A composition's kind is also `missing` if Swift lists the object but does not find it, and `unreadable` if Swift does not tell.
     """
     for condition, title in ((_MAY_BE_LARGE, 'Asking for segments'), (_HAS_THE_SIZE_OF_A_LONE_SEGMENT, 'Asking for single segments')):
-        for table, owner in _OWNERS.items():
-            _read_compositions_of(storage, db, progress.stage, threads, table, owner, condition, title)
+        for table, (owner, root) in _OWNERS.items():
+            unknown = (
+                f'FROM {table} AS o LEFT JOIN composition AS c ON c.owner = o.{owner} '
+                f'WHERE {condition.format(owner="o." + owner)} AND (c.owner IS NULL OR c.modified IS NOT o.modified)'
+            )
+            total = db.execute(f'SELECT count(*) {unknown}').fetchone()[0]
+            if total:
+                query = f'SELECT o.{owner}, o.modified, {root} {unknown} AND o.{owner} > ? ORDER BY o.{owner}'
+                with progress.stage(title, 'objects', total) as advance:
+                    each_chunk(db, query, CompositionReader(storage).read, functools.partial(_store_compositions, db), advance, threads)
 
 
-def _read_compositions_of(
-    storage: Any, db: sqlite3.Connection, stage: Callable, threads: int, table: str, owner: str, condition: str, title: str
-) -> None:
-    unknown = (
-        f'FROM {table} AS o LEFT JOIN composition AS c ON c.owner = o.{owner} '
-        f'WHERE {condition.format(owner="o." + owner)} AND (c.owner IS NULL OR c.modified IS NOT o.modified)'
-    )
-    reader = CompositionReader(storage)
-
-    def store(rows: Iterable[tuple[str, float, str, str | None, list[str]]]) -> None:
-        for name, modified, kind, prefix, segments in rows:
-            db.execute('DELETE FROM composed WHERE owner = ?', (name,))
-            db.executemany('INSERT OR IGNORE INTO composed VALUES (?, ?)', ((name, segment) for segment in segments))
-            db.execute('INSERT OR REPLACE INTO composition VALUES (?, ?, ?, ?)', (name, kind, prefix, modified))
-
-    total = db.execute(f'SELECT count(*) {unknown}').fetchone()[0]
-    if not total:
-        return
-    with stage(title, 'objects', total) as advance:
-        query = f'SELECT o.{owner}, o.modified {unknown} AND o.{owner} > ? ORDER BY o.{owner}'
-        _each_chunk(db, query, reader.read, store, advance, threads)
+def _store_compositions(db: sqlite3.Connection, rows: Iterable[tuple[str, float, str, str | None, list[str]]]) -> None:
+    for owner, modified, kind, prefix, segments in rows:
+        db.execute('DELETE FROM composed WHERE owner = ?', (owner,))
+        db.executemany('INSERT OR IGNORE INTO composed VALUES (?, ?)', ((owner, segment) for segment in segments))
+        db.execute('INSERT OR REPLACE INTO composition VALUES (?, ?, ?, ?)', (owner, kind, prefix, modified))
 
 
 class CompositionReader:
@@ -236,14 +188,16 @@ class CompositionReader:
         self._storage = storage
         self._failures = Failures()
 
-    def read(self, row: tuple[str, float]) -> tuple[str, float, str, str | None, list[str]]:
+    def read(self, row: tuple[str, float, str | None]) -> tuple[str, float, str, str | None, list[str]]:
         """Return (owner, modified, kind, prefix, names of segments).
 
-        :param row: a digest or a path, and the time of the listing
+        :param row: a digest or a path, the time of the listing, and the root below which it lies if it is another one than ours
         """
-        owner, modified = row
+        owner, modified, root = row
+        # What a large object says of its segments is relative to the root of the driver that wrote it.
+        storage, path = (self._storage, owner) if root is None else (self._storage.at(root), owner.removeprefix(f'/{root}'))
         try:
-            found = self._storage.large_object(layout.blob(names.digest(owner)) if _DIGEST.fullmatch(owner) else owner)
+            found = storage.large_object(layout.blob(names.digest(path)) if _DIGEST.fullmatch(path) else path)
         except (exceptions.FileNotFoundError, exceptions.WrongArgumentsError):
             return owner, modified, 'missing', None, []
         except (exceptions.UnreachableError, exceptions.BrokenError) as error:

@@ -33,15 +33,24 @@ CREATE TABLE foreign_segment (name TEXT PRIMARY KEY, size INTEGER, etag TEXT, mo
 CREATE TABLE trash_record (digest TEXT PRIMARY KEY, modified REAL) WITHOUT ROWID;
 CREATE TABLE trash_copy (digest TEXT PRIMARY KEY, size INTEGER, modified REAL) WITHOUT ROWID;
 CREATE TABLE trash_names (repository TEXT, shard TEXT, modified REAL, PRIMARY KEY (repository, shard)) WITHOUT ROWID;
+-- Files of images of a v1 registry, below our root or the one that the caller names. `path` is '/' and the name from the container's root.
+CREATE TABLE v1_file (path TEXT PRIMARY KEY, root TEXT, image TEXT, name TEXT, size INTEGER, modified REAL) WITHOUT ROWID;
+-- Its tags, and its segments if they are not among ours. `image` is what the tag says, or NULL if it cannot be read.
+CREATE TABLE v1_tag (path TEXT PRIMARY KEY, root TEXT, repository TEXT, tag TEXT, image TEXT, modified REAL) WITHOUT ROWID;
+CREATE TABLE v1_segment (name TEXT PRIMARY KEY, size INTEGER, etag TEXT, modified REAL) WITHOUT ROWID;
+-- The images on which those build that tags name, they themselves included; and of which of these not all ancestors are known.
+CREATE TABLE v1_ancestry (image TEXT, ancestor TEXT, PRIMARY KEY (image, ancestor)) WITHOUT ROWID;
+CREATE TABLE v1_broken (image TEXT PRIMARY KEY) WITHOUT ROWID;
 
 -- What objects say. A manifest's state is read, missing, damaged (its bytes have another digest), unreadable (Swift did not tell) or
 -- opaque (not JSON, so nobody knows what it names).
 CREATE TABLE manifest (digest TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
 -- Every text in its JSON that looks like a digest. `size` is what a descriptor says beside it, or NULL.
 CREATE TABLE reference (manifest TEXT, digest TEXT, size INTEGER, PRIMARY KEY (manifest, digest)) WITHOUT ROWID;
--- What the data of a blob, or a file of a foreign upload, consists of. `owner` is a digest or a path. `kind` and `prefix` are those of the
--- driver's LargeObject, or `missing` if Swift lists the object and does not find it, or `unreadable` if Swift does not tell. `modified` is
--- that of the listing when it was asked. Objects that are plain for certain, such as small blobs, have no row.
+-- What the data of a blob, or another object, consists of. `owner` is a digest, or the path of a foreign upload, of another name or of a
+-- v1 file. `kind` and `prefix` are those of the driver's LargeObject, or the kind is `missing` if Swift lists the object and does not
+-- find it, or `unreadable` if Swift does not tell. `modified` is that of the listing when it was asked. Objects that are plain for
+-- certain, such as small blobs, have no row.
 CREATE TABLE composition (owner TEXT PRIMARY KEY, kind TEXT NOT NULL, prefix TEXT, modified REAL) WITHOUT ROWID;
 CREATE TABLE composed (owner TEXT, name TEXT, PRIMARY KEY (owner, name)) WITHOUT ROWID;
 CREATE TABLE fact (name TEXT PRIMARY KEY, value) WITHOUT ROWID;

@@ -10,7 +10,7 @@ from typing import Any
 
 from docker_registry.v2.operations.pace import Pace
 from docker_registry.v2.operations.progress import Progress
-from docker_registry.v2.operations.survey import contents, database, walk
+from docker_registry.v2.operations.survey import contents, database, reading, v1, walk
 
 FILE = 'survey.sqlite'
 RESUMED_SECONDS = 3600  # an interrupted survey that has written nothing for longer begins anew
@@ -42,7 +42,8 @@ def take(
     progress: Progress | None = None,
     memory: Callable[[sqlite3.Connection], None] | None = None,
     started: float | None = None,
-    threads: int = contents.THREADS,
+    threads: int = reading.THREADS,
+    v1_path: str | None = None,
 ) -> Survey:
     """List the container, read what its objects say, and return the `Survey`. It changes nothing in the container.
 
@@ -50,6 +51,7 @@ def take(
     :param pace: counts and limits the requests
     :param memory: is called with the database before manifests and large objects are read. It may fill the tables `manifest` and
         `reference`, `composition` and `composed` with what is known already, which is then not read again
+    :param v1_path: the `storage_path` of a v1 registry in the same container, to read its tree, too
     :param started: the time by Swift's clock, if the caller has just asked for it
     """
     progress = progress or Progress(None)
@@ -58,12 +60,14 @@ def take(
     db = _opened(os.path.join(folder, FILE))
     if database.fact(db, 'started') is None:
         database.note(db, 'started', started or storage.clock())
-    walk.walk(storage, db, progress)
+    walk.walk(storage, db, progress, v1_path)
     if memory:
         memory(db)
     contents.read_manifests(storage, db, progress, threads)
     contents.read_links(storage, db, progress)
     contents.read_compositions(storage, db, progress, threads)
+    if v1_path is not None:
+        v1.read(storage.at(''), db, progress, threads)
     database.note(db, 'complete', 1)
     return Survey(storage, db, database.fact(db, 'started'), walk.root_of(storage))
 

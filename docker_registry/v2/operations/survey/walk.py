@@ -33,9 +33,12 @@ class Place(NamedTuple):
     rows: Any
 
 
-def walk(storage: Any, db: sqlite3.Connection, progress: Progress) -> None:
-    """List all that belongs to the registry. A walk that was interrupted goes on where it was."""
-    for place in _places(storage):
+def walk(storage: Any, db: sqlite3.Connection, progress: Progress, v1_path: str | None = None) -> None:
+    """List all that belongs to the registry. A walk that was interrupted goes on where it was.
+
+    :param v1_path: the `storage_path` of a v1 registry in the same container, to list its tree, too
+    """
+    for place in [*_places(storage), *_v1_places(storage, v1_path)]:
         _list(place, db, progress)
     database.index(db)
 
@@ -62,6 +65,21 @@ def _places(storage: Any) -> Iterator[Place]:
     foreign = foreign_segments(storage)
     if foreign:
         yield Place('foreign segments', storage.at(foreign), None, foreign + '/', _foreign_segment_rows)
+
+
+def _v1_places(storage: Any, v1_path: str | None) -> Iterator[Place]:
+    own = root_of(storage)
+    if v1_path is None:
+        # Layers of a v1 registry at the same root have their segments among ours.
+        yield Place('v1 images', storage, 'images', own, _v1_rows)
+        return
+    root = v1_path.strip('/') + '/' if v1_path.strip('/') else ''
+    there = storage.at(root)
+    if root != own:
+        yield Place('v1 images', storage, 'images', own, _v1_rows)
+        yield Place('v1 segments', storage.at(root + layout.SEGMENTS), None, f'{root}{layout.SEGMENTS}/', _v1_segment_rows)
+    yield Place(f'v1 images at {root}', there, 'images', root, _v1_rows)
+    yield Place('v1 repositories', there, 'repositories', root, _v1_rows)
 
 
 def _list(place: Place, db: sqlite3.Connection, progress: Progress) -> None:
@@ -155,3 +173,18 @@ def _segment_rows(place: Place, batch: list[Any], db: sqlite3.Connection) -> Row
 
 def _foreign_segment_rows(place: Place, batch: list[Any], db: sqlite3.Connection) -> Rows:
     return {'foreign_segment': [(place.root + stat.path, stat.size, stat.etag, stat.last_modified) for stat in batch]}
+
+
+def _v1_rows(place: Place, batch: list[Any], db: sqlite3.Connection) -> Rows:
+    rows: Rows = collections.defaultdict(list)
+    for stat in batch:
+        name, path = listed.parsed_v1(stat.path), f'/{place.root}{stat.path}'
+        if name.kind == 'v1_file':
+            rows['v1_file'].append((path, place.root, *name.values, stat.size, stat.last_modified))
+        elif name.kind == 'v1_tag':
+            rows['v1_tag'].append((path, place.root, name.repository, *name.values, None, stat.last_modified))
+    return rows
+
+
+def _v1_segment_rows(place: Place, batch: list[Any], db: sqlite3.Connection) -> Rows:
+    return {'v1_segment': [(place.root + stat.path, stat.size, stat.etag, stat.last_modified) for stat in batch]}
