@@ -10,7 +10,7 @@ import pytest
 from docker_registry.drivers import swift
 from docker_registry.v2.access import addresses, htpasswd, logins, scopes, tokens
 from docker_registry.v2.http import app, connections, crowd, endpoints, headers, memory, ranges, readiness, server, token_endpoint
-from docker_registry.v2.operations import check
+from docker_registry.v2.operations import check, clearing
 from docker_registry.v2.registry import (
     blobs,
     catalog,
@@ -215,6 +215,9 @@ NUMBERS = [
     ('docs/decisions.rst', 'asks for up to {} ranges', ranges.MOST_RANGES),
     ('docs/decisions.rst', 'at most {} MiB apart share', ranges.READ_THROUGH // MiB),
     ('docs/decisions.rst', 'drops are at most {} MiB, or {} times those', ranges.READ_THROUGH // MiB, ranges.MOST_DROPPED),
+    ('docs/operations.rst', 'waits {} seconds at its end', clearing.SETTLE_SECONDS),
+    ('docs/decisions.rst', 'names it for {} seconds', blobs.FRESH_SECONDS),
+    ('docs/decisions.rst', 'looks once more after {} seconds', clearing.SETTLE_SECONDS),
     ('docs/decisions.rst', 'Routes are {} regular expressions', WORDS[len(app.ROUTES)]),
     ('docs/decisions.rst', 'gunicorn {} or newer', in_file("'gunicorn>=(\\d+)", 'setup.py')),
     ('docs/decisions.rst', 'A token expires after {} seconds', ACCESS.token_lifetime),

@@ -6,10 +6,11 @@ import sys
 
 from docker_registry.core.exceptions import UnspecifiedError
 from docker_registry.drivers.swift import __version__
-from docker_registry.v2.cli import checking, collecting, passwords, serving, trashing
+from docker_registry.v2.cli import checking, collecting, deleting, passwords, serving, trashing
 from docker_registry.v2.cli.arguments import environment, new_parser
+from docker_registry.v2.registry.errors import RegistryError
 
-COMMANDS = (serving, checking, collecting, trashing, passwords)
+COMMANDS = (serving, checking, collecting, trashing, deleting, passwords)
 
 DESCRIPTION = """\
 A registry of container images (Docker Registry API v2, OCI distribution-spec 1.1) whose only state is an OpenStack Swift container.
@@ -20,6 +21,7 @@ A registry of container images (Docker Registry API v2, OCI distribution-spec 1.
     registry-swift serve         run the registry; then try: docker push 127.0.0.1:5000/name
     registry-swift gc            free the space of what nothing needs any more; registry-swift trash puts it back
     registry-swift htpasswd      make a line with a user and a password, for serve --htpasswd
+    registry-swift rm            delete tags, manifests and repositories
 """
 
 
@@ -28,7 +30,7 @@ def main(arguments=None):
     options = parser().parse_args(arguments)
     try:
         return options.run(options, os.environ)
-    except UnspecifiedError as error:
+    except (UnspecifiedError, RegistryError) as error:
         print('registry-swift:', ' '.join(str(error).split()), file=sys.stderr)
         return 1
 

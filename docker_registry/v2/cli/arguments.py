@@ -8,6 +8,7 @@ import textwrap
 from docker_registry.drivers.swift import SETTINGS
 from docker_registry.v2.settings import config
 from docker_registry.v2.settings import storage as storage_settings
+from docker_registry.v2.settings.storage import config_error
 
 
 def add_option(command, setting):
@@ -20,6 +21,17 @@ def add_option(command, setting):
     command.add_argument(
         config.option_name(setting), **kind, help=f'{setting.metadata["meaning"]}{default}. Variable: {config.environment_name(setting)}'
     )
+
+
+def settings(kind, options, environ):
+    """Return the settings of a class of `config`.
+
+    :raises ConfigError: a setting is wrong; the text names it
+    """
+    try:
+        return config.read(kind, environ, vars(options))
+    except ValueError as error:
+        raise config_error(str(error))
 
 
 def new_parser(kind, *arguments, **more):

@@ -8,7 +8,7 @@ import sys
 from logging.config import dictConfig
 
 from docker_registry.v2.access import addresses, htpasswd
-from docker_registry.v2.cli.arguments import add_option, environment, new_parser
+from docker_registry.v2.cli.arguments import add_option, environment, new_parser, settings
 from docker_registry.v2.http import app, listening, server, worker
 from docker_registry.v2.registry.trash import Trash
 from docker_registry.v2.settings import config
@@ -72,17 +72,6 @@ def warn_of_small_pool(storage, threads):
             storage.settings.pool_size,
             threads,
         )
-
-
-def settings(kind, options, environ):
-    """Return the settings of a class of `config`.
-
-    :raises ConfigError: a setting is wrong; the text names it
-    """
-    try:
-        return config.read(kind, environ, vars(options))
-    except ValueError as error:
-        raise config_error(str(error))
 
 
 def require_sense(server_settings, access, options, environ):

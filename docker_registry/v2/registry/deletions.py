@@ -36,6 +36,10 @@ class Deletions:
         """Note that the manifest is deleted now. The caller then deletes its link."""
         self._storage.replace(layout.deletion(repository, digest), str(digest).encode())
 
+    def forget(self, repository: str, digest: Digest) -> None:
+        """Take back a note. The caller then writes the link again."""
+        self._storage.discard(layout.deletion(repository, digest))
+
     def times(self, repository: str) -> dict[Digest, float]:
         """Return when each manifest was last deleted, in seconds since the epoch, as far as a listing shows it."""
         stats = listing.below(self._storage, layout.deleted(repository))

@@ -5,6 +5,7 @@ from docker_registry.v2.registry.blobs import Blobs
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.deletions import Deletions
 from docker_registry.v2.registry.manifests import Manifests
+from docker_registry.v2.registry.pruning import Pruning
 from docker_registry.v2.registry.referrers import Referrers
 from docker_registry.v2.registry.storage import Storage
 from docker_registry.v2.registry.tags import Tags
@@ -40,3 +41,4 @@ class Domain:
             config.manifest_references,
             config.manifest_limit,
         )
+        self.pruning = Pruning(storage, self.together, self.tags, self.deletions, self.manifests)

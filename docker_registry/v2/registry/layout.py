@@ -15,6 +15,7 @@ which distribution's walkers skip:
                 tags/<tag>/index/<algorithm>/<hex>/link         every digest that the tag has ever pointed to
             _referrers/<algorithm>/<hex>/<algorithm>/<hex>      ours: subject, then referrer; holds the referrer's descriptor
             _deleted/<algorithm>/<hex>                          ours: the manifest was deleted from this repository at its time
+            _untagged/<algorithm>/<hex>                         ours: a command of an operator took a tag of it at its time
     _segments/<upload id>-<8 hex digits>/<8 digits>             ours: parts of large blobs, named by the driver
     _segments/<upload id>-<8 hex digits>/parts                  ours: an upload's list of parts, if it is too long for a URL
     _registry/secret                                            ours: 32 random bytes, of which the keys are made that sign tokens
@@ -59,8 +60,16 @@ def repository(name: str) -> str:
     return f'{REPOSITORIES}/{name}'
 
 
+def layers(name: str) -> str:
+    return f'{REPOSITORIES}/{name}/_layers'
+
+
 def layer_link(name: str, digest: Digest) -> str:
     return f'{REPOSITORIES}/{name}/_layers/{digest.algorithm}/{digest.hex}/link'
+
+
+def revisions(name: str) -> str:
+    return f'{REPOSITORIES}/{name}/_manifests/revisions'
 
 
 def revision_link(name: str, digest: Digest) -> str:
@@ -120,6 +129,14 @@ def deletion(name: str, digest: Digest) -> str:
     return f'{deleted(name)}/{digest.algorithm}/{digest.hex}'
 
 
+def untagged(name: str) -> str:
+    return f'{repository(name)}/_untagged'
+
+
+def untagged_since(name: str, digest: Digest) -> str:
+    return f'{untagged(name)}/{digest.algorithm}/{digest.hex}'
+
+
 def trashed_blob(digest: Digest) -> str:
     return f'{TRASHED_BLOBS}/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/record'
 
@@ -151,6 +168,12 @@ def digest_in_index(path: str) -> Digest | None:
     """Return the digest that the path of a tag's index names, or None if it is no such path."""
     match = re.search('/index/([^/]+)/([^/]+)/link$', path)
     return Digest(*match.groups()) if match else None
+
+
+def digest_of_link(path: str) -> Digest | None:
+    """Return the digest whose link a path is, be it of a layer, of a revision or in the index of a tag. None if it is no such path."""
+    match = re.search('/(sha256/[0-9a-f]{64}|sha512/[0-9a-f]{128})/link$', path)
+    return Digest(*match[1].split('/')) if match else None
 
 
 def digest_beside(path: str) -> Digest:

@@ -85,6 +85,17 @@ class Manifests:
             raise errors.ManifestUnknown(detail=str(reference))
         return Manifest(digest, self._media_type(repository, digest, content, link), content)
 
+    def link(self, repository: str, digest: Digest) -> Stat:
+        """Return the link that makes a digest a revision of this repository.
+
+        :raises ManifestUnknown: there is none
+        """
+        link = self._link(repository, digest)
+        if link is None:
+            self._confirm_unlinked(repository, digest)
+            raise errors.ManifestUnknown(detail=str(digest))
+        return link
+
     def _confirm_unlinked(self, repository: str, digest: Digest) -> None:
         """:raises Unavailable: the digest may be a revision of the repository"""
         self._absence.confirm(
@@ -183,7 +194,7 @@ class Manifests:
         if not self._sparse:
             self._references.require(repository, parsed, is_wanted)
         self._store(digest, content)
-        links: list[Callable[[], object]] = [lambda: self._write_link(repository, digest, revisions.metadata(parsed))]
+        links: list[Callable[[], object]] = [lambda: self.write_link(repository, digest, revisions.metadata(parsed))]
         if not parsed.stated:
             links.append(lambda: self._storage.replace(layout.revision_media_type(repository, digest), parsed.media_type.encode()))
         links += [functools.partial(self._tags.remember, repository, tag, digest) for tag in tags]
@@ -194,7 +205,11 @@ class Manifests:
         self._together.all(*visible)
         return parsed
 
-    def _write_link(self, repository: str, digest: Digest, metadata: dict[str, str]) -> None:
+    def write_link(self, repository: str, digest: Digest, metadata: dict[str, str]) -> None:
+        """Make stored bytes a revision of this repository.
+
+        :param metadata: see `revisions.metadata`
+        """
         self._storage.replace(layout.revision_link(repository, digest), str(digest).encode(), metadata)
 
     def _store(self, digest: Digest, content: bytes) -> None:
@@ -214,18 +229,15 @@ class Manifests:
 
         :raises ManifestUnknown: the repository has no such manifest
         """
-        link = self._link(repository, digest)
-        if link is None:
-            self._confirm_unlinked(repository, digest)
-            raise errors.ManifestUnknown(detail=str(digest))
+        link = self.link(repository, digest)
         deleted = self._tags.delete_pointing_to(repository, digest)
-        self._forget_content(repository, digest, link)
+        self.forget_content(repository, digest, link)
         self._deletions.record(repository, digest)
         self._storage.discard(layout.revision_link(repository, digest))
         pointers = self._tags.delete_rest(repository, digest, deleted, functools.partial(self.exists, repository))
         self._deletions.expire(repository, pointers)
 
-    def _forget_content(self, repository: str, digest: Digest, link: Stat) -> None:
+    def forget_content(self, repository: str, digest: Digest, link: Stat) -> None:
         """Delete what only the content of a manifest tells: its media type, if it does not state it, and its place among referrers."""
         stated, subject = self._said(repository, digest, link)
         if not stated:

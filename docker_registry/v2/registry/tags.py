@@ -97,7 +97,7 @@ class Tags:
 
         :return: when each of these tags was written
         """
-        suspects = [tag for tag in self._listed(repository) if tag.may_point_to(digest)]
+        suspects = [tag for tag in self.listed(repository) if tag.may_point_to(digest)]
         deleted = self._together.map(lambda tag: self._delete_if_pointing(repository, tag, digest), suspects)
         return {tag.tag: written for tag, written in zip(suspects, deleted) if written is not None}
 
@@ -114,12 +114,12 @@ class Tags:
         :param deleted: what `delete_pointing_to` returned
         :return: the ETags of all pointers that the listing shows
         """
-        listed = list(self._listed(repository))
+        listed = list(self.listed(repository))
         calls: list[Callable[[], object]] = [
             functools.partial(self._delete_if_pointing, repository, tag, digest, is_revision) for tag in listed if tag.may_point_to(digest)
         ]
         calls += [
-            functools.partial(self._restore, repository, tag, deleted[tag.tag], is_revision)
+            functools.partial(self.restore, repository, tag, deleted[tag.tag], is_revision)
             for tag in listed
             if tag.tag in deleted and not tag.current
         ]
@@ -131,28 +131,38 @@ class Tags:
     ) -> float | None:
         """Return when the tag was written, if it was deleted now."""
         index = layout.tag_index(repository, listed.tag, digest)
-        now, written = self._now(repository, listed.tag)
+        now, written = self.now(repository, listed.tag)
         if now == digest and stays(digest):
             return None
         if now == digest:
             self._storage.discard(layout.tag_current(repository, listed.tag))
-        being_pushed = {stat.path for stat in listed.index.values() if _is_of_a_push_after(stat, written)}
+        being_pushed = {stat.path for stat in listed.index.values() if is_of_a_push_after(stat, written)}
         for path in {index, *listed.index} - (being_pushed - {index}) if now == digest else {index} & set(listed.index):
             self._storage.discard(path)
         return written if now == digest else None
 
-    def _restore(self, repository: str, listed: 'Listed', written: float, is_revision: Callable[[Digest], bool]) -> None:
-        """:param written: when the pointer was written that was deleted"""
-        pushed = [stat for stat in listed.index.values() if _is_of_a_push_after(stat, written)]
+    def restore(self, repository: str, listed: 'Listed', written: float, is_revision: Callable[[Digest], bool]) -> None:
+        """Write the pointer of a tag again, if the index shows that somebody pushed the tag just before its pointer was deleted.
+
+        :param written: when the pointer was written that was deleted
+        """
+        pushed = [stat for stat in listed.index.values() if is_of_a_push_after(stat, written)]
         stat = max(pushed, key=lambda stat: stat.last_modified or 0, default=None)
         digest = stat and layout.digest_in_index(stat.path)
-        if digest and self._now(repository, listed.tag) == (None, 0) and is_revision(digest):
+        if digest and self.now(repository, listed.tag) == (None, 0) and is_revision(digest):
             self.point(repository, listed.tag, digest)
 
     def _discard(self, paths: Iterable[str]) -> None:
         self._together.map(self._storage.discard, paths)
 
     # Listing
+
+    def all(self, repository: str) -> list['Listed']:
+        """Return the tags of a repository that a listing shows, without those whose manifest was deleted."""
+        listed, deleted = self._together.all(
+            lambda: [tag for tag in self.listed(repository) if tag.current], lambda: self._deletions.times(repository)
+        )
+        return self._alive(repository, listed, deleted)
 
     @looking_again
     def page(self, repository: str, count: int | None = None, last: str = '') -> tuple[list[str], bool]:
@@ -181,9 +191,9 @@ class Tags:
     def _after(self, repository: str, last: str, count: int | None) -> Iterator['Listed']:
         """Yield the tags after `last`, in the order of storage."""
         # Storage lists `last` itself after the tags that begin with it, and its beginnings after that. Earlier pages had them.
-        return (listed for listed in self._listed(repository, last, count) if listed.current and listed.tag > last)
+        return (listed for listed in self.listed(repository, last, count) if listed.current and listed.tag > last)
 
-    def _listed(self, repository: str, last: str = '', count: int | None = None) -> Iterator['Listed']:
+    def listed(self, repository: str, last: str = '', count: int | None = None) -> Iterator['Listed']:
         """Yield what a listing shows of each tag, in the order of storage, beginning at the tag `last`."""
         limit = listing.PAGE if count is None else min(listing.PAGE, ROWS_OF_A_TAG * (count + 2))
         marker, listed = last and layout.tag(repository, last) or None, None
@@ -211,11 +221,11 @@ class Tags:
             return digest in links and ended(written, deleted[digest], links[digest])
 
         doubtful = [tag.tag for tag in found if has_ended(noted.get(tag.etag), tag.written)]
-        now = self._together.map(lambda tag: self._now(repository, tag), doubtful)  # the listing may be late
+        now = self._together.map(lambda tag: self.now(repository, tag), doubtful)  # the listing may be late
         gone = {tag for tag, (digest, written) in zip(doubtful, now) if has_ended(digest, written)}
         return [tag for tag in found if tag.tag not in gone]
 
-    def _now(self, repository: str, tag: str) -> tuple[Digest | None, float]:
+    def now(self, repository: str, tag: str) -> tuple[Digest | None, float]:
         """Return what `read` does, or (None, 0) if the tag is gone or damaged. Clients may see that."""
         try:
             return self.read(repository, tag)
@@ -270,7 +280,7 @@ class Listed:
         return not self.is_whole or digest in self.digests or self.etag == digest.etag
 
 
-def _is_of_a_push_after(stat: Stat, written: float) -> bool:
+def is_of_a_push_after(stat: Stat, written: float) -> bool:
     """Return whether the name in a tag's index is younger than the pointer, and so young that the push may not have ended."""
     return (stat.last_modified or 0) > max(written, time.time() - PUSH_SECONDS)
 
