@@ -22,6 +22,7 @@ A registry of container images (Docker Registry API v2, OCI distribution-spec 1.
     registry-swift gc            free the space of what nothing needs any more; registry-swift trash puts it back
     registry-swift htpasswd      make a line with a user and a password, for serve --htpasswd
     registry-swift rm            delete tags, manifests and repositories
+    registry-swift undelete      get an image back that was deleted
 """
 
 

@@ -1,10 +1,10 @@
-"""The command `registry-swift rm`."""
+"""The commands `registry-swift rm` and `registry-swift undelete`."""
 
 import json
 
 from docker_registry.v2.cli import consent, opening
 from docker_registry.v2.cli.arguments import environment, new_parser
-from docker_registry.v2.operations import deletion, space, targets
+from docker_registry.v2.operations import deletion, space, targets, undeletion
 from docker_registry.v2.settings.storage import config_error
 
 RM = """\
@@ -16,6 +16,16 @@ Delete tags, manifests and whole repositories, beside running registries.
 
 The command looks everything up first. If something does not exist, it deletes nothing. At a terminal it shows what would go, and asks.
 What somebody pushes meanwhile stays. A collection frees the space later. The exit status is 0 if everything is gone, else 1.
+"""
+
+UNDELETE = """\
+Get back an image that was deleted, as long as no collection has freed its bytes.
+
+    registry-swift undelete team/app:v1 sha256:...  the image with this digest, under this tag
+    registry-swift undelete team/app sha256:...     the image, without a tag
+
+The command finds the image's manifest, all layers, and for a multi-platform image all its images. It reads the manifests and compares
+their digests, and compares the sizes of layers. If anything is missing, it names that and changes nothing.
 """
 
 
@@ -31,6 +41,13 @@ def add_command(commands):
     consent.add_option(command)
     command.add_argument('--json', action='store_true', help='print a line of JSON for each tag, manifest or repository')
     command.set_defaults(run=remove)
+    command = new_parser(
+        commands.add_parser, 'undelete', help='get an image back that was deleted', description=UNDELETE, epilog=environment()
+    )
+    command.add_argument('image', metavar='NAME[:TAG]', help='the repository, and the tag that the image gets')
+    command.add_argument('digest', metavar='DIGEST', help='the digest of the manifest, as clients and the output of rm show it')
+    command.add_argument('--replace', action='store_true', help='if the tag points to another image now, let it point to this one')
+    command.set_defaults(run=undelete)
 
 
 def remove(options, environ):
@@ -60,6 +77,16 @@ def freed_text(freed, exactly):
     if exactly or not freed:
         return f'A collection will free {space.text(freed)}.'
     return f'A collection will free up to {space.text(freed)}: less if other repositories have the same layers. --space looks.'
+
+
+def undelete(options, environ):
+    target, digest = parsed(undeletion.parse, options.image, options.digest)
+    try:
+        done = undeletion.Undeletion(opening.domain(options, environ)).run(target, digest, options.replace)
+    except undeletion.Impossible as error:
+        raise config_error(str(error))
+    print(f'{target} has {digest} again: {done.manifests} manifests, {done.blobs} blobs')
+    return 0
 
 
 def parsed(parse, *texts):
