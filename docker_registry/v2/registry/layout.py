@@ -22,6 +22,9 @@ which distribution's walkers skip:
     _trash/blobs/<algorithm>/<first two digits>/<hex>/record    ours: how to put back a blob whose data a collection deleted
     _trash/blobs/<algorithm>/<first two digits>/<hex>/copy      ours: its bytes, if it was no large object
     _trash/names/<name>/_shard/<hex digit>                      ours: the links and the like that collections deleted from a repository
+    _lost/<algorithm>/<first two digits>/<hex>/record           ours: what the data of a blob was before a repair took it away: it was damaged
+    _lost/<algorithm>/<first two digits>/<hex>/copy             ours: its bytes, if it was no large object
+    _fsck/<first two digits>                                    ours: which blobs a check has read, and when
     _gc/lock                                                    ours: the collection that runs now
     _gc/memory                                                  ours: what the last collection knew, a packed database
 
@@ -152,6 +155,19 @@ def trashed_names(name: str, digest: Digest) -> str:
 
 def trashed_shard(name: str, shard: str) -> str:
     return f'{TRASHED_NAMES}/{name}/_shard/{shard}'
+
+
+def lost_record(digest: Digest) -> str:
+    return f'{LOST}/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/record'
+
+
+def lost_copy(digest: Digest) -> str:
+    return f'{LOST}/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/copy'
+
+
+def read_blobs(digits: str) -> str:
+    """Return the note of the blobs that a check has read, of those whose digest begins with two digits."""
+    return f'_fsck/{digits}'
 
 
 def folder_of(path: str) -> str:
