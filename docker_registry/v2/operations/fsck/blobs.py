@@ -45,8 +45,8 @@ class Blobs:
 
     def _read(self, remembered: Remembered, digest: Digest) -> Verdict | None:
         verdict = self._data.verdict(digest)
-        if verdict and not (verdict.damage == findings.DYNAMIC and (not verdict.whole or not self._repair)):
-            return verdict  # its bytes are read for the verdict or the repair
+        if verdict and (verdict.damage != findings.DYNAMIC or (verdict.whole and self._repair)):
+            return verdict  # its bytes are read before it is condemned or repaired
         stat = self._looks.stat(layout.blob(digest))
         if stat is None or remembered.has(digest, stat):
             return verdict
@@ -101,6 +101,8 @@ class Blobs:
             finding.advice = 'build and push the image again'
         elif self._repair:
             how = self._healing.repair(verdict, self._names(digest))
+            if verdict.damage != finding.damage:
+                finding = self._with_users(Finding(verdict.damage, verdict.what, advice=AGAIN), digest)
             finding.repaired = bool(how)
             finding.what += f' ({how})' if how else ''
             if not self._facts.look_for_data(digest):

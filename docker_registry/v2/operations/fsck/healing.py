@@ -84,13 +84,17 @@ class Healing:
     def repair(self, verdict: Verdict, repositories: Iterable[str]) -> str:
         """Repair the data of a blob. Return how, or '' if it is still damaged. Then it has been put aside.
 
+        A dynamic large object is read for this. If its bytes are wrong, the verdict says so afterwards.
+
         :raises NotKnown: Swift could not be asked, or somebody else has stored the blob meanwhile
         """
         for parts in self._candidates(verdict):
             if self._reader.is_made_of(verdict.digest, parts):
                 return self._replace(verdict, parts)
+        if verdict.damage == findings.DYNAMIC and not verdict.whole:
+            return ''
         if verdict.damage == findings.DYNAMIC:
-            return ''  # Swift serves what was read, or nothing is known: a verdict on its bytes comes first
+            verdict.damage, verdict.what = findings.BYTES, f'the bytes of {verdict.digest} are not those of its digest'
         if not self.is_condemned(verdict):
             return ''
         self.put_aside(verdict)

@@ -34,7 +34,7 @@ class Remembered:
 
     def add(self, digest: Digest, stat: Stat) -> None:
         self._turn_to(digest.hex[:2])
-        self._read[str(digest)] = [round(time.time()), _looks(stat)]
+        self._read[str(digest)] = [int(time.time()), _looks(stat)]
         self._changed = True
         if time.monotonic() - self._saved > SAVED_SECONDS:
             self.save()
