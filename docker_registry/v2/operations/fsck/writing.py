@@ -1,5 +1,6 @@
 """Writes and removes the small objects of the registry. Each call looks again just before, and may be repeated."""
 
+from collections.abc import Callable
 from typing import Any
 
 from docker_registry.v2.operations.fsck.looks import Looks, NotKnown, finding_out
@@ -63,16 +64,22 @@ class Writing:
 
     def drop_referrer(self, repository: str, subject: Digest, digest: Digest) -> bool:
         """Remove an entry of the list of referrers whose manifest is no revision."""
-        if not self._looks.stat(layout.revision_link(repository, digest)):
-            self._discard(layout.referrer(repository, subject, digest))
+        path = layout.referrer(repository, subject, digest)
+        entry = self._looks.content(path)
+        if entry:
+            self._drop(path, entry[0], lambda: self._looks.stat(layout.revision_link(repository, digest)) is not None)
         return True
 
     def drop_layer_link(self, repository: str, digest: Digest) -> bool:
         """Remove a link whose data are missing, so that clients find the blob missing and push it."""
-        if not self._is_stored(digest):
-            self._discard(layout.layer_link(repository, digest))
+        self._drop(layout.layer_link(repository, digest), str(digest).encode(), lambda: self._is_stored(digest))
         return True
 
-    def _discard(self, path: str) -> None:
+    def _drop(self, path: str, content: bytes, is_needed: Callable[[], bool]) -> None:
+        """Delete an object, unless it is needed. A push may write what it needs first, and then this object, just before it is deleted."""
+        if is_needed():
+            return
         with finding_out():
             self._storage.discard(path)
+        if is_needed():
+            self._write_new(path, content)
