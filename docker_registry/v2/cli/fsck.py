@@ -72,6 +72,8 @@ def execute(options, environ):
 
 
 def check(options, environ):
+    if options.origin and not options.repair:
+        raise ValueError('--from needs --repair')
     settings = config.read(config.Config, environ)
     origin = Origin(options.origin, environ.get(USER, ''), environ.get(PASSWORD, '')) if options.origin else None
     storage = storage_settings.open_storage(storage_settings.read(environ))

@@ -120,8 +120,8 @@ class Origin:
         fields = dict(re.findall(r'(\w+)="([^"]*)"', rest))
         query = {'service': fields.get('service', ''), 'scope': f'repository:{repository}:pull'}
         realm = fields.get('realm', '')
-        if urllib.parse.urlsplit(realm).scheme not in ('http', 'https'):
-            raise ValueError('it asks for a token of an unknown server')
+        if urllib.parse.urlsplit(realm).scheme not in ('https', urllib.parse.urlsplit(self._url).scheme):
+            raise ValueError('it asks for a token from a server without TLS')
         with self._get(realm + ('&' if '?' in realm else '?') + urllib.parse.urlencode(query), self._basic) as response:
             answer = json.loads(response.read(LONGEST_TOKEN))
         return f'Bearer {answer.get("token") or answer.get("access_token") or ""}'

@@ -37,5 +37,5 @@ def summary(findings: Sequence[Finding]) -> str:
     repaired = sum(finding.repaired for finding in findings)
     if not bad and not repaired:
         return 'All images are whole.'
-    counts = f'{len(bad) - unknown} damages, {repaired} repaired, {unknown} could not be found out'
-    return f'{counts}. {len(unpullable(findings))} tags cannot be pulled.'
+    counts = f'Damaged: {len(bad) - unknown}. Repaired: {repaired}. Not known: {unknown}.'
+    return f'{counts} Tags that cannot be pulled: {len(unpullable(findings))}.'

@@ -79,13 +79,24 @@ class Rest:
             self._plan(Stage.LAYER, findings.UNUSED_LINK, f'{digest} is linked, but its data are missing. No image needs it', name, do)
 
 
+GARBAGE = """
+SELECT (SELECT count(*) FROM blob WHERE NOT EXISTS (SELECT 1 FROM layer WHERE layer.digest = blob.digest)
+    AND NOT EXISTS (SELECT 1 FROM revision WHERE revision.digest = blob.digest)
+    AND NOT EXISTS (SELECT 1 FROM reference WHERE reference.digest = blob.digest)
+    AND NOT EXISTS (SELECT 1 FROM pointer WHERE pointer.digest = blob.digest)),
+(SELECT count(*) FROM foreign_upload),
+(SELECT count(*) FROM repository WHERE NOT EXISTS (SELECT 1 FROM revision WHERE revision.repository = repository.id)
+    AND NOT EXISTS (SELECT 1 FROM tag WHERE tag.repository = repository.id))
+"""
+
+
 def garbage(facts: Facts) -> list[Finding]:
     """Return one note if there is anything that only a collection may delete."""
-    (count,) = facts.ask(
-        'SELECT (SELECT count(*) FROM blob WHERE NOT EXISTS (SELECT 1 FROM layer WHERE layer.digest = blob.digest) AND NOT EXISTS '
-        '(SELECT 1 FROM revision WHERE revision.digest = blob.digest)) + (SELECT count(*) FROM foreign_upload) + '
-        '(SELECT count(*) FROM repository WHERE NOT EXISTS (SELECT 1 FROM revision WHERE revision.repository = repository.id) AND '
-        'NOT EXISTS (SELECT 1 FROM tag WHERE tag.repository = repository.id))'
-    )[0]
-    what = f'{count} blobs, files of uploads and empty repositories that no image needs'
-    return [Finding(findings.GARBAGE, what, advice='run registry-swift gc')] if count else []
+    blobs, files, repositories = facts.ask(GARBAGE)[0]
+    counts = [
+        (blobs, 'blobs without a link'),
+        (files, 'files of uploads by CNCF distribution'),
+        (repositories, 'repositories without an image'),
+    ]
+    what = ', '.join(f'{count} {things}' for count, things in counts if count)
+    return [Finding(findings.GARBAGE, what, advice='when all is whole: registry-swift gc')] if what else []
