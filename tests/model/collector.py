@@ -6,8 +6,6 @@ from .store import (
     ABSENT,
     HERE,
     NO_NAMES,
-    NONE,
-    OLD,
     PURGING,
     SHOWN,
     THERE,

@@ -11,6 +11,8 @@ from docker_registry.drivers import swift
 from docker_registry.v2.access import addresses, htpasswd, logins, scopes, tokens
 from docker_registry.v2.http import app, connections, crowd, endpoints, headers, memory, ranges, readiness, server, token_endpoint
 from docker_registry.v2.operations import check, clearing
+from docker_registry.v2.operations.collection import aside, bounds, brakes, lock
+from docker_registry.v2.operations.survey import walk
 from docker_registry.v2.registry import (
     blobs,
     catalog,
@@ -209,7 +211,16 @@ NUMBERS = [
     ('docs/decisions.rst', 'at most once in {} seconds', swift.CONTAINER_CHECK_SECONDS),
     ('docs/decisions.rst', 'up to {} KiB, if they compress', uploads.MOST_PENDING_READ // KiB),
     ('docs/decisions.rst', 'compress to {} bytes', upload_state.MOST_PENDING),
-    ('docs/decisions.rst', 'older than an upload can be: {} hours', REGISTRY.upload_lifetime // 3600),
+    ('docs/collection.rst', 'than ``--older-than`` ({} days)', bounds.Bounds.older_than // bounds.DAY),
+    ('docs/collection.rst', 'for ``--keep-trash`` ({} days)', bounds.Bounds.keep_trash // bounds.DAY),
+    ('docs/collection.rst', 'older than {} days and ``--listing-lag``', WORDS[(bounds.Bounds.upload + bounds.Bounds.commit) // bounds.DAY]),
+    ('docs/collection.rst', 'after {} days', aside.KEPT // bounds.DAY),
+    ('docs/collection.rst', 'differ by more than {} seconds', brakes.MOST_SKEW),
+    ('docs/collection.rst', 'more than {} % and more than {} of', round(brakes.MOST_LOST * 100), brakes.FEW),
+    ('docs/collection.rst', 'to the trash, of more than {} blobs', brakes.SMALL),
+    ('docs/collection.rst', 'takes it after {} minutes if it runs', lock.ENDED // MINUTE),
+    ('docs/collection.rst', 'and after {} hours if not', lock.STALE // 3600),
+    ('docs/collection.rst', 'one for each {} names in the container', f'{walk.PAGE:,}'),
     ('docs/decisions.rst', 'saw it within the last {} seconds', blobs.FRESH_SECONDS),
     ('docs/decisions.rst', 'it has at most {} MiB and comes whole', blobs.SMALL // MiB),
     ('docs/decisions.rst', 'asks for up to {} ranges', ranges.MOST_RANGES),

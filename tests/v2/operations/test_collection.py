@@ -1,13 +1,14 @@
 """Collections: what goes, what stays, and what comes back."""
 
 import dataclasses
+import json
 
 import pytest
 
 from docker_registry.v2.operations.collection import lock, run
 from docker_registry.v2.operations.collection.bounds import Bounds
 from docker_registry.v2.operations.progress import Progress
-from docker_registry.v2.registry import trash
+from docker_registry.v2.registry import layout, trash
 from docker_registry.v2.registry.names import digest as parsed
 from registry_client import digest_of, image
 
@@ -175,3 +176,22 @@ def test_a_dry_run_changes_nothing(place, registry):
     assert report.counts['links'] == 3 and report.counts['blobs'] == 4
     assert names(place) == before
     assert not place.storage().exists('_gc/lock')
+
+
+# Beside the trash
+
+
+def test_segments_of_what_a_repair_has_put_aside_stay_for_a_month(place, registry):
+    registry.push_image('a', 'v1', LARGE)
+    storage, digest = place.storage(), parsed(digest_of(LARGE))
+    parts = [list(part) for part in storage.parts_of(layout.blob(digest))]
+    storage.replace(layout.lost_record(digest), json.dumps({'parts': parts}).encode())
+    storage.discard(layout.blob(digest))
+    before = names(place)
+
+    collect(place, Bounds(older_than=-10, upload=0, commit=0, listing_lag=0, skew=-10))
+    collect(place, Bounds(older_than=-10, upload=0, commit=0, listing_lag=0, skew=-10))
+
+    assert {name for name in before if '_segments' in name} <= names(place)
+    collect(place)
+    assert not [name for name in names(place) if '_segments' in name or '_lost' in name]

@@ -16,6 +16,7 @@ LINES = {
     'restored': 'blobs and',
     'restored_links': 'links that are needed again were put back',
     'purged': 'blobs, with {purged_bytes}, left the trash for good',
+    'aside': 'objects that registry-swift fsck had put aside {went}',
     'uploads': 'abandoned uploads of CNCF distribution {went}',
     'segments': 'segments that nothing names {went}',
     'foreign_segments': 'segments of CNCF distribution that nothing names {went}',

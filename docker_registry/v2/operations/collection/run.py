@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from docker_registry.v2.operations.collection import blobs, brakes, emptying, links, memory, segments
+from docker_registry.v2.operations.collection import aside, blobs, brakes, emptying, links, memory, segments
 from docker_registry.v2.operations.collection.bounds import Bounds
 from docker_registry.v2.operations.collection.lock import Lock
 from docker_registry.v2.operations.collection.work import Report, Work
@@ -93,6 +93,7 @@ def _round(storage: Any, options: Options, lock: Any, report: Report, pace: Pace
         if not options.only_trash:
             links.collect(work)
             blobs.collect(work)
+            aside.collect(work)
             segments.collect(work)
         if not options.dry_run:
             memory.remember(work.db, brakes.counts(work.db))
