@@ -196,10 +196,10 @@ storage:
             )
         super().__init__([program('docker-registry'), 'serve', self._configuration], folder, self._environment, port)
 
-    def collect(self):
-        """Run its garbage collector without deleting anything, and return its output."""
+    def collect(self, *options):
+        """Run its garbage collector, without deleting anything if there are no options, and return its output."""
         return subprocess.run(
-            [program('docker-registry'), 'garbage-collect', '--dry-run', self._configuration],
+            [program('docker-registry'), 'garbage-collect', *(options or ['--dry-run']), self._configuration],
             check=True,
             env=self._environment,
             stdout=subprocess.PIPE,

@@ -1,7 +1,7 @@
 """Checks what the revisions of each repository need: their bytes, their blobs, and the images of an index."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from docker_registry.v2.operations.fsck import findings, images
 from docker_registry.v2.operations.fsck.facts import Facts
@@ -12,6 +12,8 @@ from docker_registry.v2.operations.fsck.plans import Plan, Stage
 from docker_registry.v2.operations.fsck.writing import Writing
 from docker_registry.v2.registry import layout
 from docker_registry.v2.registry.names import Digest
+
+BringBack = Callable[[Digest, list[str]], str]
 
 #: Revisions that name something for which the survey has no link, or no data.
 SUSPECTS = """
@@ -26,13 +28,15 @@ WHERE revision.repository = ? AND (blob.digest IS NULL OR layer.digest IS NULL A
 class Revisions:
     """What the revisions need and lack.
 
+    :param bring_back: stores the bytes of a manifest that are missing, and returns how; '' if it cannot. It gets names of repositories, too
     :param sparse: whether the registry accepts an index without its images, so that a missing one is no damage
     """
 
-    def __init__(self, facts: Facts, looks: Looks, writing: Writing, sparse: bool = False):
+    def __init__(self, facts: Facts, looks: Looks, writing: Writing, bring_back: BringBack, sparse: bool = False):
         self._facts = facts
         self._looks = looks
         self._writing = writing
+        self._bring_back = bring_back
         self._sparse = sparse
         self.plans: list[Plan] = []
         self.findings: list[Finding] = []
@@ -101,12 +105,16 @@ class Revisions:
             finding.advice = 'its bytes are missing: push it again, or use --from'
 
     def plan_revision(self, repository: int, digest: Digest, finding: Finding) -> bool:
-        """Plan to link a manifest whose bytes are there, and check what it needs. Return whether they are there."""
+        """Plan to link a manifest whose bytes are there, or can be brought back, and check what it needs. Return whether they are there."""
+        name = self._facts.repositories[repository]
         content = self._facts.manifest(digest)
+        if content is None and (how := self._bring_back(digest, [name])):
+            finding.what += f' ({how})'
+            content = self._facts.manifest(digest)
+            self._facts.look_for_data(digest)
         image = images.read(content) if content else None
         if not content or image is None:
             return False
-        name = self._facts.repositories[repository]
         finding.advice = 'run with --repair'
         self.plans.append(Plan(Stage.REVISION, finding, functools.partial(self._writing.revision_link, name, digest, content)))
         self._facts.add_manifest(digest, image)

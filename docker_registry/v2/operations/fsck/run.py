@@ -21,6 +21,7 @@ from docker_registry.v2.operations.fsck.tags import Tags
 from docker_registry.v2.operations.fsck.writing import Writing
 from docker_registry.v2.operations.progress import Progress
 from docker_registry.v2.registry.concurrency import Together
+from docker_registry.v2.registry.names import Digest
 
 READ_AGAIN = 7 * 86400  # seconds; `--deep` reads a blob again after that
 
@@ -88,7 +89,7 @@ class Check:
         self._blobs.reported.update(finding.digest for finding in found if finding.digest)
         found += self._check_data()
         self._blobs.reported.update(finding.digest for finding in found if finding.digest and finding.is_bad)
-        revisions = Revisions(facts, looks, writing, self._options.sparse)
+        revisions = Revisions(facts, looks, writing, self._bring_back, self._options.sparse)
         tags = Tags(facts, looks, writing, revisions)
         others = rest.Rest(facts, looks, writing)
         revisions.check_all()
@@ -100,6 +101,9 @@ class Check:
         if self._options.repair:
             found += carry_out(plans)
         return [*found, *revisions.lacks(self._blobs.reported), *rest.garbage(facts)]
+
+    def _bring_back(self, manifest: Digest, repositories: list[str]) -> str:
+        return self._healing.bring_back(manifest, None, repositories) if self._options.repair else ''
 
     def _check_data(self) -> list[Finding]:
         if not self._options.sizes and not self._options.deep:

@@ -300,6 +300,18 @@ def test_one_repository(registry, fsck, container):
 # Garbage
 
 
+def test_a_repository_without_images_is_the_collectors_business(fsck, container):
+    path = 'docker/registry/v2/repositories/ghost/_uploads/4386197f-dcc2-4d15-a0e6-78842f2a67a1/startedat'
+    container.storage.replace(path, b'2020-01-01T00:00:00Z')
+
+    found = fsck(repair=True)
+
+    (finding,) = found.findings
+    assert (found.status, finding.damage) == (0, findings.GARBAGE)
+    assert '1 repositories without an image' in finding.what and 'registry-swift gc' in finding.advice
+    assert container.has(path)
+
+
 def test_garbage_is_the_collectors_business(registry, fsck, container):
     registry.push_image('a', 'v1', LAYER)
     container.storage.replace(container.data(digest_of(b'garbage')), b'garbage')

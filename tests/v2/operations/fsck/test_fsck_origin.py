@@ -120,6 +120,16 @@ def test_what_the_other_registry_does_not_have_either(registry, container, other
     assert (found.damages, found.unpullable) == ([(findings.MISSING, False)], ['a:v1'])
 
 
+def test_an_image_of_a_tag_that_has_no_link_either(registry, other, damaged, fsck, serve, container):
+    container.lose(container.revision('team/app', damaged))
+
+    found = fsck(repair=True, origin=Origin(serve(other.registry().app)))
+
+    assert found.status == 1
+    assert registry('GET', '/v2/team/app/manifests/v1').headers['Docker-Content-Digest'] == damaged
+    assert fsck(deep=True, read_again=0).status == 0
+
+
 def test_damaged_data_are_replaced(registry, other, fsck, serve, container):
     other.registry().push_image('a', 'v1', LARGE)
     registry.push_image('a', 'v1', LARGE)
