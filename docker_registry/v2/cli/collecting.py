@@ -49,6 +49,14 @@ def add_command(commands):
     command.add_argument(
         '--take-lock', action='store_true', help='go on although another run has the lock. Use it only if that run has ended for certain'
     )
+    command.add_argument(
+        '--v1-path', metavar='PATH', help='storage_path of a v1 registry in the same container (/registry): free its segments, too'
+    )
+    command.add_argument(
+        '--v1-images',
+        action='store_true',
+        help='with --v1-path and --quiet-registry: free the images of the v1 registry that no tag reaches. They cannot be put back',
+    )
     add_pace(command)
     add_threads(command)
     command.add_argument('--json', action='store_true', help='print the outcome as one JSON object')
@@ -56,7 +64,17 @@ def add_command(commands):
 
 
 def run(options, environ):
-    how = Options(bounds(options, environ), options.dry_run, options.force, options.take_lock, threads=options.threads)
+    if options.v1_images and (options.v1_path is None or not (options.quiet_registry or options.dry_run)):
+        raise config_error('--v1-images needs --v1-path and --quiet-registry: the v1 registry cannot put back what a push still needs')
+    how = Options(
+        bounds=bounds(options, environ),
+        dry_run=options.dry_run,
+        force=options.force,
+        take_lock=options.take_lock,
+        threads=options.threads,
+        v1_path=options.v1_path,
+        v1_images=options.v1_images,
+    )
     config_of_storage = storage_settings.read(environ)
     storage_settings.log_in(config_of_storage)
     storage = storage_settings.open_storage(config_of_storage)

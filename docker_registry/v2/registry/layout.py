@@ -22,7 +22,7 @@ which distribution's walkers skip:
     _trash/blobs/<algorithm>/<first two digits>/<hex>/record    ours: how to put back a blob whose data a collection deleted
     _trash/blobs/<algorithm>/<first two digits>/<hex>/copy      ours: its bytes, if it was no large object
     _trash/names/<name>/_shard/<hex digit>                      ours: the links and the like that collections deleted from a repository
-    _lost/<algorithm>/<first two digits>/<hex>/record           ours: what the data of a blob was before a repair took it away: it was damaged
+    _lost/<algorithm>/<first two digits>/<hex>/record           ours: the damaged data of a blob that a repair took away
     _lost/<algorithm>/<first two digits>/<hex>/copy             ours: its bytes, if it was no large object
     _fsck/<first two digits>                                    ours: which blobs a check has read, and when
     _gc/lock                                                    ours: the collection that runs now

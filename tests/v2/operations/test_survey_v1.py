@@ -1,34 +1,15 @@
 """A survey of a container that a v1 registry uses, too."""
 
-import io
 import json
 
 import pytest
+from v1_tree import Tree
 
 from docker_registry.core import driver
 from docker_registry.v2.operations.survey import survey as survey_module
 from fake_swift import on, status
 
 MiB = 1024**2
-
-
-class Tree:
-    """The objects that a v1 registry writes, by the same driver."""
-
-    def __init__(self, storage):
-        self.storage = storage
-
-    def image(self, name, layer, parents=(), ancestry=True):
-        document = {'id': name} | ({'parent': parents[0]} if parents else {})
-        self.storage.put_content(f'images/{name}/json', json.dumps(document))
-        self.storage.put_content(f'images/{name}/_checksum', '[]')
-        self.storage.stream_write(f'images/{name}/layer', io.BytesIO(layer))
-        if ancestry:
-            self.storage.put_content(f'images/{name}/ancestry', json.dumps([name, *parents]))
-
-    def tag(self, repository, tag, image):
-        self.storage.put_content(f'repositories/{repository}/tag_{tag}', image)
-        self.storage.put_content(f'repositories/{repository}/_index_images', '[]')
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What `registry-swift fsck` has put aside: damaged data, and the names of their segments. It is kept for some time, in case somebody asks."""
+"""What `registry-swift fsck` has put aside: damaged data, and the names of their segments. It is kept for a month."""
 
 import json
 

@@ -19,6 +19,8 @@ LINES = {
     'aside': 'objects that registry-swift fsck had put aside {went}',
     'uploads': 'abandoned uploads of CNCF distribution {went}',
     'segments': 'segments that nothing names {went}',
+    'v1_images': 'images of the v1 registry that no tag reaches {went}',
+    'v1_segments': 'segments of the v1 registry that nothing names {went}',
     'foreign_segments': 'segments of CNCF distribution that nothing names {went}',
 }
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from docker_registry.v2.operations.collection import aside, blobs, brakes, emptying, links, memory, segments
+from docker_registry.v2.operations.collection import aside, blobs, brakes, emptying, links, memory, segments, v1
 from docker_registry.v2.operations.collection.bounds import Bounds
 from docker_registry.v2.operations.collection.lock import Lock
 from docker_registry.v2.operations.collection.work import Report, Work
@@ -30,6 +30,8 @@ class Options:
     take_lock: bool = False
     only_trash: bool = False
     threads: int = 16
+    v1_path: str | None = None
+    v1_images: bool = False
 
 
 def collect(storage: Any, options: Options, pace: Pace | None = None, progress: Progress | None = None) -> Report:
@@ -93,6 +95,8 @@ def _round(storage: Any, options: Options, lock: Any, report: Report, pace: Pace
         if not options.only_trash:
             links.collect(work)
             blobs.collect(work)
+            if options.v1_images:
+                v1.collect_images(work)
             aside.collect(work)
             segments.collect(work)
         if not options.dry_run:
@@ -108,7 +112,7 @@ def _surveyed(storage: Any, options: Options, lock: Any, pace: Pace | None, prog
         def remember(db: sqlite3.Connection) -> None:
             memory.load(storage, db, folder)
 
-        survey = take(storage, folder, pace, progress, remember, lock.now(), options.threads)
+        survey = take(storage, folder, pace, progress, remember, lock.now(), options.threads, options.v1_path)
         with contextlib.closing(survey.db):
             yield survey, folder
 

@@ -6,6 +6,7 @@ late, and nothing if it could not find out what any large object consists of.
 
 import contextlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from docker_registry.core import exceptions
 from docker_registry.v2.operations.collection.work import Work, blob_path
@@ -15,14 +16,14 @@ from docker_registry.v2.registry.trash import Segment
 
 BATCH = 10000
 #: What the survey has looked at already, of the folders below our root.
-SURVEYED = {path.partition('/')[0] for path in (layout.ROOT, layout.SEGMENTS, layout.TRASH, layout.SECRET)}
-FOREIGN = 'foreign'  # stands for an upload's id in the table `unowned`, before the folder of a segment of CNCF distribution
+SURVEYED = {path.partition('/')[0] for path in (layout.ROOT, layout.SEGMENTS, layout.TRASH, layout.SECRET)} | {'images'}
 
-UNNAMED = """
+AND_UNNAMED = """
+AND NOT EXISTS (SELECT 1 FROM composed c WHERE c.name = s.name) AND NOT EXISTS (SELECT 1 FROM recorded d WHERE d.name = s.name)"""
+
+UNNAMED = f"""
 SELECT s.upload, s.name, ifnull(s.size, 0) FROM segment s
-WHERE s.upload IN (SELECT upload FROM segment GROUP BY upload HAVING max(modified) < ?)
-AND NOT EXISTS (SELECT 1 FROM composed c WHERE c.name = s.name) AND NOT EXISTS (SELECT 1 FROM recorded d WHERE d.name = s.name)
-ORDER BY s.upload"""
+WHERE s.upload IN (SELECT upload FROM segment GROUP BY upload HAVING max(modified) < ?) {AND_UNNAMED}"""
 
 
 def collect(work: Work) -> None:
@@ -32,20 +33,36 @@ def collect(work: Work) -> None:
     if unknown:
         work.report.remark(f'no segments were deleted: Swift did not tell what {unknown} objects consist of. Run this again later')
         return
-    seen: set[str] = set()
-    gone = [(upload, name, size) for upload, name, size in _ours(work) if _is_due(work, upload, seen)]
-    _delete(work, work.storage.at(''), gone, 'segments')
-    foreign = [(folder, name, size) for folder, name, size in _foreign(work) if _is_due(work, f'{FOREIGN} {folder}', seen)]
-    _delete(work, work.storage.at(''), foreign, 'foreign_segments')
-    forgotten = [(upload,) for (upload,) in work.db.execute('SELECT upload FROM unowned') if upload not in seen]
+    found = [*_ours(work), *_foreign(work), *_v1(work)]
+    keys = {segment.key for segment in found}
+    due = {key for key in keys if _is_due(work, key)}
+    for kind in sorted({segment.kind for segment in found}):
+        _delete(work, kind, [segment for segment in found if segment.kind == kind and segment.key in due])
+    forgotten = [(upload,) for (upload,) in work.db.execute('SELECT upload FROM unowned') if upload not in keys]
     work.db.executemany('DELETE FROM unowned WHERE upload = ?', forgotten)
 
 
-def _ours(work: Work) -> Iterator[tuple[str, str, int]]:
-    return iter(work.db.execute(UNNAMED, [work.cutoff(work.bounds.abandoned)]).fetchall())
+class Unnamed(NamedTuple):
+    """A segment that nothing names, with its size in bytes. Those with the same key come from the same upload."""
+
+    kind: str
+    key: str
+    name: str
+    size: int
 
 
-def _foreign(work: Work) -> Iterator[tuple[str, str, int]]:
+def _ours(work: Work) -> Iterator[Unnamed]:
+    for upload, name, size in work.db.execute(UNNAMED, [work.cutoff(work.bounds.abandoned)]).fetchall():
+        yield Unnamed('segments', upload, name, size)
+
+
+def _v1(work: Work) -> Iterator[Unnamed]:
+    query = f'SELECT name, ifnull(size, 0) FROM v1_segment s WHERE modified < ? {AND_UNNAMED}'
+    for name, size in work.db.execute(query, [work.cutoff(max(work.bounds.older_than, work.bounds.abandoned))]).fetchall():
+        yield Unnamed('v1_segments', f'v1 {name.rpartition("/")[0]}', name, size)
+
+
+def _foreign(work: Work) -> Iterator[Unnamed]:
     """Yield the segments of CNCF distribution that are below no prefix of a dynamic large object."""
     container = work.storage.settings.container + '/'
     prefixes = {
@@ -54,34 +71,30 @@ def _foreign(work: Work) -> Iterator[tuple[str, str, int]]:
         if prefix.startswith(container)
     }
     lengths = sorted({len(prefix) for prefix in prefixes})
-    query = (
-        'SELECT name, ifnull(size, 0) FROM foreign_segment s WHERE modified < ? '
-        'AND NOT EXISTS (SELECT 1 FROM composed c WHERE c.name = s.name) AND NOT EXISTS (SELECT 1 FROM recorded d WHERE d.name = s.name)'
-    )
+    query = f'SELECT name, ifnull(size, 0) FROM foreign_segment s WHERE modified < ? {AND_UNNAMED}'
     for name, size in work.db.execute(query, [work.cutoff(work.bounds.older_than + work.bounds.abandoned)]).fetchall():
         if not any(name[:length] in prefixes for length in lengths):
-            yield name.rpartition('/')[0], name, size
+            yield Unnamed('foreign_segments', f'foreign {name.rpartition("/")[0]}', name, size)
 
 
-def _is_due(work: Work, upload: str, seen: set[str]) -> bool:
+def _is_due(work: Work, key: str) -> bool:
     """Return whether an earlier survey has found segments of an upload unnamed, too."""
-    seen.add(upload)
     if work.bounds.is_quiet:
         return True
-    since = work.db.execute('SELECT since FROM unowned WHERE upload = ?', [upload]).fetchone()
+    since = work.db.execute('SELECT since FROM unowned WHERE upload = ?', [key]).fetchone()
     if since is None and not work.dry_run:
-        work.db.execute('INSERT INTO unowned VALUES (?, ?)', [upload, work.now])
+        work.db.execute('INSERT INTO unowned VALUES (?, ?)', [key, work.now])
     return since is not None and since[0] < work.now - work.bounds.listing_lag - work.bounds.skew
 
 
-def _delete(work: Work, storage, gone: list[tuple[str, str, int]], what: str) -> None:
+def _delete(work: Work, kind: str, gone: list[Unnamed]) -> None:
     for first in range(0, len(gone), BATCH):
         some = gone[first : first + BATCH]
         if not work.dry_run:
             work.change()
-            storage.remove_parts([Segment(name, size, '') for _, name, size in some])
-        work.report.add(what, len(some))
-        work.report.add('segment_bytes', sum(size for _, _, size in some))
+            work.storage.at('').remove_parts([Segment(segment.name, segment.size, '') for segment in some])
+        work.report.add(kind, len(some))
+        work.report.add('segment_bytes', sum(segment.size for segment in some))
 
 
 def _add_other_owners(work: Work) -> None:

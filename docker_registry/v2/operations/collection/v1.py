@@ -1,0 +1,41 @@
+"""Images that a v1 registry has left in the container, because no tag reaches them any more.
+
+The v1 registry cannot put anything back. So they go only while nobody pushes: a push leaves out images that are there already.
+"""
+
+from docker_registry.v2.operations.collection.problems import Stopped
+from docker_registry.v2.operations.collection.work import Work
+
+BATCH = 10000  # files that go at a time
+
+UNREACHED = """
+SELECT image, path, ifnull(size, 0) FROM v1_file WHERE image NOT IN (SELECT ancestor FROM v1_ancestry)
+AND image NOT IN (SELECT image FROM v1_file GROUP BY image HAVING max(modified) >= ?)
+ORDER BY image, name != 'json'"""  # an image without `json` does not exist, and a push sends it again
+
+
+def collect_images(work: Work) -> None:
+    """Delete the images of a v1 registry that no tag reaches. Their segments then count as unnamed.
+
+    :raises Stopped: a tag or an ancestry cannot be read, so nobody knows which images they need
+    """
+    unread = work.db.execute('SELECT ltrim(path, ?) FROM v1_tag WHERE image IS NULL', ['/']).fetchone()
+    broken = work.db.execute('SELECT image FROM v1_broken').fetchone()
+    if unread or broken:
+        what = f'the tag {unread[0]}' if unread else f'the ancestry of {broken[0]}'
+        raise Stopped(
+            f'nobody knows which images of the v1 registry are needed: {what} cannot be read. Repair it, or delete that tag. '
+            'Leave out --v1-images until then'
+        )
+    found = work.db.execute(UNREACHED, [work.cutoff(work.bounds.older_than)]).fetchall()
+    work.report.add('v1_images', len({image for image, _, _ in found}))
+    work.report.add('v1_image_bytes', sum(size for _, _, size in found))
+    storage = work.storage.at('')
+    for first in range(0, len(found), BATCH):
+        paths = [path for _, path, _ in found[first : first + BATCH]]
+        if not work.dry_run:
+            work.change()
+            storage.discard_all([path.lstrip('/') for path in paths])
+        work.db.executemany('DELETE FROM composition WHERE owner = ?', [(path,) for path in paths])
+        work.db.executemany('DELETE FROM composed WHERE owner = ?', [(path,) for path in paths])
+        work.db.executemany('DELETE FROM v1_file WHERE path = ?', [(path,) for path in paths])
