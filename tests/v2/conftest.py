@@ -41,6 +41,12 @@ def keystone_swift():
     yield from running('swift', 'keystone', 'keystonemiddleware', keystone=True)
 
 
+@pytest.fixture(scope='session')
+def shared_swift():
+    """A real Swift with a second user, test:reader with the key `reading`, who may do only what a container allows."""
+    yield from running('swift', set='filter:tempauth:user_test_reader=reading')
+
+
 @pytest.fixture(autouse=True)
 def settled(monkeypatch):
     """The secret of a registry counts as settled when it is there, although the registry has just begun to exist."""

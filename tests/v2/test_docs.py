@@ -205,6 +205,7 @@ NUMBERS = [
     ('docs/decisions.rst', 'chunks of at least {} MiB', REGISTRY.chunk_min_length // MiB),
     ('docs/decisions.rst', 'carries up to {} parts', upload_state.MOST_PARTS),
     ('docs/decisions.rst', 'most have less than {} MiB', uploads.SMALLEST_PART // MiB),
+    ('docs/operations.rst', 'push or delete get a {}, and say why:: unsupported: {}', errors.ReadOnly.status, errors.ReadOnly.message),
     ('docs/operations.rst', '``SWIFT_WRITE_MEMORY`` ({} MiB by default), plus {} MiB for each', DRIVER['swift_write_memory'] // MiB, 2),
     ('docs/operations.rst', 'above {} GiB has larger segments, up to {} MiB', SIZES.count(SIZES[0]) * SIZES[0] / GiB, LARGEST // MiB),
     ('docs/decisions.rst', 'than Swift allows, {} bytes,', swift.LONGEST_METADATA),
@@ -316,7 +317,7 @@ def test_operations_quotes_the_messages_of_the_code():
     quoted = re.findall(r'(?m)^``(.+?)``  ', section)
     messages = list(messages_of_the_code())
 
-    assert len(quoted) == 11
+    assert len(quoted) == 12
     for quote in quoted:
         words = [part.strip() for part in re.sub(r'\d+|: Address already in use', '...', quote).split('...')]
         assert any(re.search('.*'.join(map(re.escape, words)), message, re.DOTALL) for message in messages), quote

@@ -3,13 +3,17 @@
 import dataclasses
 import logging
 import re
+import secrets
 import signal
 import sys
 from logging.config import dictConfig
 
+from docker_registry.core.exceptions import ConfigError
 from docker_registry.v2.access import addresses, htpasswd
 from docker_registry.v2.cli.arguments import add_option, environment, new_parser, settings
 from docker_registry.v2.http import app, listening, server, worker
+from docker_registry.v2.registry import keys
+from docker_registry.v2.registry.absence import Absence
 from docker_registry.v2.registry.trash import Trash
 from docker_registry.v2.settings import config
 from docker_registry.v2.settings import storage as storage_settings
@@ -38,22 +42,57 @@ def serve(options, environ):
     require_sense(server_settings, access, options, environ)
     users = read_users(access, worker.in_thread)
     registry_config = settings(config.Config, options, environ)
-    storage_config = storage_settings.read(environ)
+    storage_config = storage_settings.read(environ) | ({'swift_create_container': 'false'} if access.read_only else {})
     certificates = server_settings.tls_certificate and listening.Certificates(server_settings.tls_certificate, server_settings.tls_key)
     if certificates:
         certificates.check()
     sock = listening.listening_socket(server_settings)
-    trash_is_used = Trash(storage_settings.log_in(storage_config)).look()
+    logged_in = log_in(storage_config, access)
     log_config = server.logging_config(level)
     dictConfig(log_config)
+    registry_config = with_secret(registry_config, access, logged_in)
     storage = storage_settings.open_storage(storage_config)
     warn_of_small_pool(storage, server_settings.threads + registry_config.storage_threads)
     loopback_only = is_open_to_this_machine_only(sock, users, certificates)
     registry = app.create_app(registry_config, storage, users, access, server_settings.threads, loopback_only)
-    registry.trash.know(trash_is_used)
+    registry.trash.know(Trash(logged_in).look())
     listening.begin_to_listen(sock, server_settings)
-    logging.info('%s may do everything%s', users or 'everybody', ', and everybody may pull' if access.anonymous_pull else '')
+    logging.info('%s', rights(users, access))
     return server.Server(registry, storage, server_settings, sock, certificates, log_config, access.trusted_proxies).run()
+
+
+def log_in(storage_config, access):
+    """Return `storage.log_in`, which says why the container is not created if that is because of --read-only."""
+    try:
+        return storage_settings.log_in(storage_config)
+    except ConfigError as error:
+        if access.read_only and getattr(error, 'status', None) == 404:
+            raise config_error(f'{error}: --read-only (REGISTRY_READ_ONLY) turns it off')
+        raise
+
+
+def with_secret(registry_config, access, storage):
+    """Return the settings of the registry. If it is read-only and finds no secret, all its workers get the same random one."""
+    if (
+        not access.read_only
+        or registry_config.upload_secret
+        or keys.is_stored(storage, Absence(storage, registry_config.replication_cycle))
+    ):
+        return registry_config
+    if access.anonymous_pull or access.bearer_tokens:
+        logging.warning(
+            'the container has no secret, and a read-only registry stores none: logins end when it restarts, and no other registry '
+            'accepts them. Set REGISTRY_UPLOAD_SECRET to change that'
+        )
+    return dataclasses.replace(registry_config, upload_secret=secrets.token_hex())
+
+
+def rights(users, access):
+    """Return a line that says who may do what."""
+    pulling = 'everybody' if access.anonymous_pull or not users else str(users)
+    if access.read_only:
+        return f'the registry is read-only: {pulling} may pull, and nobody may push or delete'
+    return f'{users or "everybody"} may do everything' + (', and everybody may pull' if access.anonymous_pull else '')
 
 
 def is_open_to_this_machine_only(sock, users, certificates):

@@ -22,12 +22,14 @@ from docker_registry.v2.http.work import Places, Work
 from docker_registry.v2.registry import errors, names
 from docker_registry.v2.registry.domain import Domain
 from docker_registry.v2.registry.keys import Keys
+from docker_registry.v2.registry.read_only import ReadOnly
 from docker_registry.v2.registry.upload_state import StateTokens
 from docker_registry.v2.settings import config as config_module
 
 logger = logging.getLogger(__name__)
 access_logger = logging.getLogger('docker_registry.v2.http.requests')
 
+READING = ('GET', 'HEAD')
 PROBES = ('/healthz', '/readyz')  # never wait for a place: /readyz itself limits what it asks of Swift
 LONGEST_LOGGED_PATH = 512  # characters; the path of the longest repository name with the longest digest fits
 
@@ -144,6 +146,9 @@ class Registry:
 
     def __init__(self, config, storage, users, access, threads, loopback_only):
         self._places = Places(threads)
+        storage.on_request = count_swift_request
+        self.read_only = access.read_only
+        storage = ReadOnly(storage) if self.read_only else storage
         domain = Domain(storage, config)
         self.config, self.storage = config, storage
         self._proxies, self._browsers = proxies.Proxies(access.trusted_proxies), browsers.Browsers(loopback_only)
@@ -152,7 +157,6 @@ class Registry:
         self.state_tokens = StateTokens(functools.partial(keys.key, 'uploads of the registry v2 API'), config.upload_lifetime)
         self.blobs, self.uploads, self.tags = domain.blobs, domain.uploads, domain.tags
         self.referrers, self.manifests, self.trash = domain.referrers, domain.manifests, domain.trash
-        storage.on_request = count_swift_request
         self.readiness = Readiness(storage, config.retry_after)
 
     def read_token(self, repository, token):
@@ -222,15 +226,23 @@ class Registry:
             if match:
                 method = 'GET' if request.method == 'HEAD' and 'HEAD' not in methods else request.method
                 if method not in methods:
-                    allowed = {*methods, 'HEAD'} if 'GET' in methods else methods
-                    raise errors.MethodNotAllowed(headers={'Allow': ', '.join(sorted(allowed))})
+                    raise errors.MethodNotAllowed(headers=self._allowed(methods, action))
                 if action is not None:
                     self.guard.admit(request, action, match.groupdict().get('repository'))
+                    if self.read_only and method not in READING:  # only now: strangers are asked who they are, as ever
+                        raise errors.ReadOnly(headers=self._allowed(methods, action))
                 response = methods[method](self, request, **match.groupdict())
                 if action == guard.PULL and not self.guard.everybody_pulls:
                     response.cache_control.private = True  # a cache that others use must not keep it
                 return response
         raise errors.NotFound(detail=request.path)
+
+    def _allowed(self, methods, action):
+        """Return the field that a 405 must have. It is empty if no method is allowed at the moment (RFC 9110, 10.2.1)."""
+        allowed = {*methods, 'HEAD'} if 'GET' in methods else set(methods)
+        if self.read_only and action is not None:
+            allowed.intersection_update(READING)
+        return {'Allow': ', '.join(sorted(allowed))}
 
     def _storage_error(self, request, error):
         """Return the error that the client sees for an error of storage. It is never "not found"."""

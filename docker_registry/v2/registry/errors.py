@@ -171,6 +171,13 @@ class MethodNotAllowed(RegistryError):
     code, status, message = 'UNSUPPORTED', 405, 'this endpoint does not support the method'
 
 
+class ReadOnly(RegistryError):
+    """The registry changes nothing. docker does not retry, and shows the message, because of this code; see its `retryOnError`."""
+
+    code, status = 'UNSUPPORTED', 405
+    message = 'this registry is read-only: it serves pulls, and accepts neither pushes nor deletes'
+
+
 class Unavailable(RegistryError):
     """Storage did not answer. The client should retry; this is not the same as "not found"."""
 

@@ -10,7 +10,7 @@ import os
 import time
 
 from docker_registry.core import exceptions
-from docker_registry.v2.registry import layout
+from docker_registry.v2.registry import errors, layout
 from docker_registry.v2.registry.absence import Absence, looking_again
 from docker_registry.v2.registry.concurrency import CommonCall
 from docker_registry.v2.registry.storage import Stat, Storage
@@ -71,7 +71,10 @@ class Keys:
 
     def _make(self) -> tuple[bytes, Stat]:
         self._absence.confirm(layout.SECRET)  # otherwise a secret that no node finds at the moment would be replaced
-        self._storage.put_new(layout.SECRET, os.urandom(SIZE))
+        try:
+            self._storage.put_new(layout.SECRET, os.urandom(SIZE))
+        except errors.ReadOnly:
+            raise _broken('is gone, and this registry is read-only. Restart it, or set REGISTRY_UPLOAD_SECRET')
         try:
             return self._storage.get_object(layout.SECRET, newest=True)  # it may be that of another instance
         except exceptions.FileNotFoundError:
@@ -81,6 +84,17 @@ class Keys:
         """Return the seconds for which the secret has been there. The clock of Swift may differ from this one."""
         self._first_seen = min(self._first_seen, time.monotonic())
         return max(time.time() - written, time.monotonic() - self._first_seen)
+
+
+def is_stored(storage: Storage, absence: Absence) -> bool:
+    """Return whether the container has a secret."""
+    try:
+        if not storage.exists(layout.SECRET, newest=True):
+            absence.confirm(layout.SECRET)
+            return False
+    except errors.Unavailable:
+        pass  # a listing shows it
+    return True
 
 
 def _broken(text: str) -> exceptions.BrokenError:

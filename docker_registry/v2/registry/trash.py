@@ -5,14 +5,16 @@ whoever misses the data or the link puts it back: Swift cannot delete on a condi
 begun to rely on. Nobody looks here as long as nothing is missing.
 """
 
+import contextlib
 import json
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from docker_registry.core import exceptions
-from docker_registry.v2.registry import layout
+from docker_registry.v2.registry import errors, layout
 from docker_registry.v2.registry.names import Digest
 from docker_registry.v2.registry.storage import Storage
 
@@ -52,12 +54,11 @@ class Record:
 class Trash:
     """The trash of one storage.
 
-    :param read_only: never put anything back, because nothing may be written
+    Both ways to put something back raise `Unavailable` if the storage is that of a read-only registry.
     """
 
-    def __init__(self, storage: Storage, read_only: bool = False):
+    def __init__(self, storage: Storage):
         self._storage = storage
-        self._read_only = read_only
         self.know(False)
 
     def is_used(self) -> bool:
@@ -82,18 +83,28 @@ class Trash:
 
         The new link does not say that the registry has read the blob. So its readers look for the data.
         """
-        if self._read_only or str(digest) not in read_names(self._storage, repository, digest).layers:
+        if str(digest) not in read_names(self._storage, repository, digest).layers:
             return False
         logger.info('%s is put back into %s from the trash', digest, repository)
-        self._storage.put_new(layout.layer_link(repository, digest), str(digest).encode())
+        with _writing():
+            self._storage.put_new(layout.layer_link(repository, digest), str(digest).encode())
         return True
 
     def restore_data(self, digest: Digest) -> bool:
         """Put back the data of a blob, if a collection deleted it. Return whether it is there now. Nothing is overwritten."""
-        record = None if self._read_only else read_record(self._storage, digest)
+        record = read_record(self._storage, digest)
         if record is None or record.state != TRASHED or record.kind == BROKEN:
             return False
-        return put_back(self._storage, digest, record)
+        with _writing():
+            return put_back(self._storage, digest, record)
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except errors.ReadOnly:
+        raise errors.Unavailable('this is in the trash, and a read-only registry puts nothing back; use registry-swift trash restore')
 
 
 def put_back(storage: Storage, digest: Digest, record: Record) -> bool:

@@ -110,6 +110,9 @@ class Access:
         'docker keeps no password; Basic works as well. Anonymous pulls imply it',
         _flag,
     )
+    read_only: bool = _setting(
+        False, 'serve pulls only: refuse every push and delete, of users as well, and write nothing to Swift, not even a container', _flag
+    )
     login_failures: int = _setting(
         10,
         'wrong passwords that an address may send for one user before it must wait; for all users together, ten times as many. '

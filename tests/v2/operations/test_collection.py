@@ -10,6 +10,7 @@ from docker_registry.v2.operations.collection.bounds import Bounds
 from docker_registry.v2.operations.progress import Progress
 from docker_registry.v2.registry import layout, trash
 from docker_registry.v2.registry.names import digest as parsed
+from docker_registry.v2.settings import config
 from registry_client import digest_of, image
 
 LARGE = bytes(3 * 1024**2)
@@ -158,6 +159,17 @@ def test_a_push_of_the_same_image_works_at_any_moment(place, registry, deleted):
 
     assert registry('GET', f'/v2/a/blobs/{digest_of(LARGE)}').data == LARGE
     assert not [name for name in names(place) if '/_trash/' in name]
+
+
+def test_a_read_only_registry_says_that_it_cannot_put_anything_back(place, deleted):
+    _, layers = deleted
+    read_only = place.registry(config.Access(read_only=True))
+    before = names(place)
+
+    for layer in layers:
+        answer = read_only('GET', f'/v2/a/blobs/{layer}')
+        assert answer.status_code == 503 and 'trash restore' in answer.json['errors'][0]['message']
+    assert names(place) == before
 
 
 def test_nobody_looks_into_the_trash_of_a_new_registry(fake, fake_place, fake_registry):
