@@ -1321,15 +1321,20 @@ class _Swift(object):
             raise _error(exceptions.WrongArgumentsError, '%s is a large object. Swift can only copy plain ones as they are' % source)
         if new and self.has(name):
             return False
-        etag, path = headers.get('Etag', ''), self.object_path(name)
-        copy_from = {'X-Copy-From': self.object_path(source)}
-        response = self.request('PUT', path, headers=copy_from, body=_Blocks(), expected=(404,), again=_NOT_STORED)
-        if response.status == 404:
-            self.check_container()
-            raise _not_found(source)
+        response, etag = _retrying(self.settings, lambda: self._copy(source, name)), headers.get('Etag', '')
         if response.headers.get('Etag', '').strip('"') != etag:
-            raise _broken('PUT', path, response.status, response.headers, 'the copy does not have the ETag %s' % etag, transient=False)
+            raise _broken('PUT', self.object_path(name), response.status, response.headers,
+                          'the copy does not have the ETag %s' % etag, transient=False)
         return True
+
+    def _copy(self, source, name):
+        path, headers = self.object_path(name), {'X-Copy-From': self.object_path(source)}
+        response = self.request('PUT', path, headers=headers, body=_Blocks(), expected=(404,), again=_NOT_STORED)
+        if response.status == 404:
+            if self.has(source):  # another node has it, or the proxies still remember that the container was missing
+                raise _broken('PUT', path, 404, response.headers, 'but the object to copy is there')
+            raise _not_found(source)
+        return response
 
     def _put(self, name, body, headers, query):
         path, expected = self.object_path(name), (404, 412) if 'If-None-Match' in headers else (404,)
@@ -2111,7 +2116,7 @@ class Storage(driver.Base):
     def parts_of(self, path):
         """The `Part`s of a static large object, in order, for `compose`. [] for any other object.
 
-        Two requests, or on Ceph two and one for each part.
+        Two requests, or on Ceph one and one for each part.
 
         :raises FileNotFoundError: there is no object, or (on Ceph) a part is missing
         :raises WrongArgumentsError: `compose` could not make the same object again, because it has segments that are not below
@@ -2122,7 +2127,8 @@ class Storage(driver.Base):
         headers = self._swift.head(name, True, MANIFEST_ITSELF).headers
         if _kind(headers) != 'static':
             return []
-        parts = self._parts_in(self._manifest_of(name)) or [
+        manifest = [] if self._swift.kind() == 'ceph' else self._manifest_of(name)
+        parts = self._parts_in(manifest) or [
             self._part(segment) for segment in self._static_segments(name, headers) if not segment.endswith('/list')]
         if None in parts:
             raise _error(exceptions.WrongArgumentsError,

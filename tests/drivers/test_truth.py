@@ -99,6 +99,48 @@ class TestPut(object):
         assert sent(fake, 'HEAD', '/a')[-1].headers['X-Newest'] == 'true'
 
 
+class TestCopy(object):
+
+    @pytest.fixture(autouse=True)
+    def source(self, storage):
+        storage.put_content('from', b'bytes')
+
+    @pytest.mark.parametrize('code', [202, 204, 404, 503])
+    def test_it_is_sent_again_until_it_is_answered_201(self, fake, storage, code):
+        fake.fault(on('PUT', kind='object'), status(code), times=2)
+
+        assert storage.copy('from', 'a', new=True) is True
+        assert storage.get_content('a') == b'bytes'
+
+    @pytest.mark.parametrize('code', [202, 404, 503])
+    def test_one_that_is_never_answered_201_fails_and_nothing_counts_as_missing(self, fake, storage, code):
+        fake.fault(on('PUT', kind='object'), status(code), times=None)
+        with pytest.raises(exceptions.BrokenError):
+            storage.copy('from', 'a')
+
+    def test_a_source_that_goes_away_meanwhile_is_not_found(self, fake, storage):
+        def act(exchange):
+            fake.container('registry').pop('from')
+            serve(exchange)
+        fake.fault(on('PUT', kind='object'), act)
+
+        with pytest.raises(exceptions.FileNotFoundError) as caught:
+            storage.copy('from', 'a')
+        assert 'from' in str(caught.value)
+
+    def test_it_takes_two_requests_or_three_if_it_must_not_replace(self, fake, storage):
+        for new, methods in ((False, ['HEAD', 'PUT']), (True, ['HEAD', 'HEAD', 'PUT'])):
+            fake.clear_requests()
+            storage.copy('from', 'to-%s' % new, new=new)
+            assert [request.method for request in fake.requests] == methods
+
+    def test_a_name_that_cannot_be_looked_at_is_not_taken_for_free(self, fake, storage):
+        fake.fault(on('HEAD', path_contains='/a'), status(503), times=None)
+        with pytest.raises(exceptions.BrokenError):
+            storage.copy('from', 'a', new=True)
+        assert sent(fake, 'PUT', '/a') == []
+
+
 class TestManifest(object):
     @pytest.mark.parametrize('problem', [
         '401 Unauthorized', '408 Request Timeout', '429 Too Many Requests', '498 Rate Limited', '499 Client Disconnect',
