@@ -174,9 +174,9 @@ class FakeSwift(object):
                 return
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             exchange = Exchange(self, connection)
-            exchange.start()
             with self._lock:
                 self.connections_made += 1
+                exchange.start()  # inside the lock, or it could answer requests before it is counted
                 self._exchanges = [known for known in self._exchanges if known.is_alive()] + [exchange]
 
     def open_connections(self):
