@@ -134,6 +134,7 @@ def survey(auth_url, threads, pipe):
     from docker_registry.core import driver
     from docker_registry.v2.operations.pace import Pace
     from docker_registry.v2.operations.progress import Progress
+    from docker_registry.v2.operations.survey import figures, report
     from docker_registry.v2.operations.survey import survey as survey_module
 
     logged_in = {'swift_authurl': auth_url, 'swift_auth_version': 1, 'swift_user': 'test:tester', 'swift_password': 'testing'}
@@ -149,6 +150,8 @@ def survey(auth_url, threads, pipe):
 
     with tempfile.TemporaryDirectory() as folder:
         found = survey_module.take(storage, folder, pace, Stages(None), threads=threads)
+        stages.append(('The report', time.monotonic() - started, pace.requests))
+        report.text(figures.figures(found))
         stages.append(('end', time.monotonic() - started, pace.requests))
         size = os.path.getsize(os.path.join(folder, survey_module.FILE))
         unowned = found.one('SELECT count(*) FROM segment WHERE name NOT IN (SELECT name FROM composed)')

@@ -12,7 +12,8 @@ from docker_registry.v2.access import addresses, htpasswd, logins, scopes, token
 from docker_registry.v2.http import app, connections, crowd, endpoints, headers, memory, ranges, readiness, server, token_endpoint
 from docker_registry.v2.operations import check, clearing
 from docker_registry.v2.operations.collection import aside, bounds, brakes, lock
-from docker_registry.v2.operations.survey import walk
+from docker_registry.v2.operations.survey import contents, reading, survey, walk
+from docker_registry.v2.operations.survey import report as survey_report
 from docker_registry.v2.registry import (
     blobs,
     catalog,
@@ -72,6 +73,13 @@ NUMBERS = [
     ('README.rst', 'renews the token {} seconds before', swift.RENEWED_AHEAD),
     ('README.rst', 'below ``{}/``', layout.SEGMENTS),
     ('docs/settings.rst', '``registry-swift`` uses ``{}`` if it is not set', storage.STORAGE_PATH),
+    ('docs/operations.rst', 'shows the {} repositories that have most', survey_report.SHOWN),
+    ('docs/operations.rst', 'are larger than {} MiB', contents.LARGEST_MANIFEST // MiB),
+    ('docs/operations.rst', 'If {} objects in a row', reading.MOST_FAILURES),
+    ('docs/operations.rst', 'One for each {} names', f'{walk.PAGE:,}'),
+    ('docs/operations.rst', 'each object of {} MiB or more, to learn', contents.SMALLEST_LARGE_OBJECT // MiB),
+    ('docs/operations.rst', '``--threads`` ({}) says', reading.THREADS),
+    ('docs/operations.rst', 'repeat the command within {} hour,', survey.RESUMED_SECONDS // 3600),
     ('docs/operations.rst', 'small objects below ``{}/``', check.FOLDER),
     ('docs/operations.rst', 'The default section is ``{}``', storage.SECTION),
     ('docs/operations.rst', 'Without a file it is ``{}``', storage.STORAGE_PATH),

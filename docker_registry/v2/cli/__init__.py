@@ -6,11 +6,11 @@ import sys
 
 from docker_registry.core.exceptions import UnspecifiedError
 from docker_registry.drivers.swift import __version__
-from docker_registry.v2.cli import checking, collecting, deleting, fsck, passwords, serving, trashing
+from docker_registry.v2.cli import checking, collecting, deleting, fsck, passwords, serving, surveying, trashing
 from docker_registry.v2.cli.arguments import environment, new_parser
 from docker_registry.v2.registry.errors import RegistryError
 
-COMMANDS = (serving, checking, collecting, trashing, fsck, deleting, passwords)
+COMMANDS = (serving, checking, surveying, collecting, trashing, fsck, deleting, passwords)
 
 DESCRIPTION = """\
 A registry of container images (Docker Registry API v2, OCI distribution-spec 1.1) whose only state is an OpenStack Swift container.
@@ -19,6 +19,7 @@ A registry of container images (Docker Registry API v2, OCI distribution-spec 1.
            OS_USERNAME=account:user OS_PASSWORD=... OS_CONTAINER=docker-registry
     registry-swift check         test whether this Swift has everything that the registry needs
     registry-swift serve         run the registry; then try: docker push 127.0.0.1:5000/name
+    registry-swift survey        say what the container holds, and what is garbage
     registry-swift gc            free the space of what nothing needs any more; registry-swift trash puts it back
     registry-swift fsck          find damaged images, and repair them
     registry-swift htpasswd      make a line with a user and a password, for serve --htpasswd

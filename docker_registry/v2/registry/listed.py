@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from docker_registry.v2.registry import errors, names
-from docker_registry.v2.registry.layout import BLOBS, REPOSITORIES, TRASHED_BLOBS, TRASHED_NAMES
+from docker_registry.v2.registry.layout import BLOBS, LOST, REPOSITORIES, TRASHED_BLOBS, TRASHED_NAMES
 
 
 class Name(NamedTuple):
@@ -38,7 +38,11 @@ _OWN_NAMES = _alternatives(
     deletion=f'_deleted/{_DIGEST}',
     foreign_upload='_uploads/([^/]+)/.+',
 )
-_FILES = {BLOBS: {'data': 'blob', 'damage': 'damage'}, TRASHED_BLOBS: {'record': 'trash_record', 'copy': 'trash_copy'}}
+_FILES = {
+    BLOBS: {'data': 'blob', 'damage': 'damage'},
+    TRASHED_BLOBS: {'record': 'trash_record', 'copy': 'trash_copy'},
+    LOST: {'record': 'lost_record', 'copy': 'lost_copy'},
+}
 #: Algorithms and digits of any kind: https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md#digests
 _LINK = re.compile(r'/([a-z0-9]+(?:[+._-][a-z0-9]+)*)/([a-zA-Z0-9=_-]+)/link\Z')
 

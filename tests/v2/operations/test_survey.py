@@ -86,6 +86,6 @@ def test_the_requests_of_a_survey_are_counted(registry, survey):
     pace = Pace()
     survey(pace=pace)
 
-    # The listing of the registry has one page, and an empty one at its end, as the four others have. The manifest is read once.
-    assert pace.methods['GET'] == 2 + 4 + 1
+    # The listing of the registry has one page, and an empty one at its end, as the five others have. The manifest is read once.
+    assert pace.methods['GET'] == 2 + 5 + 1
     assert pace.methods['HEAD'] <= 3

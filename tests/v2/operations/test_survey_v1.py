@@ -1,11 +1,13 @@
 """A survey of a container that a v1 registry uses, too."""
 
+import io
 import json
 
 import pytest
 from v1_tree import Tree
 
 from docker_registry.core import driver
+from docker_registry.v2.operations.survey import figures, report
 from docker_registry.v2.operations.survey import survey as survey_module
 from fake_swift import on, status
 
@@ -125,3 +127,36 @@ def test_what_swift_does_not_tell_does_not_end_the_survey(fake, tmp_path):
     found = survey_module.take(storage, str(tmp_path), v1_path='registry')
 
     assert list(found.db.execute('SELECT tag, image FROM v1_tag ORDER BY tag')) == [('v1', 'app'), ('v2', None)]
+
+
+def test_the_numbers_of_a_tree(tree, survey):
+    tree.image('half', b'half')
+    tree.storage.put_content('images/half/_inprogress', 'true')
+    tree.tag('team/app', 'gone', 'missing')
+    tree.storage.write_parts('never-ended', io.BytesIO(b'12345'))
+    found = figures.figures(survey(v1_path='registry'))
+    v1 = found['v1']
+
+    assert (v1['root'], v1['tags'], v1['images']) == ('registry', 3, {'count': 5, 'bytes': 5 * MiB + 3 + 3 + 4})
+    assert v1['repositories'] == [
+        {'name': 'library/app', 'tags': 1, 'images': 2, 'bytes_alone': 3, 'bytes_shared': 3 * MiB},
+        {'name': 'team/app', 'tags': 2, 'images': 2, 'bytes_alone': 3, 'bytes_shared': 3 * MiB},
+    ]
+    assert (v1['unreached']['count'], v1['unreached']['bytes']) == (2, 2 * MiB + 4)
+    assert (v1['segments_without_owner']['count'], v1['segments_without_owner']['bytes']) == (1, 5)
+    assert (v1['incomplete'], v1['missing'], v1['unread']) == (['half'], ['missing'], {'tags': [], 'images': ['missing']})
+    assert found['garbage']['segments']['count'] == 0
+    assert 'library/app' in report.text(found) and '5.0 MiB' in report.text(found)
+
+
+def test_without_a_tree_there_are_no_numbers(tree, survey):
+    assert figures.figures(survey())['v1'] is None
+
+
+def test_the_segments_of_a_tree_at_our_root_are_no_garbage(place, survey):
+    tree = Tree(place.storage())
+    tree.image('base', bytes(3 * MiB))
+    tree.storage.write_parts('never-ended', io.BytesIO(b'12345'))
+    segments = figures.figures(survey())['garbage']['segments']
+
+    assert (segments['count'], segments['bytes']) == (1, 5)

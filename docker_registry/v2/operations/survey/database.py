@@ -33,6 +33,10 @@ CREATE TABLE foreign_segment (name TEXT PRIMARY KEY, size INTEGER, etag TEXT, mo
 CREATE TABLE trash_record (digest TEXT PRIMARY KEY, modified REAL) WITHOUT ROWID;
 CREATE TABLE trash_copy (digest TEXT PRIMARY KEY, size INTEGER, modified REAL) WITHOUT ROWID;
 CREATE TABLE trash_names (repository TEXT, shard TEXT, modified REAL, PRIMARY KEY (repository, shard)) WITHOUT ROWID;
+-- What a repair has put aside.
+CREATE TABLE lost_record (digest TEXT PRIMARY KEY, modified REAL) WITHOUT ROWID;
+CREATE TABLE lost_copy (digest TEXT PRIMARY KEY, size INTEGER, modified REAL) WITHOUT ROWID;
+
 -- Files of images of a v1 registry, below our root or the one that the caller names. `path` is '/' and the name from the container's root.
 CREATE TABLE v1_file (path TEXT PRIMARY KEY, root TEXT, image TEXT, name TEXT, size INTEGER, modified REAL) WITHOUT ROWID;
 -- Its tags, and its segments if they are not among ours. `image` is what the tag says, or NULL if it cannot be read.

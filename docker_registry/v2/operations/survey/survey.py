@@ -67,6 +67,7 @@ def take(
     contents.read_links(storage, db, progress)
     contents.read_compositions(storage, db, progress, threads)
     if v1_path is not None:
+        database.note(db, 'v1 root', walk.v1_root(v1_path))
         v1.read(storage.at(''), db, progress, threads)
     database.note(db, 'complete', 1)
     return Survey(storage, db, database.fact(db, 'started'), walk.root_of(storage))

@@ -49,6 +49,11 @@ def root_of(storage: Any) -> str:
     return root and root + '/'
 
 
+def v1_root(path: str) -> str:
+    """Return what stands before each path of a v1 registry in the name of the object, as `root_of`."""
+    return path.strip('/') and path.strip('/') + '/'
+
+
 def foreign_segments(storage: Any) -> str | None:
     """Return where CNCF distribution keeps the segments of its large objects, from the container's root. None if it is not known."""
     *parents, last = root_of(storage).rstrip('/').split('/')
@@ -60,6 +65,7 @@ def _places(storage: Any) -> Iterator[Place]:
     # One listing: `blobs` comes before `repositories` in it.
     yield Place('registry', storage, layout.ROOT, root, _registry_rows)
     yield Place('trash', storage, layout.TRASH, root, _registry_rows)
+    yield Place('what was put aside', storage, layout.LOST, root, _registry_rows)
     segments = root + layout.SEGMENTS
     yield Place('segments', storage.at(segments), None, segments + '/', _segment_rows)
     foreign = foreign_segments(storage)
@@ -73,7 +79,7 @@ def _v1_places(storage: Any, v1_path: str | None) -> Iterator[Place]:
         # Layers of a v1 registry at the same root have their segments among ours.
         yield Place('v1 images', storage, 'images', own, _v1_rows)
         return
-    root = v1_path.strip('/') + '/' if v1_path.strip('/') else ''
+    root = v1_root(v1_path)
     there = storage.at(root)
     if root != own:
         yield Place('v1 images', storage, 'images', own, _v1_rows)
@@ -136,9 +142,9 @@ def _row(name: listed.Name, repository: int, stat: Any) -> tuple:
     match name.kind:
         case 'blob':
             return (*name.values, stat.size, stat.etag, stat.last_modified)
-        case 'trash_copy':
+        case 'trash_copy' | 'lost_copy':
             return (*name.values, stat.size, stat.last_modified)
-        case 'damage' | 'trash_record':
+        case 'damage' | 'trash_record' | 'lost_record':
             return (*name.values, stat.last_modified)
         case 'trash_names':
             return (name.repository, *name.values, stat.last_modified)
