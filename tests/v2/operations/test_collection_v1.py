@@ -67,6 +67,17 @@ def test_images_that_no_tag_reaches_go_with_their_segments(place, tree):
     assert tree.storage.get_content('images/base/layer') == bytes(3 * MiB)
 
 
+def test_images_of_a_second_v1_registry_stay(place, tree):
+    other = Tree(place.storage())
+    other.image('theirs', bytes(2 * MiB))
+    other.tag('library/theirs', 'latest', 'theirs')
+
+    report = collect(place, v1_images=True)
+
+    assert other.storage.get_content('images/theirs/layer') == bytes(2 * MiB)
+    assert report.counts['v1_images'] == 1
+
+
 def test_nothing_goes_if_a_tag_cannot_be_followed(place, tree):
     tree.tag('library/app', 'broken', 'nowhere')
     before = names(place)

@@ -8,8 +8,10 @@ from docker_registry.v2.operations.collection.work import Work
 
 BATCH = 10000  # files that go at a time
 
+#: Of the tree whose tags were read. There may be another v1 registry at our own root.
 UNREACHED = """
 SELECT image, path, ifnull(size, 0) FROM v1_file WHERE image NOT IN (SELECT ancestor FROM v1_ancestry)
+AND root = (SELECT value FROM fact WHERE name = 'v1 root')
 AND image NOT IN (SELECT image FROM v1_file GROUP BY image HAVING max(modified) >= ?)
 ORDER BY image, name != 'json'"""  # an image without `json` does not exist, and a push sends it again
 
