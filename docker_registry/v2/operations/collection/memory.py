@@ -80,6 +80,11 @@ def save(storage, db: sqlite3.Connection, folder: str) -> None:
         storage.stream_write(layout.MEMORY, packed)
 
 
+def forget_marks(db: sqlite3.Connection) -> None:
+    """Forget which segments nothing named. Collections mark them only if the last one has told what it did meanwhile."""
+    db.execute('DELETE FROM unowned')
+
+
 def remember(db: sqlite3.Connection, counts: dict[str, int]) -> None:
     """Take note of what the survey has found, for the next collection. Forget what is gone."""
     db.executescript("""
@@ -88,6 +93,8 @@ def remember(db: sqlite3.Connection, counts: dict[str, int]) -> None:
         INSERT OR IGNORE INTO remembered SELECT v.digest, r.name FROM revision v JOIN repository r ON r.id = v.repository;
         DELETE FROM manifest WHERE state != 'read' OR digest NOT IN (SELECT digest FROM revision);
         DELETE FROM reference WHERE manifest NOT IN (SELECT digest FROM manifest);
+        DELETE FROM composition WHERE kind IN ('missing', 'unreadable');
+        DELETE FROM composed WHERE owner NOT IN (SELECT owner FROM composition);
         DELETE FROM count;
     """)
     db.executemany('INSERT INTO count VALUES (?, ?)', counts.items())

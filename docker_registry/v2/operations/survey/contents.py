@@ -157,7 +157,7 @@ _HAS_THE_SIZE_OF_A_LONE_SEGMENT = f"""
 
 
 def read_compositions(storage: Any, db: sqlite3.Connection, progress: Progress, threads: int = THREADS) -> None:
-    """Ask each object once what it consists of, if it may be a large object and has been written since it was asked.
+    """Ask each object once what it consists of, if it may be a large object. Ask again if it has been written since: it may be small now.
 
     A composition's kind is also `missing` if Swift lists the object but does not find it, and `unreadable` if Swift does not tell.
     """
@@ -165,7 +165,7 @@ def read_compositions(storage: Any, db: sqlite3.Connection, progress: Progress, 
         for table, (owner, root) in _OWNERS.items():
             unknown = (
                 f'FROM {table} AS o LEFT JOIN composition AS c ON c.owner = o.{owner} '
-                f'WHERE {condition.format(owner="o." + owner)} AND (c.owner IS NULL OR c.modified IS NOT o.modified)'
+                f'WHERE CASE WHEN c.owner IS NULL THEN {condition.format(owner="o." + owner)} ELSE c.modified IS NOT o.modified END'
             )
             total = db.execute(f'SELECT count(*) {unknown}').fetchone()[0]
             if total:
