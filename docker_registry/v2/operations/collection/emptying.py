@@ -20,6 +20,7 @@ def empty(work: Work) -> None:
     if work.dry_run:
         return
     _empty_names(work)
+    _drop_lone_copies(work)
     for digest, modified, content in work.db.execute('SELECT * FROM trashed').fetchall():
         _decide(work, digest, modified, trash.record_of(content))
 
@@ -32,13 +33,24 @@ def read(work: Work) -> None:
     unknown = work.db.execute(
         'SELECT r.digest FROM trash_record r LEFT JOIN trashed t ON t.digest = r.digest AND t.modified = r.modified WHERE t.digest IS NULL'
     ).fetchall()
-    rows = work.together.map(lambda row: _read(work, row[0]), unknown)
-    work.db.executemany('INSERT OR REPLACE INTO trashed VALUES (?, ?, ?)', [row for row in rows if row])
     work.db.execute('CREATE TEMP TABLE recorded (name TEXT, digest TEXT, PRIMARY KEY (name, digest)) WITHOUT ROWID')
     for digest, content in work.db.execute('SELECT digest, content FROM trashed').fetchall():
-        record = trash.record_of(content)
-        names = [work.full_name(part.path) if record.kind == trash.STATIC else part.path for part in record.parts]
-        work.db.executemany('INSERT OR IGNORE INTO recorded VALUES (?, ?)', [(name, digest) for name in names])
+        _note_segments(work, digest, content)
+    add_records(work, [digest for (digest,) in unknown])
+
+
+def add_records(work: Work, digests: list[str]) -> None:
+    """Read records of data, if they are there."""
+    for row in work.together.map(lambda digest: _read(work, digest), digests):
+        if row:
+            work.db.execute('INSERT OR REPLACE INTO trashed VALUES (?, ?, ?)', row)
+            _note_segments(work, row[0], row[2])
+
+
+def _note_segments(work: Work, digest: str, content: str) -> None:
+    record = trash.record_of(content)
+    names = [work.full_name(part.path) if record.kind == trash.STATIC else part.path for part in record.parts]
+    work.db.executemany('INSERT OR IGNORE INTO recorded VALUES (?, ?)', [(name, digest) for name in names])
 
 
 def _read(work: Work, digest: str) -> tuple[str, float, str] | None:
@@ -48,6 +60,14 @@ def _read(work: Work, digest: str) -> tuple[str, float, str] | None:
         return None
     trash.record_of(content.decode())  # raises if it is none
     return digest, stat.last_modified or 0, content.decode()
+
+
+def _drop_lone_copies(work: Work) -> None:
+    """Delete the copies of a collection that crashed before it wrote their record: the data of these blobs never were deleted."""
+    lone = work.db.execute('SELECT digest, modified FROM trash_copy WHERE digest NOT IN (SELECT digest FROM trashed)').fetchall()
+    for digest, modified in lone:
+        if work.is_older(modified, work.bounds.settled) and work.stat(layout.trashed_blob(digest_of(digest))) is None:
+            work.delete([layout.trashed_copy(digest_of(digest))])
 
 
 def _decide(work: Work, digest: str, modified: float, record: Record) -> None:
@@ -144,8 +164,8 @@ def _keep_layer(work: Work, repository: str, digest: str, at: float) -> bool:
 
 def _keep_name(work: Work, repository: str, path: str, gone: Gone) -> bool:
     if is_needed(work, path, repository, layout.digest_in_index(path) or layout.digest_beside(path)):
-        work.storage.put_new(path, (gone.content or '').encode())
-        work.report.add('restored_links', 1, repository)
+        if work.storage.put_new(path, (gone.content or '').encode()):
+            work.report.add('restored_links', 1, repository)
     return not work.is_older(gone.at, work.bounds.kept)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from docker_registry.core import exceptions
+from docker_registry.v2.operations.collection import emptying
 from docker_registry.v2.operations.collection.work import Work, blob_path
 from docker_registry.v2.operations.survey.contents import SMALLEST_LARGE_OBJECT
 from docker_registry.v2.registry import layout
@@ -17,6 +18,11 @@ from docker_registry.v2.registry.trash import Segment
 BATCH = 10000
 #: What the survey has looked at already, of the folders below our root.
 SURVEYED = {path.partition('/')[0] for path in (layout.ROOT, layout.SEGMENTS, layout.TRASH, layout.SECRET)} | {'images'}
+
+#: What the last collection knew, and no listing shows any more.
+UNLISTED = """
+SELECT owner FROM composition WHERE owner NOT IN (SELECT digest FROM blob)
+AND owner NOT IN (SELECT path FROM foreign_upload) AND owner NOT IN (SELECT path FROM other) AND owner NOT IN (SELECT path FROM v1_file)"""
 
 AND_UNNAMED = """
 AND NOT EXISTS (SELECT 1 FROM composed c WHERE c.name = s.name) AND NOT EXISTS (SELECT 1 FROM recorded d WHERE d.name = s.name)"""
@@ -102,20 +108,20 @@ def _add_other_owners(work: Work) -> None:
 
     They are blobs that the last collection knew, and everything else below our root: somebody may keep images of a v1 registry there.
     """
-    unlisted = work.db.execute(
-        "SELECT owner FROM composition WHERE kind IN ('static', 'dynamic') "
-        "AND owner GLOB 'sha*:*' AND owner NOT IN (SELECT digest FROM blob)"
-    ).fetchall()
-    for (digest,) in unlisted:
-        if work.stat(blob_path(digest)) is None:
-            work.db.execute('DELETE FROM composed WHERE owner = ?', [digest])
-            work.db.execute('DELETE FROM composition WHERE owner = ?', [digest])
+    for (owner,) in work.db.execute(UNLISTED).fetchall():
+        is_blob = owner.startswith(('sha256:', 'sha512:'))
+        if work.stat(blob_path(owner) if is_blob else owner) is None:
+            if is_blob:  # it may be in the trash since a moment ago, and no listing shows the record yet
+                emptying.add_records(work, [owner])
+            work.db.execute('DELETE FROM composed WHERE owner = ?', [owner])
+            work.db.execute('DELETE FROM composition WHERE owner = ?', [owner])
     work.together.map(lambda path: _add_owner(work, path), list(_other_objects(work)))
 
 
 def _other_objects(work: Work) -> Iterator[str]:
-    for child in work.storage.list_directory():
-        if child not in SURVEYED:
+    with contextlib.suppress(exceptions.FileNotFoundError):  # the container is empty
+        children = [child for child in work.storage.list_directory() if child not in SURVEYED]
+        for child in children:
             small = SMALLEST_LARGE_OBJECT if child != layout.LOST else 0
             yield from (stat.path for stat in work.storage.walk(child) if not stat.size or stat.size >= small)
 
