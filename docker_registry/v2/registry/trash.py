@@ -21,6 +21,7 @@ from docker_registry.v2.registry.storage import Storage
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 60  # how often a process looks whether the trash has anything, when a client asks for a blob that is not there
+SMALL = 1024 * 1024  # bytes; a survey does not ask whether a smaller object has segments
 TRASHED, PURGING = 'trash', 'purging'
 PLAIN, STATIC, DYNAMIC, BROKEN = 'plain', 'static', 'dynamic', 'broken'
 
@@ -114,13 +115,25 @@ def put_back(storage: Storage, digest: Digest, record: Record) -> bool:
         if record.kind == PLAIN:
             storage.copy(layout.trashed_copy(digest), layout.blob(digest), new=True)
         elif record.kind == DYNAMIC:
-            storage.at('').compose(f'{storage.identity()[-1]}/{layout.blob(digest)}', record.parts, new=True)
+            _put_back_dynamic(storage, digest, record)
         elif record.kind == STATIC:
             storage.compose(layout.blob(digest), record.parts, new=True)
     except exceptions.FileNotFoundError:
         logger.warning('the trash has a record of %s, but not all its bytes any more', digest)
         return False
     return record.kind != BROKEN
+
+
+def _put_back_dynamic(storage: Storage, digest: Digest, record: Record) -> None:
+    """A small one comes back as a plain object: no listing would show that it is a large one."""
+    whole = storage.at('')
+    if (record.size or 0) <= SMALL:
+        content = b''.join(whole.get_content(part.path, newest=True) for part in record.parts)
+        if Digest.of(content, digest.algorithm) != digest:
+            raise exceptions.FileNotFoundError(layout.blob(digest))
+        storage.put_new(layout.blob(digest), content)
+    else:
+        whole.compose('/'.join(filter(None, (storage.identity()[-1], layout.blob(digest)))), record.parts, new=True)
 
 
 # Records of data

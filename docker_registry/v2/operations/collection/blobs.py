@@ -81,12 +81,21 @@ def _record(work: Work, digest: str, stat: Stat) -> Record | None:
         except exceptions.FileNotFoundError:
             return Record(work.run, trash.TRASHED, trash.BROKEN, stat.size)
         except exceptions.WrongArgumentsError:
-            return None
+            return _record_elsewhere(work, digest, stat)
     parts = _dynamic_parts(work, large.prefix)
     if len(parts) > MOST_SEGMENTS or work.storage.is_ceph():
         return None
     is_whole = parts and sum(part.size for part in parts) == stat.size
     return Record(work.run, trash.TRASHED, trash.DYNAMIC if is_whole else trash.BROKEN, stat.size, parts if is_whole else [])
+
+
+def _record_elsewhere(work: Work, digest: str, stat: Stat) -> Record | None:
+    """`_record`, for a static large object whose segments are not below our root: it has been dynamic, and in the trash before."""
+    try:
+        parts = work.storage.at('').parts_of(work.full_name(blob_path(digest)))
+    except (exceptions.FileNotFoundError, exceptions.WrongArgumentsError):
+        return None
+    return Record(work.run, trash.TRASHED, trash.DYNAMIC, stat.size, [Segment(*part) for part in parts])
 
 
 def _dynamic_parts(work: Work, prefix: str) -> list[Segment]:
