@@ -34,6 +34,7 @@ class Lock:
         self._written = 0.0  # by our own clock
         self._now = 0.0  # by Swift's clock, at the same moment
         self.run = ''
+        self.was_left = False  # by a collection that did not come to its end
 
     def __enter__(self) -> 'Lock':
         self.run = uuid.uuid4().hex[:8]
@@ -57,6 +58,7 @@ class Lock:
             pass
 
     def _take_over(self) -> None:
+        self.was_left = True
         try:
             content, stat = self._storage.get_object(layout.LOCK, newest=True)
         except exceptions.FileNotFoundError:

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from docker_registry.v2.operations.collection import aside, blobs, brakes, emptying, links, memory, segments, v1
 from docker_registry.v2.operations.collection.bounds import Bounds
 from docker_registry.v2.operations.collection.lock import Lock
+from docker_registry.v2.operations.collection.problems import LyingListing
 from docker_registry.v2.operations.collection.work import Report, Work
 from docker_registry.v2.operations.pace import Pace
 from docker_registry.v2.operations.progress import Progress
@@ -60,6 +61,7 @@ class _NoLock:
     """Stands for the lock in a dry run, which writes nothing."""
 
     run = 'dry run'
+    was_left = False
 
     def __init__(self, storage: Any):
         self._now, self._started = storage.clock(), time.monotonic()
@@ -91,18 +93,28 @@ def _round(storage: Any, options: Options, lock: Any, report: Report, pace: Pace
         if not options.force:
             brakes.require_no_loss(work.db)
             brakes.require_small_share(work)
-        emptying.empty(work)
-        if not options.only_trash:
-            links.collect(work)
-            blobs.collect(work)
-            if options.v1_images:
-                v1.collect_images(work)
-            aside.collect(work)
-            segments.collect(work)
+        try:
+            _go_through(work, options)
+        except LyingListing:
+            memory.forget_marks(work.db)  # and no links: the next collection is to look at them, too
+            memory.save(storage, work.db, folder)
+            raise
         if not options.dry_run:
             memory.remember(work.db, brakes.counts(work.db))
             lock.check()
             memory.save(storage, work.db, folder)
+
+
+def _go_through(work: Work, options: Options) -> None:
+    emptying.empty(work)
+    if options.only_trash:
+        return
+    links.collect(work)
+    blobs.collect(work)
+    if options.v1_images:
+        v1.collect_images(work)
+    aside.collect(work)
+    segments.collect(work)
 
 
 @contextlib.contextmanager
@@ -111,6 +123,8 @@ def _surveyed(storage: Any, options: Options, lock: Any, pace: Pace | None, prog
 
         def remember(db: sqlite3.Connection) -> None:
             memory.load(storage, db, folder)
+            if lock.was_left:
+                memory.forget_marks(db)  # the last collection may have done what contradicts them
 
         survey = take(storage, folder, pace, progress, remember, lock.now(), options.threads, options.v1_path)
         with contextlib.closing(survey.db):
