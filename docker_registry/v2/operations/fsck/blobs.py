@@ -1,6 +1,5 @@
 """Checks and repairs the data of all blobs in use: their sizes and segments, and with `deep` every byte."""
 
-import functools
 from collections.abc import Callable, Iterator
 
 from docker_registry.v2.operations.fsck import findings
@@ -12,7 +11,9 @@ from docker_registry.v2.operations.fsck.looks import Looks, NotKnown
 from docker_registry.v2.operations.fsck.reading import Reader
 from docker_registry.v2.operations.fsck.remembered import Remembered
 from docker_registry.v2.registry import layout
+from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.names import Digest
+from docker_registry.v2.registry.storage import Stat
 
 AGAIN = 'push an image that has it: the registry asks clients for it. Or use --from'
 
@@ -20,12 +21,13 @@ AGAIN = 'push an image that has it: the registry asks clients for it. Or use --f
 class Blobs:
     """:param repair: whether to repair what is damaged"""
 
-    def __init__(self, facts: Facts, looks: Looks, data: Data, healing: Healing, reader: Reader, repair: bool):
+    def __init__(self, facts: Facts, looks: Looks, data: Data, healing: Healing, reader: Reader, together: Together, repair: bool):
         self._facts = facts
         self._looks = looks
         self._data = data
         self._healing = healing
         self._reader = reader
+        self._together = together
         self._repair = repair
 
         self.reported: set[Digest] = set()  # digests whose data are damaged, which need not be reported again
@@ -36,19 +38,39 @@ class Blobs:
         :param remembered: read also those that look right and were not read lately; None reads only what looks wrong
         :param advance: called with 1 for each blob
         """
-        look = self._data.verdict if remembered is None else functools.partial(self._read, remembered)
-        for digest in self._data.in_use():
-            yield from self._found(digest, look)
-            advance(1)
+        digests = list(self._data.in_use())
+        with self._together.each(self._look, digests) as looks:
+            for digest, stat in zip(digests, looks):
+                if digest not in self.reported:
+                    yield from self._found(digest, stat, remembered)
+                advance(1)
         if remembered is not None:
             remembered.save()
 
-    def _read(self, remembered: Remembered, digest: Digest) -> Verdict | None:
-        verdict = self._data.verdict(digest)
+    def _look(self, digest: Digest) -> Stat | NotKnown | None:
+        try:
+            return self._looks.stat(layout.blob(digest))
+        except NotKnown as error:
+            return error
+
+    def _found(self, digest: Digest, stat: Stat | NotKnown | None, remembered: Remembered | None) -> Iterator[Finding]:
+        try:
+            if isinstance(stat, NotKnown):
+                raise stat
+            if stat is None:
+                yield self._gone(digest)
+            elif verdict := self._verdict(digest, stat, remembered):
+                yield self._finding(verdict)
+        except NotKnown as error:
+            what = f'could not find out whether {digest} is whole: {error}'
+            tags = self._facts.all_tags_of(digest)
+            yield Finding(findings.UNKNOWN, what, self._facts.only_user(digest), tags, 'run the check again later')
+
+    def _verdict(self, digest: Digest, stat: Stat, remembered: Remembered | None) -> Verdict | None:
+        verdict = self._data.verdict(digest, stat)
         if verdict and (verdict.damage != findings.DYNAMIC or (verdict.whole and self._repair)):
             return verdict  # its bytes are read before it is condemned or repaired
-        stat = self._looks.stat(layout.blob(digest))
-        if stat is None or remembered.has(digest, stat):
+        if remembered is None or remembered.has(digest, stat):
             return verdict
         read = self._reader.blob(digest)
         if read and not read.is_right and self._looks.is_unchanged(layout.blob(digest), stat):
@@ -56,20 +78,6 @@ class Blobs:
         if read and read.is_right:
             remembered.add(digest, stat)
         return verdict
-
-    def _found(self, digest: Digest, look: Callable[[Digest], Verdict | None]) -> Iterator[Finding]:
-        if digest in self.reported:
-            return
-        try:
-            verdict = look(digest)
-            if verdict:
-                yield self._finding(verdict)
-            elif not self._looks.stat(layout.blob(digest)):
-                yield self._gone(digest)
-        except NotKnown as error:
-            what = f'could not find out whether {digest} is whole: {error}'
-            tags = self._facts.all_tags_of(digest)
-            yield Finding(findings.UNKNOWN, what, self._facts.only_user(digest), tags, 'run the check again later')
 
     def _gone(self, digest: Digest) -> Finding:
         """A listing shows the blob and Swift does not have it: it was deleted just now, or all its replicas were quarantined."""

@@ -48,7 +48,7 @@ def _check(facts: Facts, data: Data, healing: Healing | None, digest: Digest) ->
     names = [facts.repositories[repository] for repository in facts.users(digest)]
     how = ''
     if facts.has('blob', digest):
-        verdict = data.verdict(digest) or data.wrong(digest)
+        verdict = data.wrong(digest)
         finding.damage, finding.what = findings.BYTES, f'manifest {digest} is damaged: its bytes have another digest'
         how = healing.repair(verdict, names) if healing and verdict else ''
     elif healing:

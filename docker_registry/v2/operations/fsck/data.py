@@ -22,6 +22,8 @@ class Verdict:
     :param kind: see `trash.Record`
     :param parts: the segments that are there now
     :param whole: segments that may be the whole blob, to be proved by their hash
+    :param names: all segments of a static large object, also those that are missing
+    :param prefix: that of the segments of a dynamic one
     """
 
     digest: Digest
@@ -32,6 +34,8 @@ class Verdict:
     parts: Sequence[Segment] = ()
     whole: Sequence[Segment] = ()
     size: int | None = None  # bytes, as the manifests say
+    names: Sequence[str] = ()
+    prefix: str = ''
 
 
 class Data:
@@ -79,21 +83,19 @@ class Data:
             return None
         with finding_out():
             large = self._storage.large_object(layout.blob(digest))
+        names, prefix = _segments_in(large.names), ''
         if large.kind == DYNAMIC and large.prefix.startswith(self._prefix):
-            parts = self._segments.below(large.prefix[len(self._prefix) :])
-        else:
-            parts = [part for part in self._segments.found([name for name in large.names if not name.endswith('/list')]) if part]
+            prefix = large.prefix[len(self._prefix) :]
+        parts = self._segments.below(prefix) if prefix else [part for part in self._segments.found(names) if part]
         what = f'the bytes of {digest} are not those of its digest'
-        return Verdict(digest, findings.BYTES, what, stat, large.kind, parts, size=self.size(digest))
+        return Verdict(digest, findings.BYTES, what, stat, large.kind, parts, size=self.size(digest), names=names, prefix=prefix)
 
-    def verdict(self, digest: Digest) -> Verdict | None:
-        """Return what is wrong with the data of a blob as far as it can be known without reading them. None if they are missing.
+    def verdict(self, digest: Digest, stat: Stat) -> Verdict | None:
+        """Return what is wrong with the data of a blob as far as it can be known without reading them.
 
+        :param stat: the object as it is now
         :raises NotKnown: Swift could not be asked
         """
-        stat = self._looks.stat(layout.blob(digest))
-        if stat is None:
-            return None
         if not damage.is_possible(stat):
             return self._plain(digest, stat)
         with finding_out():
@@ -111,7 +113,7 @@ class Data:
         return Verdict(digest, findings.SIZE, what, stat, kind, parts, size=expected)
 
     def _static(self, digest: Digest, stat: Stat, names: Sequence[str]) -> Verdict | None:
-        names = [name for name in names if not name.endswith('/list')]  # the driver's own list of the segments, on Ceph
+        names = _segments_in(names)
         parts = self._segments.listed(names)
         if not _agree(parts, stat):
             parts = self._segments.found(names)  # the listing may be late
@@ -122,7 +124,7 @@ class Data:
             whole = self._segments.moved(names, stat.etag) or ()
             whole = whole or ([] if lost else there)
             kind = BROKEN if lost else STATIC
-            return Verdict(digest, findings.SEGMENTS, what, stat, kind, there, whole, self.size(digest) or stat.size)
+            return Verdict(digest, findings.SEGMENTS, what, stat, kind, there, whole, self.size(digest) or stat.size, names)
         size = sum(part.size for part in there)
         return None if self._may_have(digest, size) else self._wrong_size(digest, stat, STATIC, there)
 
@@ -130,19 +132,26 @@ class Data:
         """Ask for all segments by name: what Swift serves is made of a listing, which may be late."""
         if not prefix.startswith(self._prefix):
             return self._plain(digest, stat)  # its segments are in another container, which only Swift looks into
-        parts = self._segments.below(prefix[len(self._prefix) :])
+        below = prefix[len(self._prefix) :]
+        parts = self._segments.below(below)
         size, expected = sum(part.size for part in parts), self.size(digest)
         if (expected is not None and size != expected) or (size == 0 and not digest.is_of_nothing):
             what = f'{digest} has {size} bytes instead of {expected or "more"}: it lost segments below {prefix}'
-            return Verdict(digest, findings.SHORT, what, stat, DYNAMIC, parts, size=expected)
-        if len(parts) > MOST:
-            what = f'{digest} has {len(parts)} segments. Swift allows {MOST} in a static large object, so it stays dynamic'
+            return Verdict(digest, findings.SHORT, what, stat, DYNAMIC, parts, size=expected, prefix=below)
+        if not self._segments.can_be_composed(parts):
+            what = f'{digest} is a dynamic large object of {len(parts)} segments, and cannot be made static: '
+            what += f'Swift allows {MOST} segments' if len(parts) > MOST else 'Ceph would not tell of which segments it consists'
             return Verdict(digest, findings.DYNAMIC, what, stat, DYNAMIC, parts, size=size)
         if stat.size != size:
             what = f'Swift serves {stat.size} of the {size} bytes of {digest}: a listing of its segments is late'
-            return Verdict(digest, findings.SHORT, what, stat, DYNAMIC, parts, parts, size)
+            return Verdict(digest, findings.SHORT, what, stat, DYNAMIC, parts, parts, size, prefix=below)
         what = f'{digest} is a dynamic large object. It is whole, but becomes shorter without an error if Swift loses a segment'
-        return Verdict(digest, findings.DYNAMIC, what, stat, DYNAMIC, parts, parts, size)
+        return Verdict(digest, findings.DYNAMIC, what, stat, DYNAMIC, parts, parts, size, prefix=below)
+
+
+def _segments_in(names: Sequence[str]) -> list[str]:
+    """Return the names of segments without that of the list of them, which the driver keeps on Ceph."""
+    return [name for name in names if not name.endswith('/list')]
 
 
 def _agree(parts: Sequence[Segment | None], stat: Stat) -> bool:

@@ -4,21 +4,19 @@ What has other bytes than its digest, and cannot be repaired, is put aside, so t
 delete on a condition. So the object is looked at again just before, and what is deleted is kept below `_lost`.
 """
 
-import json
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from typing import Any
 
 from docker_registry.core import exceptions
-from docker_registry.v2.operations.fsck import findings
+from docker_registry.v2.operations.fsck import findings, lost
 from docker_registry.v2.operations.fsck.data import Verdict
 from docker_registry.v2.operations.fsck.looks import Looks, NotKnown, finding_out
 from docker_registry.v2.operations.fsck.reading import Reader
 from docker_registry.v2.operations.fsck.segments import Segments
 from docker_registry.v2.registry import layout
 from docker_registry.v2.registry.names import Digest
-from docker_registry.v2.registry.trash import DYNAMIC, PLAIN, TRASHED, Record, Segment, Trash
+from docker_registry.v2.registry.trash import DYNAMIC, PLAIN, Segment, Trash
 
 logger = logging.getLogger(__name__)
 
@@ -52,11 +50,25 @@ class Healing:
         with finding_out():
             if self._trash.restore_data(digest):
                 return 'put back from the trash'
+            put_aside = lost.read(self._storage, digest)
+        if put_aside and self._made_of_what_came_back(digest, put_aside):
+            return 'made of its segments, which have come back'
         for parts in self._segments.of_size(size) if size else ():
             if self._reader.is_made_of(digest, parts) and self._compose(digest, parts, new=True):
                 return 'made of segments that had no object'
         with finding_out():
             return 'fetched from the other registry' if self._fetch and self._fetch(digest, repositories) else ''
+
+    def _made_of_what_came_back(self, digest: Digest, put_aside: lost.Lost) -> bool:
+        found = self._segments.below(put_aside.prefix) if put_aside.prefix else self._segments.found(put_aside.names)
+        parts = [part for part in found if part]
+        if len(parts) < len(found) or not self._segments.can_be_composed(parts) or not self._reader.is_made_of(digest, parts):
+            return False
+        if not self._compose(digest, parts, new=True):
+            return False
+        with finding_out():
+            lost.forget(self._storage, digest)
+        return True
 
     def _compose(self, digest: Digest, parts: list[Segment], new: bool = False) -> bool:
         """Return whether the data are made of these parts now, or of what somebody else has stored meanwhile."""
@@ -117,12 +129,11 @@ class Healing:
 
         :raises NotKnown: see `repair`
         """
-        path, record = layout.blob(verdict.digest), Record('fsck', TRASHED, verdict.kind, verdict.stat.size, list(verdict.parts))
+        path = layout.blob(verdict.digest)
         with finding_out():
             if verdict.kind == PLAIN:
                 self._storage.copy(path, layout.lost_copy(verdict.digest))
-            content = json.dumps(asdict(record) | {'parts': record.parts, 'damage': verdict.damage})
-            self._storage.replace(layout.lost_record(verdict.digest), content.encode())
+            lost.write(self._storage, verdict)
         self._require_unchanged(verdict)
         with finding_out():
             self._storage.discard(path)

@@ -1,6 +1,7 @@
 """Reads manifests as generously as possible: whatever a client can pull has to be looked for, whether or not this registry accepts it."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,6 +11,8 @@ from docker_registry.v2.registry.names import Digest
 
 #: A layer that clients download from elsewhere has one of these in its type.
 FOREIGN = ('foreign', 'nondistributable')
+
+LONGEST_PLATFORM = 60  # characters; anybody who may push writes it, and it is printed
 
 
 class Child(NamedTuple):
@@ -31,13 +34,13 @@ class Image:
 
 
 def read(content: bytes) -> Image | None:
-    """Return the `Image` that a manifest describes, of any known format. None if it is not a JSON object."""
+    """Return the `Image` that a manifest describes, of any known format. None if it is not the JSON of a manifest."""
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(document, dict):
-        return None
+    if not isinstance(document, dict) or not {'schemaVersion', 'mediaType'}.intersection(document):
+        return None  # a config is JSON, too
     subject = document.get('subject')
     return Image(dict(_blobs(document)), tuple(_children(document)), _digest(subject.get('digest')) if isinstance(subject, dict) else None)
 
@@ -74,7 +77,8 @@ def _platform(platform: object) -> str:
     """Return a platform as `docker pull --platform` takes it, such as linux/arm64/v8, or ''."""
     if not isinstance(platform, dict):
         return ''
-    return '/'.join(str(platform[key]) for key in ('os', 'architecture', 'variant') if platform.get(key))
+    text = '/'.join(str(platform[key]) for key in ('os', 'architecture', 'variant') if platform.get(key))
+    return re.sub(r'[^\w./-]', '?', text, flags=re.ASCII)[:LONGEST_PLATFORM]
 
 
 def _list(document: dict, key: str) -> list:

@@ -42,6 +42,7 @@ class Revisions:
         self.findings: list[Finding] = []
         self.lacking: dict[tuple[int, Digest], list[Digest]] = {}  # (repository, manifest): its blobs whose data are missing
         self._checked: set[tuple[int, Digest]] = set()
+        self._linked: set[tuple[int, Digest]] = set()  # blobs whose link is planned
 
     def check_all(self) -> None:
         for repository in self._facts.repositories:
@@ -76,7 +77,8 @@ class Revisions:
         name = self._facts.repositories[repository]
         what = f'{manifest} needs {blob}, whose link in the repository is missing'
         finding = Finding(findings.LAYER_LINK, what, name, self._facts.tags_of(repository, manifest), 'run with --repair')
-        if not any(plan.finding.what == what and plan.finding.repository == name for plan in self.plans):
+        if (repository, blob) not in self._linked:
+            self._linked.add((repository, blob))
             self.plans.append(Plan(Stage.LAYER, finding, functools.partial(self._writing.layer_link, name, blob)))
 
     # The images of an index

@@ -76,7 +76,7 @@ class Check:
         self._data = Data(storage, self._facts, self._looks, segments, storage.settings.container)
         fetch = (lambda digest, repositories: origin.fetch(storage, digest, repositories)) if origin else None
         self._healing = Healing(storage, self._looks, segments, reader, fetch)
-        self._blobs = Blobs(self._facts, self._looks, self._data, self._healing, reader, options.repair)
+        self._blobs = Blobs(self._facts, self._looks, self._data, self._healing, reader, together, options.repair)
 
     def run(self) -> list[Finding]:
         """Check, repair if that is wanted, and return the findings.

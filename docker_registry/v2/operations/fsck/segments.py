@@ -113,22 +113,29 @@ class Segments:
         for (upload,) in uploads:
             rows = self._db.execute(f'SELECT name, size, etag FROM {TABLES} WHERE upload = ?', (upload,)).fetchall()
             segments = sorted((Segment(*row) for row in rows if row[1]), key=lambda segment: segment.path.rpartition('/')[2])
-            if segments:
+            if self.can_be_composed(segments):
                 yield segments
         for _, group in itertools.groupby(self._all(), key=lambda segment: layout.folder_of(segment.path)):
             segments = list(group)
-            if sum(segment.size for segment in segments) == size:
+            if sum(segment.size for segment in segments) == size and self.can_be_composed(segments):
                 yield segments
 
     # Writing
+
+    def _are_own(self, parts: Sequence[Segment]) -> bool:
+        own = f'{self._root}/{layout.SEGMENTS}/'.lstrip('/')
+        return all(part.path.startswith(own) for part in parts)
+
+    def can_be_composed(self, parts: Sequence[Segment]) -> bool:
+        """Return whether a static large object may consist of these. Ceph does not return its segments, and the driver notes only ours."""
+        return 0 < len(parts) <= MOST and (self._are_own(parts) or not self._storage.is_ceph())
 
     def compose(self, digest: Digest, parts: Sequence[Segment], new: bool = False) -> bool:
         """Make the data of a blob of segments that the caller has proved. No bytes move.
 
         :raises FileNotFoundError: one is missing now, or has changed
         """
-        own = f'{self._root}/{layout.SEGMENTS}/' if self._root else f'{layout.SEGMENTS}/'
-        if all(part.path.startswith(own) for part in parts):
+        if self._are_own(parts):
             skipped = len(self._root) + 1 if self._root else 0
             return self._storage.compose(layout.blob(digest), [Segment(part.path[skipped:], part.size, part.etag) for part in parts], new)
         return self._container.compose(f'{self._root}/{layout.blob(digest)}'.lstrip('/'), parts, new)
