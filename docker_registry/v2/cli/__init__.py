@@ -6,11 +6,14 @@ import sys
 
 from docker_registry.core.exceptions import UnspecifiedError
 from docker_registry.drivers.swift import __version__
-from docker_registry.v2.cli import checking, collecting, deleting, fsck, passwords, serving, surveying, trashing
+from docker_registry.v2.cli import checking, collecting, deleting, fsck, passwords, retaining, serving, surveying, trashing
 from docker_registry.v2.cli.arguments import environment, new_parser
 from docker_registry.v2.registry.errors import RegistryError
 
-COMMANDS = (serving, checking, surveying, collecting, trashing, fsck, deleting, passwords)
+COMMANDS = (serving, checking, surveying, collecting, trashing, fsck, deleting, retaining, passwords)
+from docker_registry.v2.cli.arguments import environment, new_parser
+from docker_registry.v2.registry.errors import RegistryError
+
 
 DESCRIPTION = """\
 A registry of container images (Docker Registry API v2, OCI distribution-spec 1.1) whose only state is an OpenStack Swift container.
@@ -22,9 +25,10 @@ A registry of container images (Docker Registry API v2, OCI distribution-spec 1.
     registry-swift survey        say what the container holds, and what is garbage
     registry-swift gc            free the space of what nothing needs any more; registry-swift trash puts it back
     registry-swift fsck          find damaged images, and repair them
-    registry-swift htpasswd      make a line with a user and a password, for serve --htpasswd
     registry-swift rm            delete tags, manifests and repositories
     registry-swift undelete      get an image back that was deleted
+    registry-swift retain        delete old tags and untagged manifests, by rules in a file
+    registry-swift htpasswd      make a line with a user and a password, for serve --htpasswd
 """
 
 

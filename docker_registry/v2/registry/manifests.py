@@ -238,7 +238,11 @@ class Manifests:
         self._deletions.expire(repository, pointers)
 
     def forget_content(self, repository: str, digest: Digest, link: Stat) -> None:
-        """Delete what only the content of a manifest tells: its media type, if it does not state it, and its place among referrers."""
+        """Delete what belongs to a manifest that goes.
+
+        That is its media type, if it does not state it, its place among referrers, and the note that it lost a tag.
+        """
+        self._storage.discard(layout.untagged_since(repository, digest))
         stated, subject = self._said(repository, digest, link)
         if not stated:
             self._storage.discard(layout.revision_media_type(repository, digest))

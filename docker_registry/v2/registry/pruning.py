@@ -84,8 +84,7 @@ class Pruning:
             self._manifests.write_link(repository, digest, links[digest].metadata or {})
         gone = links.keys() - back
         self._together.map(lambda digest: self._manifests.forget_content(repository, digest, links[digest]), gone)
-        rest = [layout.untagged_since(repository, digest) for digest in gone]
-        rest += [path for tag in listed for path, stat in tag.index.items() if _is_old_index_of(gone, stat)]
+        rest = [path for tag in listed for path, stat in tag.index.items() if _is_old_index_of(gone, stat)]
         self._together.map(self._storage.discard, rest)
         self._deletions.expire(repository, {tag.etag for tag in listed})
         return set(gone)
@@ -107,8 +106,12 @@ class Pruning:
         etags = {digest.etag for digest in gone}
         suspects = [tag.tag for tag in listed if tag.etag in etags or not tag.is_whole or tag.digests & gone.keys()]
         wanted = {digest for digest, _ in self._together.map(lambda tag: self._tags.now(repository, tag), suspects)}
+        return gone.keys() & (wanted | self.mentioned_since(repository, seen))
+
+    def mentioned_since(self, repository: str, seen: Mapping[Digest, float]) -> set[Digest]:
+        """Return the digests that manifests mention which were pushed since somebody has seen these revisions."""
         new = [digest for digest, written in self.revisions(repository).items() if not is_same(written, seen.get(digest, 0))]
-        return gone.keys() & wanted.union(*self._together.map(self._mentioned_by, new))
+        return set().union(*self._together.map(self._mentioned_by, new))
 
     def _mentioned_by(self, digest: Digest) -> Iterable[Digest]:
         try:
