@@ -235,7 +235,7 @@ NUMBERS = [
     ('docs/decisions.rst', 'asks for up to {} ranges', ranges.MOST_RANGES),
     ('docs/decisions.rst', 'at most {} MiB apart share', ranges.READ_THROUGH // MiB),
     ('docs/decisions.rst', 'drops are at most {} MiB, or {} times those', ranges.READ_THROUGH // MiB, ranges.MOST_DROPPED),
-    ('docs/operations.rst', 'waits {} seconds at its end', clearing.SETTLE_SECONDS),
+    ('docs/operations.rst', 'the command waits {} seconds at its end', clearing.SETTLE_SECONDS),
     ('docs/decisions.rst', 'names it for {} seconds', blobs.FRESH_SECONDS),
     ('docs/decisions.rst', 'looks once more after {} seconds', clearing.SETTLE_SECONDS),
     ('docs/decisions.rst', 'Routes are {} regular expressions', WORDS[len(app.ROUTES)]),

@@ -1,8 +1,7 @@
 """Deletes a whole repository, but not what somebody pushes into it meanwhile."""
 
 import re
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from docker_registry.core import exceptions
 from docker_registry.v2.operations import inventory
@@ -37,32 +36,42 @@ class Clearing:
     A crash leaves a repository that can be deleted again: tags go first, then manifests, then what only they need.
 
     :param found: the repository as it was before the operator said yes
+    :param mentioned: what its manifests mention
     :param listed: its objects at that time
     """
 
-    def __init__(self, domain: Domain, found: Inventory, listed: list[Stat], say: Callable[[str], object]):
+    def __init__(
+        self,
+        domain: Domain,
+        found: Inventory,
+        mentioned: Mapping[Digest, Mentions | None],
+        listed: list[Stat],
+        say: Callable[[str], object],
+    ):
         self._domain = domain
         self._storage = domain.storage
         self._repository = found.repository
         self._found = found
+        self._mentioned = mentioned
         self._listed = listed
         self._say = say
 
-    def run(self) -> bool:
-        """Delete the repository. Return False if something of it was pushed meanwhile, and is there."""
+    def begin(self) -> bool:
+        """Delete everything. Return whether the caller must wait for `SETTLE_SECONDS` before the `end`: links of blobs are gone."""
         self._delete_tags()
         self._delete_manifests()
-        stay, unneeded = self._needed(), [stat for stat in self._listed if not self._is_note(stat.path)]
-        unneeded = [stat for stat in unneeded if not stay & set(_digests_in(stat.path))]
+        needed = self._needed()
+        unneeded = [stat for stat in self._listed if not self._is_note(stat.path) and not needed & set(_digests_in(stat.path))]
         folder = layout.layers(self._repository) + '/'
         links = [stat for stat in unneeded if stat.path.startswith(folder)]
         self._domain.pruning.names(links)
         self._domain.pruning.names(stat for stat in unneeded if not stat.path.startswith(folder))
         self._mend()
-        if links:
-            self._say(f'waiting {SETTLE_SECONDS} seconds for pushes that were under way, to put back what they need')
-            time.sleep(SETTLE_SECONDS)
-            self._mend()
+        return bool(links)
+
+    def end(self) -> bool:
+        """Put back what pushes need that were under way. Return False if something of the repository is there."""
+        self._mend()
         return self._delete_notes()
 
     def _delete_tags(self) -> None:
@@ -73,7 +82,7 @@ class Clearing:
 
     def _delete_manifests(self) -> None:
         seen = self._found.revisions
-        for group in inventory.in_order(seen, inventory.mentioned(self._domain, seen)):
+        for group in inventory.in_order(seen, self._mentioned):
             for first in range(0, len(group), BATCH):
                 batch = group[first : first + BATCH]
                 gone = self._domain.pruning.manifests(self._repository, batch, seen)

@@ -1,6 +1,7 @@
 """`registry-swift rm`: deletes tags, manifests and whole repositories."""
 
 import json
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -151,7 +152,18 @@ class Deletion:
 
     def run(self, say: Callable[[str], object]) -> list[bool]:
         """Delete everything, and return for each step whether all of it is gone. What somebody has pushed meanwhile stays."""
-        done = {step.target: self._run(step, say) for step in self._in_order()}
+        steps = self._in_order()
+        done = {step.target: self._run(step, say) for step in steps if step.target.tag or step.target.digest}
+        clearings = {
+            step.target: clearing.Clearing(self._domain, step.found, self._mentions, step.listed, say)
+            for step in steps
+            if step.target not in done
+        }
+        begun = [each.begin() for each in clearings.values()]
+        if any(begun):
+            say(f'waiting {clearing.SETTLE_SECONDS} seconds for pushes that were under way, to put back what they need')
+            time.sleep(clearing.SETTLE_SECONDS)
+        done.update((target, each.end()) for target, each in clearings.items())
         return [done[step.target] for step in self.steps]
 
     def _in_order(self) -> list[Step]:
@@ -165,8 +177,6 @@ class Deletion:
 
     def _run(self, step: Step, say: Callable[[str], object]) -> bool:
         repository, digest = step.target.repository, step.target.digest
-        if not step.target.tag and not digest:
-            return clearing.Clearing(self._domain, step.found, step.listed, say).run()
         done = True
         for tag, pointer in step.tags.items():
             if (repository, tag) not in self._deleted_tags:
