@@ -2,7 +2,7 @@
 
 import json
 
-from docker_registry.v2.registry import errors, formats, names
+from docker_registry.v2.registry import errors, formats, mentions, names
 from target import target
 
 DIGEST = 'sha256:' + '0123456789abcdef' * 4
@@ -123,6 +123,8 @@ def manifest(data):
     subject = folded.get('subject')
     assert (subject and subject['digest']) == (parsed.subject and str(parsed.subject))
     json.dumps([parsed.annotations, parsed.artifact_type]).encode()
+    mentioned = mentions.of(content)
+    assert named <= set(map(str, mentioned.sizes)) and mentioned.subject == parsed.subject
 
 
 @target(
@@ -137,6 +139,10 @@ def manifest(data):
 )
 def stored_manifest(data):
     """Whatever another registry has stored is served: its type is found, or it has none."""
+    try:
+        mentions.of(data)
+    except errors.ManifestInvalid:
+        pass
     try:
         found = formats.media_type_of(data)
     except errors.ManifestInvalid:

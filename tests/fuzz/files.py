@@ -11,6 +11,7 @@ import bcrypt
 from docker_registry.core.exceptions import ConfigError
 from docker_registry.drivers import swift
 from docker_registry.v2.access import htpasswd
+from docker_registry.v2.operations import retention_rules
 from docker_registry.v2.settings import config, storage
 from signed import PASSWORD_HASH
 from target import target
@@ -131,6 +132,39 @@ def v1_configuration(data):
         assert '\n' not in str(error)
         return
     driver_settings(section, {})
+
+
+@target(
+    b'rules:\n- repositories: [team/*, "**"]\n  tags: v*\n  keep:\n    newest: 10\n    younger-than: 3d\n    matching: a\n  untagged: 7d\n',
+    b'rules: [{repositories: a, keep: none}, {repositories: b, keep: all, orphans: 0}]',
+    b'rules: &a [*a]',
+    b'rules:\n- \0',
+    b'rules: [{repositories: a, keep: {}}]',
+    b'{' * 3000,
+    words=(
+        b'repositories: ',
+        b'tags: ',
+        b'keep: ',
+        b'newest: ',
+        b'younger-than: ',
+        b'matching: ',
+        b'untagged: ',
+        b'orphans: ',
+        b'&a ',
+        b'*a',
+    ),
+    most_seconds=10,  # PyYAML takes long, and clients cannot write this file
+)
+def retention_file(data):
+    """A file of rules is refused with one line that names it, or each rule says what to keep."""
+    try:
+        rules = retention_rules.read(written(data)).of('a')
+    except retention_rules.Broken as error:
+        assert '\n' not in str(error) and path_of_file() in str(error)
+        return
+    for rule in rules:
+        assert rule.repositories and rule.tags and not (rule.keeps_all and rule.newest)
+        assert rule.newest >= 0 and (rule.younger_than is None or rule.younger_than > 0)
 
 
 @target(

@@ -72,12 +72,13 @@ def parse(text: str, path: str) -> Rules:
     """
     try:
         document = yaml.compose(text, yaml.SafeLoader)
+    except yaml.reader.ReaderError as error:
+        line = text.count('\n', 0, error.position) + 1
+        raise Broken(f'{path}, line {line}: this is not valid YAML: there is a character that no text has: U+{error.character:04X}')
     except yaml.YAMLError as error:
-        mark = getattr(error, 'problem_mark', None)
-        where = f', line {mark.line + 1}' if mark else ''
-        raise Broken(
-            f'{path}{where}: this is not valid YAML: {getattr(error, "problem", None) or error}. Quote a pattern that begins with *'
-        )
+        line = error.problem_mark.line + 1 if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark else 1
+        problem = ' '.join(str(getattr(error, 'problem', None) or error).split())
+        raise Broken(f'{path}, line {line}: this is not valid YAML: {problem}. Quote a pattern that begins with *')
     except (ValueError, RecursionError):
         raise Broken(f'{path}: this is not valid YAML')
     if document is None:

@@ -75,6 +75,8 @@ def test_a_rule_that_keeps_nothing_says_so():
         ('rules:\n- repositories: *\n  keep: none\n', 2, 'Quote'),
         ('rules:\n- repositories: a\n   keep: none\n', 3, 'not valid YAML'),
         ('rules: []\n---\nrules: []\n', 2, 'not valid YAML'),
+        ('rules:\n- \0', 2, 'not valid YAML'),
+        ('rules: "\\ud800"\n- a', 2, 'not valid YAML'),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(text, line, why):
