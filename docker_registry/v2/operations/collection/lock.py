@@ -1,11 +1,13 @@
-"""The lock: one collection at a time. It is an object in the container, which the collection writes again and again.
+"""The lock: one collection at a time. It is an object in the container, which a thread of the collection writes again and again.
 
 If two collections ran at the same time, one could remove the record with which the other would have to put something back.
 """
 
 import json
+import logging
 import os
 import socket
+import threading
 import time
 import uuid
 
@@ -15,7 +17,10 @@ from docker_registry.v2.operations.collection.problems import Locked, Problem
 from docker_registry.v2.registry import layout
 from docker_registry.v2.registry.storage import Storage
 
-RENEWED = 300  # seconds between two writes of the lock
+logger = logging.getLogger(__name__)
+
+RENEWED = 240  # seconds between two writes of the lock
+RETRIED = 20  # seconds after which a write that failed is tried again
 TRUSTED = 600  # seconds after the last write for which its holder goes on
 STALE = 12 * 3600  # seconds after the last write after which another collection takes the lock
 ENDED = 900  # the same, if its process runs no more: its last requests may still arrive
@@ -32,7 +37,9 @@ class Lock:
         self._storage, self._take = storage, take
         self._content = b''
         self._written = 0.0  # by our own clock
-        self._now = 0.0  # by Swift's clock, at the same moment
+        self._ahead = 0.0  # seconds that Swift's clock is ahead of ours
+        self._ended, self._lost = threading.Event(), ''
+        self._thread = threading.Thread(target=self._keep, daemon=True)
         self.run = ''
         self.was_left = False  # by a collection that did not come to its end
 
@@ -41,14 +48,18 @@ class Lock:
         self._content = json.dumps({'run': self.run, 'at': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()), **_process()}).encode()
         if not self._storage.put_new(layout.LOCK, self._content):
             self._take_over()
-        self._written, self._now = _elapsed(), self._storage.clock()
+        self._written = _elapsed()
+        self._ahead = self._storage.clock() - self._written
         time.sleep(SETTLED)
         self._confirm()
-        self.run = time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(self._now)) + '-' + self.run
+        self.run = time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(self.now())) + '-' + self.run
+        self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
         """Remove the lock, but not after a failure: a request that has failed here may still arrive in Swift."""
+        self._ended.set()
+        self._thread.join()
         if kind is not None and not issubclass(kind, Problem):
             return
         try:
@@ -83,21 +94,36 @@ class Lock:
 
     def now(self) -> float:
         """Return the time by Swift's clock, in seconds since the epoch."""
-        return self._now + _elapsed() - self._written
+        return self._ahead + _elapsed()
 
     def check(self) -> None:
-        """Call this before each deletion. It writes the lock again when that is due.
+        """Call this before each deletion. It costs no request.
 
-        :raises Locked: another collection may have the lock meanwhile, because this process has slept for long
+        :raises Locked: another collection may have the lock meanwhile, because Swift did not answer, or this process has slept for long
         """
+        if self._lost:
+            raise Locked(self._lost)
         age = _elapsed() - self._written
         if age > TRUSTED:
             raise Locked(f'this collection has not renewed its lock for {age:.0f} seconds, and has stopped; run it again')
-        if age > RENEWED:
-            self._confirm()
-            now, started = self.now(), _elapsed()
-            self._storage.replace(layout.LOCK, self._content)
-            self._now, self._written = now, started
+
+    def _keep(self) -> None:
+        """Write the lock again and again while this process runs, also while it only reads. A lock that is lost is not taken again."""
+        wait: float = RENEWED
+        while not self._ended.wait(wait):
+            started, wait = _elapsed(), RENEWED
+            try:
+                self._confirm()
+                if started - self._written > TRUSTED:
+                    return  # `check` says so
+                self._storage.replace(layout.LOCK, self._content)
+                self._written = started
+            except Locked as problem:
+                self._lost = str(problem)
+                return
+            except exceptions.UnspecifiedError as error:
+                logger.warning('the lock of this collection could not be renewed: %s', error)
+                wait = RETRIED
 
 
 def _elapsed() -> float:
