@@ -11,8 +11,6 @@ from docker_registry.v2.cli.arguments import environment, new_parser
 from docker_registry.v2.registry.errors import RegistryError
 
 COMMANDS = (serving, checking, surveying, collecting, trashing, fsck, deleting, retaining, passwords)
-from docker_registry.v2.cli.arguments import environment, new_parser
-from docker_registry.v2.registry.errors import RegistryError
 
 
 DESCRIPTION = """\
