@@ -26,8 +26,8 @@ TOX = ROOT / '.tox'
 PROGRAMS = pathlib.Path(sys.executable).parent  # tox, uv
 #: The slow ones come first, so that no slow one runs alone at the end.
 ENVIRONMENTS = """
-    packaging images chaos e2e registry v2 ceph cluster fuzz py311 py313 py27 swift py314 py315 py310 py312 lint docs softlayer core core3
-    hostile
+    packaging images chaos e2e registry v2 ceph cluster fuzz model py311 py313 py27 swift py314 py315 py310 py312 lint docs softlayer core
+    core3 hostile
 """.split()
 OPTIONAL = ['py314', 'py315']  # tested where there is such an interpreter
 PYTHON_OF = {'core': '2.7', 'registry': '2.7'}  # the others have theirs in their name, or take 3.11

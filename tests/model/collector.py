@@ -1,7 +1,6 @@
 """The collector: runs that survey, and then do what its time has come for. Each step is one request to Swift, or one listing."""
 
-import itertools
-
+from . import survey
 from .store import (
     ABSENT,
     HERE,
@@ -27,13 +26,13 @@ def steps(scene, state, number):
     """Return [(what happens, next state)] of one collector, and its crashes."""
     run = state.runs[number]
     found = [(f'gc {what}', after) for what, after in STEPS[run.at](Turn(scene, state, number))]
-    if run.at != 'idle' and state.crashes:
+    if state.crashes and run.at not in ('idle', 'list blobs', 'list repositories'):  # a survey leaves nothing behind
         crashed = state._replace(crashes=state.crashes - 1, runs=at(state.runs, number, IDLE))
         found.append(('gc CRASHES', crashed))
         what, after = found[0]
         if what.startswith('gc DELETEs') and not state.late:
-            deleted = state.segments & ~after.segments if run.at == 'purge' else run.task[1]
-            found.append(('gc CRASHES, and its DELETE is on its way', crashed._replace(late=(run.at, deleted, 0))))
+            deleted = state.segments & ~after.segments if 'segments' in what else run.task[1]
+            found.append(('gc CRASHES, and its DELETE is on its way', crashed._replace(late=(what, deleted, 0))))
     return found
 
 
@@ -41,10 +40,10 @@ def late_delete(state):
     """Return [(what happens, next state)] of a DELETE that a crashed collector has sent."""
     what, which, _ = state.late
     lost = state._replace(late=())
-    if what == 'purge':
+    if 'segments' in what:
         landed = lost._replace(segments=state.segments & ~which)
     else:
-        landed = drop_data(lost, which) if what == 'delete data' else drop_link(lost, which)
+        landed = drop_data(lost, which) if 'data' in what else drop_link(lost, which)
     return [('a late DELETE lands', landed), ('a late DELETE is lost', lost)]
 
 
@@ -73,86 +72,6 @@ class Turn:
         return at_start if self.rules.from_start else age >= least
 
 
-# The survey
-
-
-def begin(turn):
-    """Take the lock. What is due is what was old enough at this time."""
-    if turn.rules.lock and any(run.at != 'idle' for run in turn.state.runs):
-        return
-    if turn.rules.no_late and turn.state.late:
-        return
-    order = ('list blobs', 'list repositories') if turn.rules.blobs_first else ('list repositories', 'list blobs')
-    state, rules = turn.state, turn.rules
-    due = tuple(record.age >= (rules.purge if record.state == PURGING else rules.keep) for record in state.records)
-    due_names = tuple(age >= rules.keep_names for age in state.names)
-    task = (due, due_names, None, None)
-    yield from listings(turn, order[0], task)
-
-
-def list_next(turn):
-    return listings(turn, turn.run.at, turn.task)
-
-
-def listings(turn, what, task):
-    """List what may be shown, in every way in which it may be shown."""
-    due, due_names, blobs, repositories = task
-    if what == 'list blobs':
-        for blobs in itertools.product(*[SHOWN[row] for row in turn.state.data]):
-            yield surveyed(turn, what, (due, due_names, blobs, repositories))
-    else:
-        count = len(turn.state.revisions)
-        for rows in itertools.product(*[SHOWN[row] for row in turn.state.revisions + turn.state.links]):
-            yield surveyed(turn, what, (due, due_names, blobs, (rows[:count], rows[count:])))
-
-
-def surveyed(turn, what, task):
-    if None not in task:
-        return f'{what}: shown {shown(task)}', planned(turn, *task)
-    other = 'list blobs' if task[2] is None else 'list repositories'
-    return what, turn.go(other, task=task)
-
-
-def shown(task):
-    def digits(rows):
-        return ''.join(str(int(row)) for row in rows)
-
-    return f'blobs {digits(task[2])}, manifests {digits(task[3][0])}, links {digits(task[3][1])}'
-
-
-def planned(turn, due, due_names, blobs, repositories):
-    """Decide from a survey what this run does, in order."""
-    scene, state, rules = turn.scene, turn.state, turn.rules
-    revisions, links = repositories
-    needed = [revisions[repository] and blob in scene.manifests[repository] for repository, blob in scene.pairs]
-    linked = [False] * scene.blobs
-    for (_, blob), is_linked, is_needed in zip(scene.pairs, links, needed):
-        linked[blob] |= is_linked or (is_needed and rules.needed)
-    tasks = []
-    for blob, record in enumerate(state.records):
-        if record.state == TRASH and linked[blob] and rules.put_back:
-            tasks.append(('put data back', blob, due[blob]))
-        elif record.state == TRASH and (due[blob] or not rules.from_start):
-            tasks.append(('expire', blob, due[blob], blobs))
-        elif record.state == PURGING and (due[blob] or not rules.from_start):
-            tasks.append(('look', blob, due[blob], linked[blob], blobs))
-    for link, age in enumerate(state.names):
-        if age != NO_NAMES and (needed[link] and rules.put_back or due_names[link] or not rules.from_start):
-            tasks.append(('put link back', link, due_names[link], needed[link]))
-    before, marks = state.marks[0] if state.marks else None, [None, None]
-    marks[0] = tuple(is_linked and not is_needed for is_linked, is_needed in zip(links, needed))
-    marks[1] = tuple(is_shown and not is_linked for is_shown, is_linked in zip(blobs, linked))
-    for link, is_candidate in enumerate(marks[0]):
-        if is_candidate and (not rules.again or before and before[0][link]):
-            tasks.append(('record name', link))
-    for blob, is_candidate in enumerate(marks[1]):
-        if is_candidate and not state.records[blob].state and (not rules.again or before and before[1][blob]):
-            tasks.append(('record data', blob))
-    if rules.again:
-        state = state._replace(marks=((tuple(marks), 0),))
-    return turn.end(state, tuple(tasks))
-
-
 # The trash
 
 
@@ -164,7 +83,7 @@ def put_data_back(turn):
         yield 'finds no record', turn.end()
     elif state.contents[blob]:
         is_settled = state.data[blob] == HERE or not turn.rules.settled
-        goes = is_settled and turn.is_due(record.age, turn.rules.keep, due)
+        goes = is_settled and turn.is_due(record.age, turn.rules.keep_restored, due)
         if goes:
             yield 'removes the record of data that is back', turn.end(drop_record(state, blob))
         else:
@@ -192,22 +111,27 @@ def expire(turn):
 
 def look(turn):
     """A record has been purging for long enough. Segments go only if the data is still not there."""
-    _, blob, due, linked, blobs = turn.task
-    state, rules = turn.state, turn.rules
-    back = put_record(state, blob, TRASH, state.records[blob].content)
-    if not state.records[blob].state or not turn.is_due(state.records[blob].age, rules.purge, due):
+    _, blob, due, *_ = turn.task
+    state, record = turn.state, turn.state.records[blob]
+    if not record.state or not turn.is_due(record.age, turn.rules.purge, due):
         yield 'leaves a record that has just become purging', turn.end()
         return
-    if linked:
-        yield 'PUTs the record: trash again, linked', turn.end(back)
-        return
-    if not rules.look or not state.contents[blob]:
-        yield 'HEAD data: 404, purges', turn.go('purge', task=('purge', blob, blobs))
-        return
-    yield 'PUTs the record: trash again, data is there', turn.end(back)
-    if state.lies and not (rules.listed_too and all(SHOWN[state.data[blob]])):
-        liar = state._replace(lies=state.lies - 1)
-        yield 'HEAD data: 404, a lie, purges', turn.go('purge', liar, task=('purge', blob, blobs))
+    yield looked(turn, state, state.contents[blob])
+    if state.contents[blob] and state.lies and not (turn.rules.listed_too and all(SHOWN[state.data[blob]])):
+        what, after = looked(turn, state._replace(lies=state.lies - 1), ABSENT)
+        yield f'{what}, which is a lie', after
+
+
+def looked(turn, state, there):
+    _, blob, _, linked, blobs = turn.task
+    record, again = state.records[blob], turn.rules.linked_again
+    if there and turn.rules.look:
+        # The record is written from the data: it may have other segments, and the old ones may be gone.
+        return 'HEAD data: there, PUTs the record: trash again', turn.end(put_record(state, blob, TRASH, there))
+    whole = not turn.scene.segments_of(blob, record.content) & ~state.segments
+    if linked and (again == 'trash' or again == 'trash if whole' and whole):
+        return 'HEAD data: 404, linked, PUTs the record: trash again', turn.end(put_record(state, blob, TRASH, record.content))
+    return 'HEAD data: 404, purges', turn.go('purge', state, ('purge', blob, blobs))
 
 
 def purge(turn):
@@ -302,10 +226,18 @@ def delete_data(turn):
         yield 'DELETEs data', turn.end(drop_data(turn.state, blob))
 
 
+# C: segments
+
+
+def delete_segments(turn):
+    _, segments = turn.task
+    yield 'DELETEs segments that nothing names', turn.end(turn.state._replace(segments=turn.state.segments & ~segments))
+
+
 STEPS = {
-    'idle': begin,
-    'list blobs': list_next,
-    'list repositories': list_next,
+    'idle': survey.begin,
+    'list blobs': survey.list_next,
+    'list repositories': survey.list_next,
     'put data back': put_data_back,
     'expire': expire,
     'look': look,
@@ -317,4 +249,5 @@ STEPS = {
     'look after': look_after,
     'record data': record_data,
     'delete data': delete_data,
+    'delete segments': delete_segments,
 }

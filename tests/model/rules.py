@@ -19,10 +19,12 @@ class Rules:
     names_at_once: bool = True  # the names are found without a listing
     read_through: bool = True  # who misses data looks at the record, and puts the data back
     keep: int = OVER_T_L  # age of a record at which data may be purged
+    keep_restored: int = OVER_T_L  # age of a record at which it may go when its data was put back
     keep_names: int = OVER_T_L  # age of recorded names at which they may go
     from_start: bool = True  # ages are those at the beginning of the run, before its survey
     purging: bool = True  # a record says for a while that it cannot be used any more, before segments go
-    purge: int = OVER_T  # age of a record at which purging ends
+    purge: int = OVER_T_L  # age of a record at which purging ends
+    linked_again: str = 'trash if whole'  # what a record becomes whose blob is linked when purging ends; or `trash`, or `purging`
     look: bool = True  # the collector looks for data before it purges, and before it says so
     needed: bool = True  # data that a manifest names counts as linked, also without a link
     put_back: bool = True  # the collector puts back what is linked, or what a manifest names
@@ -32,7 +34,6 @@ class Rules:
     new_only: bool = True  # data is put back with If-None-Match: *
     others: bool = True  # segments stay that another object or record names
     blobs_first: bool = True  # a survey lists blobs before repositories
-    again: bool = False  # links and data are deleted only if an earlier run has already seen them unreferenced
     look_after: bool = False  # the collector looks again at the manifests when it has deleted a link
     listed_too: bool = True  # absence is believed before a purge only if neither HEAD nor listing shows the name
     twice: bool = True  # a segment goes only if surveys more than L apart found it unnamed

@@ -151,9 +151,14 @@ def after_run(scene, state):
 
 
 def is_settled(scene, state):
-    needed = {(repository, blob) for repository, blob in scene.pairs if THERE[state.revisions[repository]] and blob in scene.manifests[repository]}
+    needed = {
+        (repository, blob) for repository, blob in scene.pairs if THERE[state.revisions[repository]] and blob in scene.manifests[repository]
+    }
     links = all(row == (HERE if pair in needed else GONE) for pair, row in zip(scene.pairs, state.links))
     blobs = {blob for _, blob in needed}
     data = all(bool(content) == (blob in blobs) for blob, content in enumerate(state.contents))
     trash = any(record.state for record in state.records) or any(age != NO_NAMES for age in state.names)
-    return links and data and not trash
+    named = 0
+    for blob, content in enumerate(state.contents):
+        named |= scene.segments_of(blob, content)
+    return links and data and not trash and (state.segments == named or not scene.collects_segments)

@@ -47,8 +47,8 @@ class State(NamedTuple):
     segments: int  # the bits of the segments that are there
     writers: tuple  # (where it is, age of what it relies on)
     runs: tuple  # a Run of each collector
-    marks: tuple = ()  # what the last complete run saw unreferenced
-    uploaded: int = 0  # age of the segments of the upload that is under way
+    unnamed: tuple = ()  # (bit, age) of segments that nothing named in the last survey, and since when
+    uploaded: int = 0  # age of the segments that the uploader has stored
     crashes: int = 0  # how many may still come
     lies: int = 0  # how many HEADs may still not find what is there
     late: tuple = ()  # a DELETE of a collector that has crashed, and its age
@@ -61,9 +61,7 @@ def at(items, number, value):
 
 def put_data(state, blob, content, segments=0):
     return state._replace(
-        contents=at(state.contents, blob, content),
-        data=at(state.data, blob, PUT[state.data[blob]]),
-        segments=state.segments | segments,
+        contents=at(state.contents, blob, content), data=at(state.data, blob, PUT[state.data[blob]]), segments=state.segments | segments
     )
 
 
@@ -101,18 +99,20 @@ def later(state):
         ),
         names=tuple(age if age == NO_NAMES else min(age + 1, MOST) for age in state.names),
         writers=tuple(older(writer) for writer in state.writers),
-        marks=tuple((*mark[:-1], min(mark[-1] + 1, MOST)) for mark in state.marks),
+        unnamed=tuple((bit, min(age + 1, MOST)) for bit, age in state.unnamed),
         uploaded=min(state.uploaded + 1, MOST_UPLOADED),
         late=late,
     )
 
 
 #: Where a writer waits for its client, and time may pass without a bound.
-RESTING = {'start', 'seen', 'again', 'done', 'refused'}
+RESTING = {'start', 'sent', 'seen', 'again', 'done', 'refused'}
 
 
 def older(writer):
     where, age = writer
+    if where == 'sent':  # the upload's token ends
+        return ('sent', 1) if age == 0 else ('refused', 0)
     if where == 'seen':
         return ('seen', 1) if age == 0 else ('again', 0)
     return (where, age) if where in RESTING else (where, age + 1)

@@ -14,6 +14,7 @@ class Writer(NamedTuple):
     ours         our registry: looks for the blob, uploads it, pushes the manifest; it does not look again for what it saw within T
     mount        the same, and it mounts the blob from the repository `source` if it can
     monolithic   the same with a small blob, which our registry stores without a look
+    uploader     our registry, which stores segments and commits them later
     distribution CNCF distribution 2.8: looks at the link and the data again for the manifest; knows no trash
     reader       our registry, again and again: pulls the manifest and then the blob
     deleter      deletes the manifest
@@ -27,7 +28,7 @@ class Writer(NamedTuple):
 
 def steps(scene, state, number):
     """Return [(what happens, next state)] of one writer."""
-    writer, (where, age) = scene.writers[number], state.writers[number]
+    writer, where = scene.writers[number], state.writers[number][0]
     if where in ('done', 'refused'):
         return []
     if writer.kind == 'deleter':
@@ -78,6 +79,9 @@ class Turn:
 def start(turn):
     if turn.writer.kind == 'monolithic':
         yield from upload(turn)
+    elif turn.writer.kind == 'uploader':
+        segments = turn.scene.segments_of(turn.blob, 2 + turn.number)
+        yield 'PUT segments', turn.go('sent', turn.state._replace(segments=turn.state.segments | segments, uploaded=0), age=0)
     elif turn.writer.kind == 'mount':
         linked = THERE[turn.state.links[turn.scene.link(turn.writer.source, turn.blob)]]
         yield 'HEAD link to mount', turn.go('mount blob' if linked else 'upload blob', age=0)
@@ -176,13 +180,27 @@ def restored(turn, state):
     return turn.succeed()
 
 
+def sent(turn):
+    yield 'begins to commit', turn.go('commit', age=0)
+
+
+def commit(turn):
+    content = 2 + turn.number
+    if turn.state.contents[turn.blob]:
+        yield 'commit: data is there', turn.go('link blob', age=0)
+    elif turn.scene.segments_of(turn.blob, content) & ~turn.state.segments:
+        yield 'commit: 400, segments are gone', turn.go('refused', age=0)
+    else:
+        yield 'commit: PUT data', turn.go('link blob', put_data(turn.state, turn.blob, content), age=0)
+
+
 def upload(turn):
     """Commit an upload. What is there already is not stored again, and is looked at last of all."""
     if turn.state.contents[turn.blob] and turn.writer.kind != 'monolithic':
         yield 'upload: data is there', turn.go('link blob', age=0)
         return
     content = 2 + turn.number
-    after = put_data(turn.state, turn.blob, content, turn.scene.segments_of(turn.blob, content))
+    after = put_data(turn.state, turn.blob, content, turn.scene.segments_of(turn.blob, content))._replace(uploaded=0)
     yield 'upload: PUT data', turn.go('link blob', after, age=0)
 
 
@@ -206,4 +224,7 @@ def write(turn):
     yield 'PUT manifest, 201', turn.go('done', after, age=0)
 
 
-STEPS = {function.__name__: function for function in (start, again, names, relink, data, mount, record, restore, upload, link, seen, write)}
+STEPS = {
+    function.__name__: function
+    for function in (start, again, names, relink, data, mount, record, restore, sent, commit, upload, link, seen, write)
+}
