@@ -1,0 +1,74 @@
+"""What a command shows while it runs."""
+
+import fcntl
+import io
+import os
+import pty
+import struct
+import termios
+
+import pytest
+
+from docker_registry.v2.operations.progress import Progress
+
+
+def work(progress, total=None):
+    with progress.stage('Reading', 'names', total) as advance:
+        advance(2)
+        advance(1)
+
+
+def test_lines_where_there_is_no_terminal():
+    stream = io.StringIO()
+    work(Progress(stream, seconds=0), 3)
+
+    assert stream.getvalue().splitlines() == [
+        'Reading: 2 of 3 names in 0 s',
+        'Reading: 3 of 3 names in 0 s',
+        'Reading: 3 of 3 names in 0 s',
+    ]
+
+
+def test_no_line_for_what_is_short():
+    stream = io.StringIO()
+    work(Progress(stream))
+
+    assert stream.getvalue() == ''
+
+
+def test_nothing_without_a_stream(capsys):
+    work(Progress(None))
+
+    assert capsys.readouterr() == ('', '')
+
+
+@pytest.fixture
+def terminal():
+    """(what a program writes to, a function that returns what a terminal of 80 columns has got)."""
+    pytest.importorskip('tqdm')
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 80, 0, 0))
+    os.set_blocking(ours, False)
+    try:
+        with os.fdopen(theirs, 'w') as stream:
+            yield stream, lambda: os.read(ours, 65536).decode()
+    finally:
+        os.close(ours)
+
+
+def test_a_bar_at_a_terminal(terminal):
+    stream, shown = terminal
+    work(Progress(stream), 3)
+    stream.flush()
+
+    assert 'Reading' in shown()
+
+
+def test_the_bar_ends_with_the_work(terminal):
+    stream, shown = terminal
+    with pytest.raises(ZeroDivisionError):
+        with Progress(stream).stage('Reading', 'names') as advance:
+            advance(1 // 0)
+    stream.flush()
+
+    assert shown().endswith('\r')  # the line is empty again
