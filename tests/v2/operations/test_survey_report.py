@@ -1,6 +1,8 @@
 """The numbers of `registry-swift survey`: they are those of what was pushed, to the byte."""
 
+import io
 import json
+import subprocess
 
 import pytest
 
@@ -8,8 +10,9 @@ from docker_registry.v2.operations.survey import figures as figures_module
 from docker_registry.v2.operations.survey import report
 from docker_registry.v2.operations.survey import survey as survey_module
 from docker_registry.v2.registry import formats, layout, names, trash
-from registry_client import as_json, descriptor, digest_of, image
-from registry_process import environment, run
+from fake_swift import FakeSwift, on, stall
+from registry_client import Place, as_json, descriptor, digest_of, image
+from registry_process import COMMAND, environment, run, until
 
 MiB = 1024**2
 LARGE = b'large' * MiB  # 5 MiB in 5 segments
@@ -334,3 +337,37 @@ def test_a_blob_of_one_segment(registry, figures):
     found = figures()
 
     assert amounts(found) == NO_GARBAGE | {'layer_links': (1, len(content))}
+
+
+def test_a_survey_that_was_killed_goes_on(fake, fake_place, fake_registry, tmp_path):
+    fake_registry.push_image('a', 'v1', b'layer')
+    environ = environment(fake, OS_CONTAINER=fake_place.container, STORAGE_PATH='files')
+    words = ['survey', '--json', '--state', str(tmp_path)]
+    stalled = fake.fault(on('GET', where=lambda request: request.query.get('prefix', '').endswith('/_trash/')), stall(), times=None)
+    with subprocess.Popen([*COMMAND, *words], env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        until(lambda: stalled.hits)
+        process.kill()
+    fake.clear_faults()
+    fake.release()
+    fake.clear_requests()
+    code, output, errors = run(*words, environ=environ)
+
+    assert (code, errors) == (0, '')
+    assert [row['name'] for row in json.loads(output)['repositories']] == ['a']
+    assert not [request for request in fake.requests if request.query.get('prefix', '').endswith('/v2/')]
+
+
+def test_ceph_lists_large_objects_without_their_size(tmp_path):
+    with FakeSwift(ceph=True) as server:
+        place = Place(server)
+        registry = place.registry()
+        registry.push_image('a', 'v1', LARGE, b'small')
+        assert registry('POST', f'/v2/b/blobs/uploads/?mount={digest_of(LARGE)}&from=a').status_code == 201
+        registry.storage.write_parts(layout.segments('never-ended', '00112233'), io.BytesIO(b'12345'))
+        found = figures_module.figures(survey_module.take(place.storage(), str(tmp_path)))
+
+    total = len(LARGE) + len(b'small') + len(CONFIG) + manifest_size(LARGE, b'small')
+    assert found['container']['blobs'] == {'count': 4, 'bytes': total}
+    assert found['container']['stored']['bytes'] == total + 5
+    assert repositories(found)['b']['bytes_shared'] == len(LARGE)
+    assert amounts(found) == NO_GARBAGE | {'layer_links': (1, 0), 'segments': (1, 5)}
