@@ -86,14 +86,11 @@ def _add_dynamic(survey: Survey, kind: str, column: str) -> None:
     for owner, prefix in owners:
         if not prefix.startswith(container):
             continue  # in another container, which is not surveyed
-        size = 0
+        begin, size = prefix.removeprefix(container), 0
         for table in ('segment', 'foreign_segment', 'v1_segment'):
-            begin = prefix.removeprefix(container)
-            found = survey.db.execute(
-                f'SELECT name, size FROM {table} WHERE name >= ? AND name < ?', (begin, begin + '\U0010ffff')
-            ).fetchall()
-            survey.db.executemany('INSERT OR IGNORE INTO owned VALUES (?, ?, ?)', ((name, owner, kind) for name, _ in found))
-            size += sum(bytes_ or 0 for _, bytes_ in found)
+            below = f'FROM {table} WHERE name >= ? AND name < ?'
+            size += survey.one(f'SELECT coalesce(sum(size), 0) {below}', begin, begin + '\U0010ffff')
+            survey.db.execute(f'INSERT OR IGNORE INTO owned SELECT name, ?, ? {below}', (owner, kind, begin, begin + '\U0010ffff'))
         if kind == 'blob':
             survey.db.execute('UPDATE weight SET bytes = ? WHERE digest = ?', (size, owner))
 
