@@ -87,6 +87,7 @@ EXPRESSIONS = {
     "'sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}'": 'sha256:' + 'a' * 64,
     r"r'/([a-z0-9]+(?:[+._-][a-z0-9]+)*)/([a-zA-Z0-9=_-]+)/link\Z'": '/sha256+b64u/0a=/link',
     r"r'-[0-9a-f]{8}\Z'": '-0123abcd',
+    r"r'[^\w./-]'": ' ',
     # What other registries and CNCF distribution write
     r"""r'(\w+)="([^"]*)"'""": 'realm="https://a"',
     "'/(sha256/[0-9a-f]{64}|sha512/[0-9a-f]{128})/link$'": '/sha256/' + 'a' * 64 + '/link',

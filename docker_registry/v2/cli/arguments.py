@@ -52,7 +52,7 @@ def option(parse):
 
 def add_pace(command):
     command.add_argument(
-        '--max-requests-per-second', type=option(_rate), metavar='N', help='send at most so many requests to Swift (default: no limit)'
+        '--max-requests-per-second', type=option(rate), metavar='N', help='send at most so many requests to Swift (default: no limit)'
     )
 
 
@@ -60,7 +60,7 @@ def add_threads(command):
     command.add_argument('--threads', type=option(_count), default=16, metavar='N', help='requests to Swift at a time (default 16)')
 
 
-def _rate(text):
+def rate(text):
     number = float(text) if re.fullmatch(r'[0-9]{1,9}(\.[0-9]{1,9})?', text) else 0
     if not number:
         raise ValueError(f'must be a number above 0, not {text[:40]!r}')

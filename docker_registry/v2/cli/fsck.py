@@ -1,11 +1,10 @@
 """The command `registry-swift fsck`."""
 
-import argparse
 import sys
 import tempfile
 
 from docker_registry.core import exceptions
-from docker_registry.v2.cli.arguments import environment, new_parser
+from docker_registry.v2.cli.arguments import add_pace, add_threads, new_parser, option, rate, settings
 from docker_registry.v2.operations import duration
 from docker_registry.v2.operations.fsck import report, run
 from docker_registry.v2.operations.fsck.origin import Origin
@@ -26,18 +25,23 @@ Find out which images are damaged, and name the tags that cannot be pulled. The 
     registry-swift fsck --sizes --repair     repair what can be proved; what has wrong bytes goes aside to _lost/
     registry-swift fsck --repair --from https://registry.example.com      fetch what is missing from a registry that has it
 
-The exit status is 0 if all is whole, 1 if all damage is repaired, and 2 if something is damaged or could not be found out.
+The exit status is 0 if all is whole, 1 if all damage is repaired, and 2 if something is damaged or could not be found out. The variables
+that say where the container is are those of registry-swift check.
 """
 
 USER, PASSWORD = 'REGISTRY_FSCK_FROM_USER', 'REGISTRY_FSCK_FROM_PASSWORD'
 
 
 def add_command(commands):
-    command = new_parser(commands.add_parser, 'fsck', help='find damaged images, and repair them', description=FSCK, epilog=environment())
+    command = new_parser(commands.add_parser, 'fsck', help='find damaged images, and repair them', description=FSCK)
     command.add_argument('--sizes', action='store_true', help='compare sizes and segments, too')
     command.add_argument('--deep', action='store_true', help='read and hash all blobs, too; an interrupted check goes on where it was')
     command.add_argument(
-        '--read-again', metavar='AGE', type=duration.parse, default=run.READ_AGAIN, help='with --deep: of what age (default 7d; 0 for all)'
+        '--read-again',
+        metavar='AGE',
+        type=option(duration.parse),
+        default=run.READ_AGAIN,
+        help='with --deep: read what was last read so long ago (default 7d; 0 reads all)',
     )
     command.add_argument('--repair', action='store_true', help='repair what can be repaired')
     command.add_argument('--repository', metavar='NAME', help='check this repository only')
@@ -47,17 +51,11 @@ def add_command(commands):
         metavar='URL',
         help=f'with --repair: a registry that has the same images. {USER} and {PASSWORD} are the login, if it needs one',
     )
-    command.add_argument('--max-requests-per-second', metavar='N', type=_rate, help='send at most so many requests to Swift')
-    command.add_argument('--max-bytes-per-second', metavar='N', type=_rate, help='read at most so many bytes')
+    add_pace(command)
+    add_threads(command)
+    command.add_argument('--max-bytes-per-second', type=option(rate), metavar='N', help='read at most so many bytes (default: no limit)')
     command.add_argument('--json', action='store_true', help='print one JSON object')
     command.set_defaults(run=execute)
-
-
-def _rate(text):
-    number = float(text)
-    if not number > 0:
-        raise argparse.ArgumentTypeError('must be more than 0')
-    return number
 
 
 def execute(options, environ):
@@ -74,13 +72,13 @@ def execute(options, environ):
 def check(options, environ):
     if options.origin and not options.repair:
         raise ValueError('--from needs --repair')
-    settings = config.read(config.Config, environ)
+    registry = settings(config.Config, options, environ)
     origin = Origin(options.origin, environ.get(USER, ''), environ.get(PASSWORD, '')) if options.origin else None
     storage = storage_settings.open_storage(storage_settings.read(environ))
     storage.connect()
     progress = Progress()
     with tempfile.TemporaryDirectory(prefix='registry-swift-') as folder:
-        surveyed = survey.take(storage, folder, Pace(options.max_requests_per_second), progress)
+        surveyed = survey.take(storage, folder, Pace(options.max_requests_per_second), progress, threads=options.threads)
         if options.repository and not surveyed.one('SELECT id FROM repository WHERE name = ?', options.repository):
             raise ValueError(f'there is no repository {options.repository}')
         chosen = run.Options(
@@ -90,7 +88,7 @@ def check(options, environ):
             repository=options.repository and repository(options.repository),
             read_again=options.read_again,
             bytes_per_second=options.max_bytes_per_second,
-            sparse=settings.sparse_manifests,
-            replication_cycle=settings.replication_cycle,
+            sparse=registry.sparse_manifests,
+            replication_cycle=registry.replication_cycle,
         )
-        return run.Check(storage, surveyed.db, chosen, Together(settings.storage_threads), origin, progress).run()
+        return run.Check(storage, surveyed.db, chosen, Together(2 * options.threads), origin, progress).run()

@@ -151,15 +151,23 @@ class Facts:
 
     # Tags
 
-    def tags_of(self, repository: int, digest: Digest, platform: str | None = None, seen: frozenset[Digest] = frozenset()) -> list[str]:
-        """Return the tags, as `repository:tag`, that cannot be pulled without a blob or manifest: `name:tag (platform)` for an index."""
-        name, suffix = self._names[repository], f' ({platform})' if platform else ''
-        rows = self.ask('SELECT tag FROM pointer WHERE repository = ? AND digest = ? ORDER BY tag', repository, str(digest))
-        found = [f'{name}:{tag}{suffix}' for (tag,) in rows]
-        for parent, own in self.naming(repository, digest):
-            if parent not in seen:
-                found += self.tags_of(repository, parent, own or platform, seen | {digest})
-        return list(dict.fromkeys(found))
+    def tags_of(self, repository: int, digest: Digest, platform: str | None = None) -> list[str]:
+        """Return the tags, as `repository:tag`, that cannot be pulled without a blob or manifest: `name:tag (platform)` for an index.
+
+        Indexes may name each other in any number, so each is looked at once. The platform is that of the innermost one.
+        """
+        name, found = self._names[repository], []
+        waiting = [(digest, platform)]
+        seen = set(waiting)
+        while waiting:
+            needed, platform = waiting.pop()
+            suffix = f' ({platform})' if platform else ''
+            rows = self.ask('SELECT tag FROM pointer WHERE repository = ? AND digest = ?', repository, str(needed))
+            found += [f'{name}:{tag}{suffix}' for (tag,) in rows]
+            parents = {(parent, platform or own) for parent, own in self.naming(repository, needed)}
+            waiting += parents - seen
+            seen |= parents
+        return sorted(set(found))
 
     def users(self, digest: Digest) -> list[int]:
         """Return the repositories that have a blob or manifest, or name it."""

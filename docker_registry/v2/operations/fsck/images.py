@@ -78,7 +78,7 @@ def _platform(platform: object) -> str:
     if not isinstance(platform, dict):
         return ''
     text = '/'.join(str(platform[key]) for key in ('os', 'architecture', 'variant') if platform.get(key))
-    return re.sub(r'[^\w./-]', '?', text, flags=re.ASCII)[:LONGEST_PLATFORM]
+    return re.sub(r'[^\w./-]', '?', text[:LONGEST_PLATFORM], flags=re.ASCII)
 
 
 def _list(document: dict, key: str) -> list:

@@ -11,7 +11,7 @@ from docker_registry.core import exceptions
 from docker_registry.v2.operations.fsck.data import Verdict
 from docker_registry.v2.registry import layout
 from docker_registry.v2.registry.names import Digest
-from docker_registry.v2.registry.trash import TRASHED, Record
+from docker_registry.v2.registry.trash import TRASHED, Record, Segment
 
 
 class Lost(NamedTuple):
@@ -22,9 +22,14 @@ class Lost(NamedTuple):
 
 
 def write(storage: Any, verdict: Verdict) -> None:
-    """Note what the data are now. The record has the fields of one in the trash, and more."""
-    record = Record('fsck', TRASHED, verdict.kind, verdict.stat.size, list(verdict.parts))
-    more = {'parts': record.parts, 'damage': verdict.damage, 'names': list(verdict.names), 'prefix': verdict.prefix}
+    """Note what the data are now. The record has the fields of one in the trash, and more.
+
+    `parts` also names segments that are missing, so that a collection leaves them alone when they come back.
+    """
+    there = {part.path for part in verdict.parts}
+    parts = [*verdict.parts, *(Segment(name, 0, '') for name in verdict.names if name not in there)]
+    record = Record('fsck', TRASHED, verdict.kind, verdict.stat.size, parts)
+    more = {'parts': parts, 'damage': verdict.damage, 'names': list(verdict.names), 'prefix': verdict.prefix}
     storage.replace(layout.lost_record(verdict.digest), json.dumps(asdict(record) | more).encode())
 
 

@@ -41,16 +41,21 @@ class Revisions:
         self.plans: list[Plan] = []
         self.findings: list[Finding] = []
         self.lacking: dict[tuple[int, Digest], list[Digest]] = {}  # (repository, manifest): its blobs whose data are missing
+        self._waiting: list[tuple[int, Digest]] = []
         self._checked: set[tuple[int, Digest]] = set()
         self._linked: set[tuple[int, Digest]] = set()  # blobs whose link is planned
 
     def check_all(self) -> None:
         for repository in self._facts.repositories:
-            for digest in self._facts.digests(SUSPECTS, repository):
-                self.check(repository, digest)
+            self._waiting += [(repository, digest) for digest in self._facts.digests(SUSPECTS, repository)]
+            self.check_waiting()
 
-    def check(self, repository: int, digest: Digest) -> None:
-        """Check one revision, and those that are linked because of it."""
+    def check_waiting(self) -> None:
+        """Check the revisions that are to be linked, and those that are to be linked because of these."""
+        while self._waiting:
+            self._check(*self._waiting.pop())
+
+    def _check(self, repository: int, digest: Digest) -> None:
         if (repository, digest) in self._checked:
             return
         self._checked.add((repository, digest))
@@ -88,7 +93,7 @@ class Revisions:
         if facts.has('revision', child.digest, repository) or facts.has('layer', child.digest, repository) or self._sparse:
             return  # the bytes of a revision are checked as such
         if facts.has_revision(repository, child.digest):
-            self.check(repository, child.digest)
+            self._waiting.append((repository, child.digest))
         elif child.is_manifest or not facts.has_layer(repository, child.digest):
             self._missing_child(repository, index, child)
 
@@ -107,7 +112,7 @@ class Revisions:
             finding.advice = 'its bytes are missing: push it again, or use --from'
 
     def plan_revision(self, repository: int, digest: Digest, finding: Finding) -> bool:
-        """Plan to link a manifest whose bytes are there, or can be brought back, and check what it needs. Return whether they are there."""
+        """Plan to link a manifest if its bytes are there, or can be brought back. Return whether they are. `check_waiting` checks it."""
         name = self._facts.repositories[repository]
         content = self._facts.manifest(digest)
         if content is None and (how := self._bring_back(digest, [name])):
@@ -121,7 +126,7 @@ class Revisions:
         self.plans.append(Plan(Stage.REVISION, finding, functools.partial(self._writing.revision_link, name, digest, content)))
         self._facts.add_manifest(digest, image)
         self._facts.add('revision', repository, digest)
-        self.check(repository, digest)
+        self._waiting.append((repository, digest))
         return True
 
     # What is missing at the end

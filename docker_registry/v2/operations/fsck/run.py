@@ -94,6 +94,7 @@ class Check:
         others = rest.Rest(facts, looks, writing)
         revisions.check_all()
         tags.check_all(tags_now)
+        revisions.check_waiting()
         found += self._blobs.bring_back({blob for blobs in revisions.lacking.values() for blob in blobs})
         others.check_all()
         plans = [*revisions.plans, *tags.plans, *others.plans]

@@ -90,14 +90,17 @@ class Tags:
 
     def _is_whole(self, repository: int, digest: Digest) -> bool:
         """Return whether clients can pull a revision. One of which anything is missing or to be repaired does not count."""
-        image = self._facts.image(digest) if self._facts.has_revision(repository, digest) else None
-        if image is None:
-            return False
-        blobs = all(self._facts.has_data(blob) and self._facts.has_layer(repository, blob) for blob in image.blobs)
-        return blobs and all(
-            self._facts.has_layer(repository, child.digest) if not child.is_manifest else self._is_whole(repository, child.digest)
-            for child in image.children
-        )
+        facts, waiting = self._facts, [digest]
+        seen = set(waiting)
+        while waiting:
+            digest = waiting.pop()
+            image = facts.image(digest) if facts.has_revision(repository, digest) else None
+            if image is None or not all(facts.has_data(blob) and facts.has_layer(repository, blob) for blob in image.blobs):
+                return False
+            children = {child.digest for child in image.children if child.is_manifest or not facts.has_layer(repository, child.digest)}
+            waiting += children - seen
+            seen |= children
+        return True
 
     def _check_index(self, pointer: Pointer, digest: Digest) -> None:
         """CNCF distribution's collector deletes an image that has a pointer and no entry in the index of the tag, if told to."""

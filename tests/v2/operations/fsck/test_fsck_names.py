@@ -136,6 +136,40 @@ def test_an_image_of_an_index_whose_bytes_are_missing_names_its_platform(registr
     assert (found.damages, found.unpullable) == ([(findings.CHILD, False)], ['a:v1 (linux/arm64)'])
 
 
+@pytest.mark.parametrize('place', ['fake'], indirect=True)
+def test_indexes_that_name_each_other_in_many_ways(registry, fsck, container):
+    """Paths from the layer to the tag double with each level."""
+    registry.push_image('a', 'image', LAYER)
+    content = container.storage.get_content(container.data(container.storage.get_content(container.pointer('a', 'image')).decode()))
+    level = [('one', content), ('two', content)]
+    for number in range(30):
+        contents = [as_json(dict(index_of(*level), annotations={'number': f'{number} {side}'})) for side in range(2)]
+        level = [(f'side{side}', content) for side, content in enumerate(contents)]
+        for content in contents:
+            registry.push_manifest('a', digest_of(content), content, formats.OCI_INDEX)
+    registry.push_manifest('a', 'top', index_of(*level), formats.OCI_INDEX)
+    container.lose(container.data(digest_of(LAYER)))
+
+    assert fsck().unpullable == ['a:image', 'a:top (linux/one)', 'a:top (linux/two)']
+
+
+@pytest.mark.parametrize('place', ['fake'], indirect=True)
+def test_indexes_in_indexes(registry, fsck, container):
+    registry.push_image('a', 'image', LAYER)
+    content = container.storage.get_content(container.data(container.storage.get_content(container.pointer('a', 'image')).decode()))
+    links = [container.revision('a', digest_of(content))]
+    for _ in range(50):
+        content = as_json(index_of(('amd64', content)))
+        links.append(container.revision('a', registry.push_manifest('a', digest_of(content), content, formats.OCI_INDEX)))
+    registry.push_manifest('a', 'top', content, formats.OCI_INDEX)
+    for link in links[:-1]:
+        container.lose(link)
+
+    assert fsck(repair=True).status == 1
+
+    assert fsck().status == 0
+
+
 def test_a_deleted_image_of_an_index_does_not_come_back(registry, fsck, multi_arch):
     registry('DELETE', f'/v2/a/manifests/{multi_arch["arm64"]}')
 

@@ -156,7 +156,7 @@ def test_data_that_a_client_stores_again_during_the_check_stay(registry, fsck, c
 
 def test_a_large_object_that_a_client_stores_again_during_the_check_stays(registry, fsck, container):
     registry.push_image('a', 'v1', LARGE)
-    for name in container.segments_of(digest_of(LARGE)):
+    for name in container.segments_of(digest_of(LARGE))[1:]:  # without the first one, Ceph finds no object
         container.root.discard(name)
 
     def push():
