@@ -12,6 +12,8 @@ from docker_registry.v2.access import addresses, htpasswd, logins, scopes, token
 from docker_registry.v2.http import app, connections, crowd, endpoints, headers, memory, ranges, readiness, server, token_endpoint
 from docker_registry.v2.operations import check, clearing
 from docker_registry.v2.operations.collection import aside, bounds, brakes, lock
+from docker_registry.v2.operations.fsck import remembered, segments
+from docker_registry.v2.operations.fsck import run as fsck
 from docker_registry.v2.operations.survey import contents, reading, survey, walk
 from docker_registry.v2.operations.survey import report as survey_report
 from docker_registry.v2.registry import (
@@ -224,6 +226,10 @@ NUMBERS = [
     ('docs/collection.rst', 'for ``--keep-trash`` ({} days)', bounds.Bounds.keep_trash // bounds.DAY),
     ('docs/collection.rst', 'older than {} days and ``--listing-lag``', WORDS[(bounds.Bounds.upload + bounds.Bounds.commit) // bounds.DAY]),
     ('docs/collection.rst', 'after {} days', aside.KEPT // bounds.DAY),
+    ('docs/operations.rst', 'below ``_lost/``, for {} days', aside.KEPT // bounds.DAY),
+    ('docs/operations.rst', 'reads a blob again after {} days', fsck.READ_AGAIN // bounds.DAY),
+    ('docs/operations.rst', 'every {} seconds. So if it is interrupted', remembered.SAVED_SECONDS),
+    ('docs/operations.rst', 'not if it has more than {} segments', segments.MOST),
     ('docs/collection.rst', 'differ by more than {} seconds', brakes.MOST_SKEW),
     ('docs/collection.rst', 'more than {} % and more than {} of', round(brakes.MOST_LOST * 100), brakes.FEW),
     ('docs/collection.rst', 'to the trash, of more than {} blobs', brakes.SMALL),
