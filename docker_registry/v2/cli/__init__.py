@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 
 from docker_registry.core.exceptions import UnspecifiedError
@@ -38,6 +39,9 @@ def main(arguments=None):
     except (UnspecifiedError, RegistryError) as error:
         print('registry-swift:', ' '.join(str(error).split()), file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print('registry-swift: interrupted', file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
 def parser():

@@ -418,6 +418,20 @@ def test_a_wrong_name_is_one_line_and_status_1(fake_place, fake_registry, argume
     assert tags_of(fake_registry) == ['v1']
 
 
+def test_an_interrupted_command_says_so_in_one_line(fake_place, fake_registry, monkeypatch, capsys):
+    fake_registry.push_image('a', 'v1', b'layer')
+    for name, value in environment(fake_place.server, OS_CONTAINER=fake_place.container).items():
+        monkeypatch.setenv(name, value)
+
+    def interrupt(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(deletion.time, 'sleep', interrupt)
+
+    assert main(['rm', '--yes', '--repository', 'a']) == 130
+    assert capsys.readouterr().err == 'registry-swift: interrupted\n'
+
+
 @pytest.mark.parametrize('path', ['/v2/a', '/v2/a/', '/v2/a/tags/list', '/v2/_catalog'])
 def test_no_request_deletes_a_repository(registry, path):
     registry.push_image('a', 'v1', b'layer')

@@ -367,6 +367,16 @@ def test_an_untagged_manifest_that_somebody_needs_meanwhile_stays(registry, doma
     assert has(registry, digest_of(content))
 
 
+def test_a_manifest_whose_new_tag_no_listing_shows_yet_stays(fake_place, fake_registry, fake_retain, aged):
+    digest = fake_registry.push_image('a', digest_of(as_json(SUBJECT)), b'subject')
+    aged(100, '')
+    fake_place.server.lag_listing(fake_place.container)
+    fake_registry.push_image('a', 'new', b'subject')
+
+    assert fake_retain(rule('none', 'untagged: 7d')) == set()
+    assert has(fake_registry, 'new') and has(fake_registry, digest)
+
+
 def test_a_dry_run_says_the_same_and_deletes_nothing(place, registry, retain, signed):
     registry.push_image('a', 'v2', b'other')
     registry('DELETE', '/v2/a/manifests/v1')
