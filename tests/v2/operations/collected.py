@@ -1,0 +1,397 @@
+"""A container with images that stay and garbage of every kind, in all states of the trash, and what must be true of it for ever.
+
+A test brings it into a state, lets a run of the collection go wrong, and lets later runs end what that one began.
+"""
+
+import contextlib
+import copy
+import os
+import random
+import threading
+import time
+from typing import NamedTuple
+
+from docker_registry.v2.operations.collection import run
+from docker_registry.v2.operations.collection.bounds import Bounds
+from docker_registry.v2.operations.progress import Progress
+from docker_registry.v2.registry import formats, layout, names
+from registry_client import Place, as_json, descriptor, digest_of, image
+
+DAY = 86400
+LARGE = 1024**2 + 1000  # bytes of a large layer: two segments
+LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip'
+MOST_RUNS = 14  # after the last change, until nothing changes any more
+
+
+class Clock:
+    """The clock of all: Swift, registries and collections. `ahead` is in seconds."""
+
+    def __init__(self, patch):
+        now = time.time
+        self.ahead = 0
+        patch.setattr(time, 'time', lambda: now() + self.ahead)
+
+
+class Image(NamedTuple):
+    repository: str
+    tag: str
+    layers: tuple
+    config: bytes
+
+    @property
+    def blobs(self):
+        return (self.config, *self.layers)
+
+    @property
+    def manifest(self):
+        return as_json(image(self.config, *self.layers))
+
+
+class Killed(BaseException):
+    """Ends a run as if its process had been killed."""
+
+
+class Process:
+    """A run of the collection, as a process of its own that can be killed.
+
+    :param storage: nobody else uses it
+    :param at: {number: function}: called after so many requests to Swift, before the next one
+    :param kill: the run is killed after so many requests
+    """
+
+    def __init__(self, storage, at=None, kill=None):
+        self.storage, self.requests, self.is_dead = storage, 0, False
+        self._at, self._kill, self._lock = dict(at or {}), kill, threading.RLock()
+        send = storage._swift._send
+
+        def gate(*arguments):
+            self._before_request()
+            return send(*arguments)
+
+        storage._swift._send = gate
+
+    def _before_request(self):
+        with self._lock:
+            if self.is_dead or self.requests == self._kill:
+                self.die()
+            for number in [number for number in self._at if number <= self.requests]:
+                self._at.pop(number)()
+            if self.is_dead:
+                self.die()
+            self.requests += 1
+
+    def die(self):
+        self.is_dead = True
+        raise Killed()
+
+    def collect(self, bounds=None, **options):
+        """Run, and return the report, or None if the run was killed."""
+        options = dict({'threads': 1, 'force': True}, **options)
+        try:
+            return run.collect(self.storage, run.Options(bounds or Bounds(), **options), None, Progress(None))
+        except Killed:
+            return None
+
+
+class World:
+    """The container, and what clients know of it."""
+
+    def __init__(self, server, clock, seed=1):
+        self.server, self.clock, self.place = server, clock, Place(server)
+        self.content = {}  # digest: bytes that somebody has pushed
+        self.acknowledged = {}  # (repository, digest): tags
+        self.manifests = {}  # digest: bytes
+        self.garbage = []  # images that were deleted, and what was never an image: layers to push again
+        self.lone = []  # blobs that are garbage, with a link in the repository `a` or without
+        self._random = random.Random(seed)
+        self._tokens = 0
+
+    # State
+
+    @property
+    def container(self):
+        return self.server.containers[self.place.container]
+
+    def save(self):
+        known = (self.content, self.acknowledged, self.manifests, self.garbage, self.lone)
+        return dict(self.container.objects), dict(self.container.previous), self.clock.ahead, copy.deepcopy(known)
+
+    def load(self, saved):
+        objects, previous, self.clock.ahead, known = saved
+        self.container.objects, self.container.previous, self.container.frozen = dict(objects), dict(previous), None
+        self.content, self.acknowledged, self.manifests, self.garbage, self.lone = copy.deepcopy(known)
+        self.server.clear_faults()
+        self.server.clear_requests()
+
+    @contextlib.contextmanager
+    def aside(self):
+        """What happens in this block has never happened afterwards."""
+        objects, previous, frozen = dict(self.container.objects), dict(self.container.previous), self.container.frozen
+        yield
+        self.container.objects, self.container.previous, self.container.frozen = objects, previous, frozen
+
+    def age(self, days):
+        self.clock.ahead += days * DAY
+
+    def lag(self):
+        self.server.lag_listing(self.place.container)
+
+    def catch_up(self):
+        self.server.catch_up(self.place.container)
+
+    # Clients
+
+    def registry(self):
+        return self.place.registry()
+
+    def bytes(self, size=100):
+        content = self._random.randbytes(size)
+        self.content[digest_of(content)] = content
+        return content
+
+    def new_image(self, repository, tag, *layers):
+        return Image(repository, tag, layers, self.bytes())
+
+    def push(self, registry, pushed):
+        """Push an image whose client knows nothing, and return its digest."""
+        for content in pushed.blobs:
+            registry.push_blob(pushed.repository, content)
+        return self.put(registry, pushed)
+
+    def put(self, registry, pushed, media_type=formats.OCI_IMAGE):
+        answer = self.offer(registry, pushed.repository, pushed.tag, pushed.manifest, media_type)
+        assert answer.status_code == 201, (pushed.repository, answer.data)
+        return digest_of(pushed.manifest)
+
+    def offer(self, registry, repository, reference, manifest, media_type=formats.OCI_IMAGE):
+        """Send a manifest, and return the answer. The registry may refuse it."""
+        digest = digest_of(manifest)
+        answer = registry('PUT', f'/v2/{repository}/manifests/{reference or digest}', manifest, headers={'Content-Type': media_type})
+        if answer.status_code == 201:
+            self.acknowledge(repository, reference, manifest)
+        return answer
+
+    def acknowledge(self, repository, tag, manifest):
+        self.manifests[digest_of(manifest)] = manifest
+        self.acknowledged.setdefault((repository, digest_of(manifest)), set()).update({tag} if tag else ())
+
+    def delete(self, registry, repository, digest):
+        del self.acknowledged[repository, digest]
+        assert registry('DELETE', f'/v2/{repository}/manifests/{digest}').status_code == 202
+
+    def delete_tag(self, registry, repository, tag):
+        for (name, _), tags in self.acknowledged.items():
+            if name == repository:
+                tags.discard(tag)
+        assert registry('DELETE', f'/v2/{repository}/manifests/{tag}').status_code == 202
+
+    # CNCF distribution, by hand
+
+    def distribution_blob(self, content, link=None, upload=None):
+        """Store a dynamic large object as distribution does. Return the name of its segments' folder.
+
+        :param upload: (repository, id): it is still an upload
+        """
+        folder = f'segments/{digest_of(content)[7:10]}/{digest_of(content)[10:]}'
+        half = len(content) // 2
+        for number, part in enumerate((content[:half], content[half:]), 1):
+            self.server.put(self.place.container, f'{folder}/{number:016d}', part)
+        data = layout.blob(names.digest(digest_of(content)))
+        if upload:
+            data = f'{layout.REPOSITORIES}/{upload[0]}/_uploads/{upload[1]}/data'
+            self.server.put(self.place.container, f'files/{layout.REPOSITORIES}/{upload[0]}/_uploads/{upload[1]}/startedat', b'2020')
+        self.server.put(self.place.container, f'files/{data}', b'', headers={'X-Object-Manifest': f'{self.place.container}/{folder}/'})
+        if link:
+            self.link(link, content)
+        return folder
+
+    def link(self, repository, content):
+        digest = digest_of(content)
+        self.server.put(self.place.container, 'files/' + layout.layer_link(repository, names.digest(digest)), digest.encode())
+
+    def distribution_manifest(self, repository, tag, manifest):
+        digest = names.digest(digest_of(manifest))
+        for path, content in (
+            (layout.blob(digest), manifest),
+            (layout.revision_link(repository, digest), str(digest).encode()),
+            (layout.tag_index(repository, tag, digest), str(digest).encode()),
+            (layout.tag_current(repository, tag), str(digest).encode()),
+        ):
+            self.server.put(self.place.container, 'files/' + path, content)
+        self.acknowledge(repository, tag, manifest)
+
+    # Scenario
+
+    def keep_images(self):
+        """Push what stays: shared layers, large ones, an index, a referrer, an image of distribution."""
+        registry = self.registry()
+        shared, large, foreign = self.bytes(), self.bytes(LARGE), self.bytes(LARGE)
+        self.kept_layers = (shared, large)
+        self.push(registry, self.new_image('a', 'kept', shared, large, self.bytes()))
+        digest = self.push(registry, self.new_image('b', 'kept', shared, large))
+        children = [self.new_image('b', '', shared, self.bytes()) for _ in range(2)]
+        for child in children:
+            for content in child.blobs:
+                registry.push_blob('b', content)
+            assert self.offer(registry, 'b', '', child.manifest).status_code == 201
+        index = {'schemaVersion': 2, 'mediaType': formats.OCI_INDEX}
+        index['manifests'] = [descriptor(child.manifest, formats.OCI_IMAGE) for child in children]
+        assert self.offer(registry, 'b', 'index', as_json(index), formats.OCI_INDEX).status_code == 201
+        self.refer(registry, 'b', digest)
+        self.distribution_blob(foreign, link='dist')
+        pushed = self.new_image('dist', 'kept', foreign, shared)
+        for content in (pushed.config, shared):
+            registry.push_blob('dist', content)
+        self.distribution_manifest('dist', 'kept', pushed.manifest)
+
+    def refer(self, registry, repository, subject):
+        """Push a manifest that refers to another one, and return its digest."""
+        config = self.bytes()
+        registry.push_blob(repository, config)
+        about = descriptor(self.manifests[subject], formats.OCI_IMAGE)
+        manifest = as_json(image(config, subject=about))
+        assert self.offer(registry, repository, '', manifest).status_code == 201
+        return digest_of(manifest)
+
+    def litter(self, name):
+        """Make garbage of every kind."""
+        registry = self.registry()
+        deleted = self.new_image('a', name, self.bytes(), self.bytes(LARGE))
+        digest = self.push(registry, deleted)
+        self.delete(registry, 'a', self.refer(registry, 'a', digest))
+        self.delete(registry, 'a', digest)
+        lonely = self.new_image(f'gone/{name}', 'v', self.bytes())  # of a repository of its own
+        self.delete(registry, lonely.repository, self.push(registry, lonely))
+        self.garbage += [deleted, lonely]
+        unlinked = [self.bytes(), self.bytes(LARGE)]
+        for content in unlinked:
+            registry.push_blob('a', content)
+            assert registry('DELETE', f'/v2/a/blobs/{digest_of(content)}').status_code == 202
+        linked = [self.bytes(), self.bytes(LARGE)]
+        for content in linked:
+            registry.push_blob('a', content)
+        foreign = self.bytes(2000)
+        self.distribution_blob(foreign)
+        self.lone += [*unlinked, *linked, foreign]
+        where = registry.upload('a')
+        assert registry('PATCH', where, bytes(LARGE)).status_code == 202
+        self.distribution_blob(self.bytes(1000), upload=('a', f'5ca1ab1e-{name}'))
+
+    # Runs
+
+    def collect(self, **options):
+        return Process(self.place.storage()).collect(**dict({'take_lock': True}, **options))
+
+    def settle(self, days=8):
+        """Run until nothing changes any more, with time in between. Return the number of runs."""
+        before, same = None, 0
+        for count in range(1, MOST_RUNS + 1):
+            self.age(days)
+            self.collect()
+            now = self.names()
+            same = same + 1 if now == before else 0
+            if same == 2:
+                return count
+            before = now
+        raise AssertionError('it never ends')
+
+    # What must be true
+
+    def names(self):
+        """Return the names of all objects, without those of the memory and its segments."""
+        memory = self.container.objects.get('files/' + layout.MEMORY)
+        own = {segment['name'].partition('/')[2].partition('/')[2] for segment in (memory.segments or ()) if memory} if memory else set()
+        return set(self.container.objects) - own - {'files/' + layout.MEMORY}
+
+    def require_whole(self):
+        """No large object names segments that are not there."""
+        for name, found in self.container.objects.items():
+            for segment in found.segments or ():
+                there = self.container.objects.get(segment['name'].lstrip('/').partition('/')[2])
+                assert there is not None and there.etag == segment['hash'], f'{name} has a hole: {segment["name"]}'
+
+    def require_pulls(self):
+        """All that clients were told is stored can be pulled, from a registry that has just begun."""
+        registry = self.registry()
+        with self.aside():
+            for (repository, digest), tags in self.acknowledged.items():
+                for reference in (digest, *tags):
+                    answer = registry('GET', f'/v2/{repository}/manifests/{reference}')
+                    assert answer.status_code == 200, (repository, reference, answer.status_code, answer.data)
+                    assert answer.data == self.manifests[digest]
+                for blob in self.blobs_of(digest):
+                    answer = registry('GET', f'/v2/{repository}/blobs/{blob}')
+                    assert answer.status_code == 200, (repository, digest, blob, answer.status_code, answer.data[:200])
+                    assert digest_of(answer.data) == blob
+
+    def blobs_of(self, digest):
+        manifest = formats.parse(self.manifests[digest])
+        return {str(blob.digest) for blob in (*manifest.blobs, *manifest.blobs_or_manifests)}
+
+    def require_safe(self):
+        self.require_whole()
+        self.require_pulls()
+
+    def require_clean(self):
+        """Exactly what the images need is there, each thing in its place."""
+        expected = {'files/' + layout.SECRET} & set(self.container.objects)
+        for (repository, text), tags in self.acknowledged.items():
+            digest = names.digest(text)
+            expected |= self.data_names(digest) | {'files/' + layout.revision_link(repository, digest)}
+            if tags:  # a note that the manifest was deleted before may stay as long as a tag points to it
+                expected |= {'files/' + layout.deletion(repository, digest)} & set(self.container.objects)
+            for tag in tags:
+                expected |= {'files/' + layout.tag_current(repository, tag), 'files/' + layout.tag_index(repository, tag, digest)}
+            for blob in map(names.digest, self.blobs_of(text)):
+                expected |= self.data_names(blob) | {'files/' + layout.layer_link(repository, blob)}
+            subject = formats.parse(self.manifests[text]).subject
+            if subject:
+                expected.add('files/' + layout.referrer(repository, subject, digest))
+        there = self.names()
+        assert not expected - there, f'missing: {sorted(expected - there)}'
+        assert not there - expected, f'left: {sorted(there - expected)}'
+
+    def data_names(self, digest):
+        """The names of the data of a blob, and of its segments."""
+        name = 'files/' + layout.blob(digest)
+        found = self.container.objects.get(name)
+        segments = {segment['name'].lstrip('/').partition('/')[2] for segment in (found and found.segments) or ()}
+        if found and found.is_dynamic:
+            prefix = found.headers['X-Object-Manifest'].partition('/')[2]
+            segments = {other for other in self.container.objects if other.startswith(prefix)}
+        return {name, *segments}
+
+
+def timeline(world):
+    """Return the states before each of the runs that follow each other, with garbage in each state of the trash."""
+    world.keep_images()
+    states = []
+    for number in range(6):
+        if number < 3:
+            world.litter(f'g{number}')
+        world.age(8)
+        states.append(world.save())
+        world.collect(take_lock=False)
+        world.require_safe()
+    return states
+
+
+# Cases, of which there are too many to try all each time
+
+
+def sample(what, cases, count):
+    """Return some of many cases: `count` of them, or what COLLECTION_CASES says. COLLECTION_SEED chooses others."""
+    wanted, seed = os.environ.get('COLLECTION_CASES', str(count)), os.environ.get('COLLECTION_SEED', '1')
+    chosen = cases if wanted == 'all' or int(wanted) >= len(cases) else random.Random(seed).sample(cases, int(wanted))
+    print(f'{what}: {len(chosen)} of {len(cases)} cases, COLLECTION_SEED={seed}')
+    return chosen
+
+
+@contextlib.contextmanager
+def case(**what):
+    """Say in which case a test has failed."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f'in the case {what}') if hasattr(error, 'add_note') else print('in the case', what)
+        raise
