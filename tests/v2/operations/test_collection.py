@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from docker_registry.v2.operations.collection import lock, run
+from docker_registry.v2.operations.collection import links, lock, run
 from docker_registry.v2.operations.collection.bounds import Bounds
 from docker_registry.v2.operations.progress import Progress
 from docker_registry.v2.registry import layout, trash
@@ -207,3 +207,22 @@ def test_segments_of_what_a_repair_has_put_aside_stay_for_a_month(place, registr
     assert {name for name in before if '_segments' in name} <= names(place)
     collect(place)
     assert not [name for name in names(place) if '_segments' in name or '_lost' in name]
+
+
+def test_a_blob_that_is_linked_again_meanwhile_stays(fake_place, fake_registry, monkeypatch):
+    everything = Bounds(older_than=-60, keep_trash=1000, listing_lag=1000)
+    digest = fake_registry.push_image('a', 'v1', b'layer')
+    collect(fake_place, everything)
+    assert fake_registry('DELETE', f'/v2/a/manifests/{digest}').status_code == 202
+    collect_links = links.collect
+
+    def collect_and_push(work):
+        collect_links(work)
+        if not work.dry_run:
+            fake_registry.push_blob('a', b'layer')
+
+    monkeypatch.setattr(links, 'collect', collect_and_push)
+    report = collect(fake_place, everything)
+
+    assert (report.counts['links'], report.counts['blobs']) == (2, 2)  # the config and the manifest
+    assert fake_registry('GET', f'/v2/a/blobs/{digest_of(b"layer")}').data == b'layer'

@@ -40,7 +40,8 @@ def _move(work: Work, digest: str) -> int | None:
     stat = work.stat(blob_path(digest))
     if stat is None or not work.is_older(stat.last_modified, work.bounds.older_than):
         return None
-    _require_unlinked(work, digest)
+    if _is_linked_again(work, digest):
+        return None
     record = _record(work, digest, stat)
     if record is None:
         work.report.remark(f'{digest} is left alone: it has too many segments to be put back, or segments elsewhere')
@@ -60,13 +61,22 @@ def write(work: Work, digest: str, record: Record) -> None:
         trash.write_record(work.storage, digest_of(digest), record)
 
 
-def _require_unlinked(work: Work, digest: str) -> None:
+def _is_linked_again(work: Work, digest: str) -> bool:
+    """Return whether somebody has linked a blob where the last collection has seen a link, so that no listing shows it yet.
+
+    :raises LyingListing: so long ago that every listing should show it
+    """
     remembered = work.db.execute('SELECT repository FROM remembered WHERE digest = ?', [digest]).fetchall()
     known = 'SELECT 1 FROM layer l JOIN repository r ON r.id = l.repository WHERE l.digest = ? AND r.name = ?'
     for (repository,) in remembered:
         for link in (layout.layer_link(repository, digest_of(digest)), layout.revision_link(repository, digest_of(digest))):
-            if work.stat(link) and not work.db.execute(known, [digest, repository]).fetchone():
+            stat = work.stat(link)
+            if stat is None or work.db.execute(known, [digest, repository]).fetchone():
+                continue
+            if work.is_older(stat.last_modified, work.bounds.listing_lag + work.bounds.skew):
                 raise LyingListing(f'{link} is there, but no listing shows it. Nothing more was deleted; run this again later')
+            return True
+    return False
 
 
 def _record(work: Work, digest: str, stat: Stat) -> Record | None:

@@ -163,9 +163,9 @@ def _keep_layer(work: Work, repository: str, digest: str, at: float) -> bool:
 
 
 def _keep_name(work: Work, repository: str, path: str, gone: Gone) -> bool:
-    if is_needed(work, path, repository, layout.digest_in_index(path) or layout.digest_beside(path)):
-        if work.storage.put_new(path, (gone.content or '').encode()):
-            work.report.add('restored_links', 1, repository)
+    needed = is_needed(work, path, repository, layout.digest_in_index(path) or layout.digest_beside(path))
+    if needed and work.storage.put_new(path, (gone.content or '').encode()):
+        work.report.add('restored_links', 1, repository)
     return not work.is_older(gone.at, work.bounds.kept)
 
 
