@@ -499,8 +499,8 @@ class TestNamesThatOnlyAListingShows:
 
         assert fake_registry('GET', url).status_code == 404
 
-    @pytest.mark.parametrize('url, cost', [('/v2/a/manifests/none', 2), (f'/v2/a/blobs/{digest_of(b"none")}', 3)])
-    def test_the_listing_costs_one_request(self, fake_registry, url, cost):
+    @pytest.mark.parametrize('url, cost', [('/v2/a/manifests/none', 2), (f'/v2/a/blobs/{digest_of(b"none")}', 4)])
+    def test_the_listing_costs_one_request_and_a_look_into_the_trash_another(self, fake_registry, url, cost):
         fake_registry.push_image('a', 'v1', LAYER)
         del fake_registry.swift_requests[:]
 

@@ -26,7 +26,7 @@ trash for --keep-trash. So run this every day. It never deletes tags or manifest
     registry-swift gc --dry-run              show what would go
     registry-swift gc                        one run, for cron
     registry-swift gc --every 24h            run until SIGTERM
-    registry-swift gc --quiet-registry       free everything at once, while nobody pushes
+    registry-swift gc --quiet-registry       free everything at once, while nobody pushes; --keep-trash 7d lets you change your mind
 
 The exit status is 0 if the run is done. It is 1 if a brake or an error has stopped it; one line says why.
 """
@@ -43,7 +43,7 @@ def add_command(commands):
     command.add_argument(
         '--quiet-registry',
         action='store_true',
-        help='nobody pushes or deletes anything now, and nobody will before this command has ended: nothing has to wait',
+        help='nobody pushes or deletes anything now, and nobody will before this command has ended: all times are 0, unless you give them',
     )
     command.add_argument('--force', action='store_true', help='go on where a brake would stop')
     command.add_argument(
@@ -101,9 +101,7 @@ def bounds(options, environ):
     given = {'older_than': options.older_than, 'keep_trash': options.keep_trash, 'listing_lag': options.listing_lag}
     given = {name: seconds for name, seconds in given.items() if seconds is not None}
     if options.quiet_registry:
-        if given:
-            raise config_error('--quiet-registry waits for nothing, so leave out --older-than, --keep-trash and --listing-lag')
-        return Bounds.quiet()
+        return Bounds.quiet(**given)
     try:
         lifetime = config.read(config.Config, environ).upload_lifetime
         found = Bounds(**given, upload=max(lifetime, Bounds.upload))

@@ -72,6 +72,8 @@ class Clearing:
     def end(self) -> bool:
         """Put back what pushes need that were under way. Return False if something of the repository is there."""
         self._mend()
+        # Else a pull could put links back that a collection has deleted.
+        self._storage.discard_all(layout.trashed_shard(self._repository, digit) for digit in '0123456789abcdef')
         return self._delete_notes()
 
     def _delete_tags(self) -> None:

@@ -172,10 +172,12 @@ class Blobs:
         """
         self._seen.discard((repository, digest))
         link = layout.layer_link(repository, digest)
-        if not self._storage.exists(link):
+        is_linked, was_trashed = self._storage.exists(link), self._trash.withdraw(repository, digest)
+        if is_linked:
+            self._storage.discard(link)
+        elif not was_trashed:
             self._absence.confirm(link)
             raise errors.BlobUnknown(detail=str(digest))
-        self._storage.discard(link)
 
     def mount(self, repository: str, digest: Digest, source: str | None = None) -> bool:
         """Link a blob of the repository `source`, or of any if that is None.

@@ -25,6 +25,7 @@ which distribution's walkers skip:
     _lost/<algorithm>/<first two digits>/<hex>/record           ours: the damaged data of a blob that a repair took away
     _lost/<algorithm>/<first two digits>/<hex>/copy             ours: its bytes, if it was no large object
     _fsck/<first two digits>                                    ours: which blobs a check has read, and when
+    _trash/names/<name>/_withdrawn/<algorithm>/<hex>            ours: a client deleted the blob from the repository when it was in the trash
     _gc/lock                                                    ours: the collection that runs now
     _gc/memory                                                  ours: what the last collection knew, a packed database
 
@@ -151,6 +152,14 @@ def trashed_copy(digest: Digest) -> str:
 def trashed_names(name: str, digest: Digest) -> str:
     """Return the record of the names that collections deleted from a repository: of those for digests that begin with the same digit."""
     return trashed_shard(name, digest.hex[0])
+
+
+def withdrawn(name: str) -> str:
+    return f'{TRASHED_NAMES}/{name}/_withdrawn'
+
+
+def withdrawal(name: str, digest: Digest) -> str:
+    return f'{withdrawn(name)}/{digest.algorithm}/{digest.hex}'
 
 
 def trashed_shard(name: str, shard: str) -> str:

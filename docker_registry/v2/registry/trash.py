@@ -84,12 +84,30 @@ class Trash:
 
         The new link does not say that the registry has read the blob. So its readers look for the data.
         """
-        if str(digest) not in read_names(self._storage, repository, digest).layers:
+        gone = read_names(self._storage, repository, digest).layers.get(str(digest))
+        if gone is None or self._is_withdrawn(repository, digest, gone.at):
             return False
         logger.info('%s is put back into %s from the trash', digest, repository)
         with _writing():
             self._storage.put_new(layout.layer_link(repository, digest), str(digest).encode())
         return True
+
+    def withdraw(self, repository: str, digest: Digest) -> bool:
+        """A client deletes a blob from a repository: its link must not come back. Return whether it could have come back.
+
+        The record of names stays as it is: only a collection may write it.
+        """
+        gone = read_names(self._storage, repository, digest).layers.get(str(digest))
+        if gone is None or self._is_withdrawn(repository, digest, gone.at):
+            return False
+        self._storage.replace(layout.withdrawal(repository, digest), str(digest).encode())
+        return True
+
+    def _is_withdrawn(self, repository: str, digest: Digest, at: float) -> bool:
+        try:
+            return (self._storage.stat(layout.withdrawal(repository, digest), newest=True).last_modified or 0) > at
+        except exceptions.FileNotFoundError:
+            return False
 
     def restore_data(self, digest: Digest) -> bool:
         """Put back the data of a blob, if a collection deleted it. Return whether it is there now. Nothing is overwritten."""

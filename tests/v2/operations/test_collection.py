@@ -97,6 +97,31 @@ def test_a_pull_puts_a_blob_back(place, registry, deleted, content):
     assert (answer.status_code, answer.data) == (200, content)
 
 
+@pytest.mark.parametrize('is_back', [False, True], ids=['in the trash', 'put back'])
+def test_a_blob_that_a_client_deletes_does_not_come_back(place, registry, deleted, is_back):
+    _, (layer, _) = deleted
+    if is_back:
+        assert registry('GET', f'/v2/a/blobs/{layer}').status_code == 200
+
+    assert registry('DELETE', f'/v2/a/blobs/{layer}').status_code == 202
+
+    assert [registry(method, f'/v2/a/blobs/{layer}').status_code for method in ('GET', 'HEAD', 'DELETE')] == [404] * 3
+    assert knowing(place)('HEAD', f'/v2/a/blobs/{layer}').status_code == 404
+    collect(place)
+    assert not [name for name in names(place) if '/_trash/' in name]
+
+
+def test_a_blob_that_is_pushed_again_after_that_comes_back(place, registry, deleted):
+    _, (layer, _) = deleted
+    registry('DELETE', f'/v2/a/blobs/{layer}')
+    registry.push_blob('a', b'layer')
+
+    collect(place, dataclasses.replace(EARLY, keep_trash=10**6))
+
+    assert not place.storage().exists(layout.layer_link('a', parsed(layer)))
+    assert registry('GET', f'/v2/a/blobs/{layer}').status_code == 200
+
+
 def test_a_blob_comes_back_only_where_it_was(place, deleted):
     _, (layer, _) = deleted
 
@@ -176,6 +201,26 @@ def test_nobody_looks_into_the_trash_of_a_new_registry(fake, fake_place, fake_re
     fake_registry('HEAD', f'/v2/a/blobs/{digest_of(b"layer")}')
 
     assert not [request for request in fake.requests if '_trash' in str(request.query) + request.path]
+
+
+def test_a_quiet_registry_may_keep_its_trash(place, registry):
+    digest = registry.push_image('a', 'v1', b'layer', LARGE)
+    registry('DELETE', f'/v2/a/manifests/{digest}')
+
+    report = collect(place, Bounds.quiet(keep_trash=3600))
+
+    assert report.counts['blobs'] == 4 and 'purged' not in report.counts
+    assert registry('GET', f'/v2/a/blobs/{digest_of(LARGE)}').data == LARGE
+
+
+def test_a_quiet_registry_may_keep_what_is_young(place, registry):
+    digest = registry.push_image('a', 'v1', b'layer', LARGE)
+    registry('DELETE', f'/v2/a/manifests/{digest}')
+    before = names(place)
+
+    collect(place, Bounds.quiet(older_than=3600))
+
+    assert names(place) == before
 
 
 def test_a_dry_run_changes_nothing(place, registry):

@@ -19,6 +19,7 @@ class Bounds:
     :param skew: how much the clocks of Swift's proxies may differ
     :param upload: how long an upload may take
     :param commit: how long the last request of an upload may run
+    :param is_quiet: whether nobody pushes or deletes anything meanwhile
     """
 
     older_than: float = 7 * DAY
@@ -28,15 +29,12 @@ class Bounds:
     skew: float = 5 * MINUTE
     upload: float = DAY
     commit: float = DAY
+    is_quiet: bool = False
 
     @classmethod
-    def quiet(cls) -> 'Bounds':
-        """The bounds while nobody pushes or deletes anything: nothing has to wait."""
-        return cls(0, 0, 0, 0, 0, 0, 0)
-
-    @property
-    def is_quiet(self) -> bool:
-        return self == self.quiet()
+    def quiet(cls, older_than: float = 0, keep_trash: float = 0, listing_lag: float = 0) -> 'Bounds':
+        """The bounds while nobody pushes or deletes anything: nothing has to wait, unless the caller wants it to."""
+        return cls(older_than, keep_trash, listing_lag, 0, 0, 0, 0, is_quiet=True)
 
     @property
     def settled(self) -> float:

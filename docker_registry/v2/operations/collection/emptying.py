@@ -13,6 +13,8 @@ from docker_registry.v2.operations.collection.work import Work, blob_path, diges
 from docker_registry.v2.registry import layout, trash
 from docker_registry.v2.registry.trash import Gone, Names, Record
 
+WITHDRAWALS = f'{layout.TRASHED_NAMES}/*/_withdrawn/*'
+
 
 def empty(work: Work) -> None:
     """Put back what is needed again, and delete for good what has been in the trash for long enough."""
@@ -21,6 +23,7 @@ def empty(work: Work) -> None:
         return
     _empty_names(work)
     _drop_lone_copies(work)
+    _drop_withdrawals(work)
     for digest, modified, content in work.db.execute('SELECT * FROM trashed').fetchall():
         _decide(work, digest, modified, trash.record_of(content))
 
@@ -68,6 +71,15 @@ def _drop_lone_copies(work: Work) -> None:
     for digest, modified in lone:
         if work.is_older(modified, work.bounds.settled) and work.stat(layout.trashed_blob(digest_of(digest))) is None:
             work.delete([layout.trashed_copy(digest_of(digest))])
+
+
+def _drop_withdrawals(work: Work) -> None:
+    """Delete what says that clients deleted blobs. It is younger than the entries that it is about, so these are gone."""
+    old = work.db.execute(
+        'SELECT path FROM other WHERE path GLOB ? AND modified < ?', [WITHDRAWALS, work.cutoff(work.bounds.kept)]
+    ).fetchall()
+    if old:
+        work.delete([path for (path,) in old])
 
 
 def _decide(work: Work, digest: str, modified: float, record: Record) -> None:

@@ -100,6 +100,7 @@ def _move(work: Work, record: str, candidates: list[Name]) -> None:
                 names.others[name.path] = trash.Gone(work.run, work.clock(), content)
         trash.write_names(work.storage, record, names)
         work.delete([name.path for name in moved])
+        _keep_restorable(work, record, moved)
         work.together.map(lambda name: _look_again(work, name, moved[name]), [name for name in moved if name.kind != 'layer'])
     for name in moved:
         work.report.add('links' if name.kind == 'layer' else 'names', 1, name.repository)
@@ -109,6 +110,18 @@ def _move(work: Work, record: str, candidates: list[Name]) -> None:
     work.db.executemany(
         'DELETE FROM tag_index WHERE digest = ? AND tag = ? AND repository = (SELECT id FROM repository WHERE name = ?)', indexes
     )
+
+
+def _keep_restorable(work: Work, record: str, moved: Iterable[Name]) -> None:
+    """Look for blobs that clients have deleted just now. Somebody may have pushed them again since, and that link is gone, too."""
+    layers = {name.digest: name.repository for name in moved if name.kind == 'layer'}
+    folders = [layout.withdrawn(repository) for repository in set(layers.values())]
+    withdrawn = {str(layout.digest_of(stat.path)) for folder in folders for stat in work.storage.list_page(folder, recursive=True)}
+    if withdrawn & set(layers):
+        names = trash.names_at(work.storage, record)
+        for digest in withdrawn & set(names.layers):
+            names.layers[digest] = trash.Gone(work.run, work.clock())
+        trash.write_names(work.storage, record, names)
 
 
 def _content(work: Work, name: Name) -> str | None:

@@ -67,12 +67,12 @@ class Work:
     dry_run: bool = False
 
     def is_older(self, modified: float | None, age: float) -> bool:
-        """Return whether something that was written at a time is older than an age. In a quiet registry everything is."""
-        return self.bounds.is_quiet or (modified is not None and modified < self.now - age)
+        """Return whether something that was written at a time is older than an age."""
+        return modified is not None and modified < self.cutoff(age)
 
     def cutoff(self, age: float) -> float:
-        """Return the time before which something is older than an age, for SQL."""
-        return float('inf') if self.bounds.is_quiet else self.now - age
+        """Return the time before which something is older than an age. In a quiet registry, everything is older than 0."""
+        return float('inf') if self.bounds.is_quiet and not age else self.now - age
 
     def stat(self, path: str) -> Stat | None:
         """Return the newest `Stat` of an object, or None if it is not there."""
