@@ -4,6 +4,7 @@ import dataclasses
 import json
 import sys
 
+from docker_registry.core.exceptions import UnspecifiedError
 from docker_registry.v2.cli.arguments import add_pace, add_threads, new_parser, option
 from docker_registry.v2.operations import duration
 from docker_registry.v2.operations.collection import report
@@ -85,6 +86,9 @@ def run(options, environ):
             outcome = collect(storage, how, pace, Progress())
         except Problem as problem:
             print(f'registry-swift gc: {problem}', file=sys.stderr, flush=True)
+            return 1
+        except UnspecifiedError as error:
+            print('registry-swift gc:', ' '.join(str(error).split()), file=sys.stderr, flush=True)
             return 1
         outcome.counts['requests'] = pace.requests
         print(json.dumps(dataclasses.asdict(outcome)) if options.json else report.text(outcome), flush=True)

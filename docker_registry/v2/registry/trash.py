@@ -52,6 +52,14 @@ class Record:
     parts: list[Segment] = field(default_factory=list)
 
 
+class Gone(NamedTuple):
+    """A small object that a collection deleted: which collection, when by Swift's clock, and its content unless its name tells that."""
+
+    run: str
+    at: float
+    content: str | None = None
+
+
 class Trash:
     """The trash of one storage.
 
@@ -85,11 +93,12 @@ class Trash:
         The new link does not say that the registry has read the blob. So its readers look for the data.
         """
         gone = read_names(self._storage, repository, digest).layers.get(str(digest))
-        if gone is None or self._is_withdrawn(repository, digest, gone.at):
+        if gone is None or self._is_withdrawn(repository, digest, gone):
             return False
         logger.info('%s is put back into %s from the trash', digest, repository)
         with _writing():
-            self._storage.put_new(layout.layer_link(repository, digest), str(digest).encode())
+            # Without a condition: Swift would refuse it as long as a node that missed the DELETE still has the old link.
+            self._storage.replace(layout.layer_link(repository, digest), str(digest).encode())
         return True
 
     def withdraw(self, repository: str, digest: Digest) -> bool:
@@ -98,14 +107,15 @@ class Trash:
         The record of names stays as it is: only a collection may write it.
         """
         gone = read_names(self._storage, repository, digest).layers.get(str(digest))
-        if gone is None or self._is_withdrawn(repository, digest, gone.at):
+        if gone is None or self._is_withdrawn(repository, digest, gone):
             return False
-        self._storage.replace(layout.withdrawal(repository, digest), str(digest).encode())
+        self._storage.replace(layout.withdrawal(repository, digest), gone.run.encode())
         return True
 
-    def _is_withdrawn(self, repository: str, digest: Digest, at: float) -> bool:
+    def _is_withdrawn(self, repository: str, digest: Digest, gone: Gone) -> bool:
+        """Return whether a client has deleted the blob after this run had deleted its link. A later run may have deleted a new one."""
         try:
-            return (self._storage.stat(layout.withdrawal(repository, digest), newest=True).last_modified or 0) > at
+            return self._storage.get_content(layout.withdrawal(repository, digest), newest=True) == gone.run.encode()
         except exceptions.FileNotFoundError:
             return False
 
@@ -134,8 +144,10 @@ def put_back(storage: Storage, digest: Digest, record: Record) -> bool:
             storage.copy(layout.trashed_copy(digest), layout.blob(digest), new=True)
         elif record.kind == DYNAMIC:
             _put_back_dynamic(storage, digest, record)
-        elif record.kind == STATIC:
-            storage.compose(layout.blob(digest), record.parts, new=True)
+        elif record.kind == STATIC and not storage.compose(layout.blob(digest), record.parts, new=True):
+            # A node that missed the DELETE makes Swift say that the blob is there.
+            if not storage.exists(layout.blob(digest), newest=True):
+                storage.compose(layout.blob(digest), record.parts)
     except exceptions.FileNotFoundError:
         logger.warning('the trash has a record of %s, but not all its bytes any more', digest)
         return False
@@ -182,14 +194,6 @@ def write_record(storage: Storage, digest: Digest, record: Record) -> None:
 
 
 # Records of names
-
-
-class Gone(NamedTuple):
-    """A small object that a collection deleted: which collection, when by Swift's clock, and its content unless its name tells that."""
-
-    run: str
-    at: float
-    content: str | None = None
 
 
 @dataclass

@@ -49,7 +49,8 @@ def _move(work: Work, digest: str) -> int | None:
     if record.kind == trash.PLAIN:
         work.storage.copy(blob_path(digest), layout.trashed_copy(digest_of(digest)))
     write(work, digest, record)
-    work.delete([blob_path(digest), layout.damage(digest_of(digest))])
+    has_note = work.db.execute('SELECT 1 FROM damage WHERE digest = ?', [digest]).fetchone()
+    work.delete([blob_path(digest), *([layout.damage(digest_of(digest))] if has_note else [])])
     return stat.size or 0
 
 

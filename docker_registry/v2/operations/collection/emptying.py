@@ -104,13 +104,16 @@ def _keep(work: Work, digest: str, modified: float, record: Record) -> None:
     """Something links the blob again: its data must be there."""
     if work.stat(blob_path(digest)):
         return _drop_if_settled(work, digest, modified, record)
-    # Not before its data are there is it `trash` again: else somebody could put them back while a late DELETE takes a segment away.
-    if not trash.put_back(work.storage, digest_of(digest), record):
-        work.report.remark(f'{digest} is linked, but its data cannot be put back from the trash. Run registry-swift fsck')
-        return
-    work.report.add('restored')
     if record.state == trash.PURGING:
+        # Only while all its segments are there. A crash in between leaves a record from which anybody can put the data back.
+        if record.kind == trash.STATIC and not all(work.stat(part.path) for part in record.parts):
+            work.report.remark(f'{digest} is linked, but its data are gone from the trash, too. Run registry-swift fsck')
+            return
         _write(work, digest, replace(record, state=trash.TRASHED))
+    if trash.put_back(work.storage, digest_of(digest), record):
+        work.report.add('restored')
+    else:
+        work.report.remark(f'{digest} is linked, but its data cannot be put back from the trash. Run registry-swift fsck')
 
 
 def _drop_if_settled(work: Work, digest: str, modified: float, record: Record) -> None:
@@ -129,6 +132,8 @@ def _delete_record(work: Work, digest: str, record: Record) -> None:
 
 def _purge(work: Work, digest: str, record: Record) -> None:
     """Delete segments that nothing else names, then the record. A crash in between leaves a record that purges again."""
+    if work.db.execute("SELECT 1 FROM composition WHERE kind = 'unreadable'").fetchone():
+        return  # an object about which Swift does not tell may name the same segments
     if record.kind == trash.STATIC:
         named = 'SELECT 1 FROM composed WHERE name = ?1 AND owner != ?2 UNION ALL SELECT 1 FROM recorded WHERE name = ?1 AND digest != ?2'
         gone = [part for part in record.parts if not work.db.execute(named, [work.full_name(part.path), digest]).fetchone()]
@@ -168,7 +173,7 @@ def _keep_layer(work: Work, repository: str, digest: str, at: float) -> bool:
     link = layout.layer_link(repository, digest_of(digest))
     stat = work.stat(link)
     if stat is None:
-        work.storage.put_new(link, digest.encode())
+        work.storage.replace(link, digest.encode())
         work.report.add('restored_links', 1, repository)
         return True
     return not (work.is_older(stat.last_modified, work.bounds.settled) and work.is_older(at, work.bounds.settled))
@@ -176,7 +181,8 @@ def _keep_layer(work: Work, repository: str, digest: str, at: float) -> bool:
 
 def _keep_name(work: Work, repository: str, path: str, gone: Gone) -> bool:
     needed = is_needed(work, path, repository, layout.digest_in_index(path) or layout.digest_beside(path))
-    if needed and work.storage.put_new(path, (gone.content or '').encode()):
+    if needed and work.stat(path) is None:
+        work.storage.replace(path, (gone.content or '').encode())
         work.report.add('restored_links', 1, repository)
     return not work.is_older(gone.at, work.bounds.kept)
 

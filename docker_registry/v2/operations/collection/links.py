@@ -120,7 +120,7 @@ def _keep_restorable(work: Work, record: str, moved: Iterable[Name]) -> None:
     if withdrawn & set(layers):
         names = trash.names_at(work.storage, record)
         for digest in withdrawn & set(names.layers):
-            names.layers[digest] = trash.Gone(work.run, work.clock())
+            names.layers[digest] = trash.Gone(f'{work.run}+', work.clock())  # no withdrawal names this
         trash.write_names(work.storage, record, names)
 
 
@@ -136,7 +136,7 @@ def _content(work: Work, name: Name) -> str | None:
 def _look_again(work: Work, name: Name, content: str) -> None:
     """Put a name back that somebody has begun to need while it was deleted. Nobody would miss it: it is found by listings only."""
     if is_needed(work, name.path, name.repository, digest_of(name.digest)):
-        work.storage.put_new(name.path, content.encode())
+        work.storage.replace(name.path, content.encode())
 
 
 def is_needed(work: Work, path: str, repository: str, digest) -> bool:
