@@ -153,7 +153,7 @@ def survey(auth_url, threads, pipe):
         stages.append(('The report', time.monotonic() - started, pace.requests))
         report.text(figures.figures(found))
         stages.append(('end', time.monotonic() - started, pace.requests))
-        size = os.path.getsize(os.path.join(folder, survey_module.FILE))
+        size = os.path.getsize(os.path.join(folder, 'survey.sqlite'))
         unowned = found.one('SELECT count(*) FROM segment WHERE name NOT IN (SELECT name FROM composed)')
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     pipe.send((stages, dict(pace.methods), before / 1024, after / 1024, size / 2**20, unowned))

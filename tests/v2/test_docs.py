@@ -14,7 +14,7 @@ from docker_registry.v2.operations import check, clearing
 from docker_registry.v2.operations.collection import aside, bounds, brakes, lock
 from docker_registry.v2.operations.fsck import remembered, segments
 from docker_registry.v2.operations.fsck import run as fsck
-from docker_registry.v2.operations.survey import contents, reading, survey, walk
+from docker_registry.v2.operations.survey import contents, reading, state, walk
 from docker_registry.v2.operations.survey import report as survey_report
 from docker_registry.v2.registry import (
     blobs,
@@ -81,7 +81,7 @@ NUMBERS = [
     ('docs/operations.rst', 'One for each {} names', f'{walk.PAGE:,}'),
     ('docs/operations.rst', 'each object of {} MiB or more, to learn', contents.SMALLEST_LARGE_OBJECT // MiB),
     ('docs/operations.rst', '``--threads`` ({}) says', reading.THREADS),
-    ('docs/operations.rst', 'repeat the command within {} hour,', survey.RESUMED_SECONDS // 3600),
+    ('docs/operations.rst', 'repeat the command within {} hour,', state.RESUMED_SECONDS // 3600),
     ('docs/operations.rst', 'small objects below ``{}/``', check.FOLDER),
     ('docs/operations.rst', 'The default section is ``{}``', storage.SECTION),
     ('docs/operations.rst', 'Without a file it is ``{}``', storage.STORAGE_PATH),

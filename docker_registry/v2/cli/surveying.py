@@ -37,7 +37,8 @@ is are those of registry-swift check.
 """
 
 STATE = """keep the survey's database in this folder. If the survey is interrupted, and you repeat the command within an hour, it goes on
-where it was. Without it, the database is in a temporary folder, which needs about 400 bytes for each name"""
+where it was. A later one reads only the manifests that are new. Without it, the database is in a temporary folder, which needs about 400
+bytes for each name"""
 
 
 def add_command(commands):

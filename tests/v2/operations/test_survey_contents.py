@@ -5,7 +5,7 @@ import json
 import pytest
 
 from docker_registry.core import exceptions
-from docker_registry.v2.operations.survey import contents, reading, walk
+from docker_registry.v2.operations.survey import contents, reading, state, walk
 from docker_registry.v2.operations.survey import survey as survey_module
 from docker_registry.v2.registry import layout, names
 from fake_swift import FakeSwift, on, status
@@ -224,6 +224,8 @@ def test_what_is_remembered_is_not_asked_again(fake_registry, fake_place, fake, 
     fake_registry.push_image('a', 'v1', large)
     first = survey()
     rows = {table: list(first.db.execute(f'SELECT * FROM {table}')) for table in ('manifest', 'reference', 'composition', 'composed')}
+    first.db.close()
+    (tmp_path / state.FILE).unlink()
     fake.clear_requests()
 
     def memory(db):
@@ -345,11 +347,41 @@ def test_an_interrupted_survey_goes_on_where_it_was(interrupted):
 
 
 def test_an_old_interrupted_survey_begins_anew(interrupted, monkeypatch):
-    monkeypatch.setattr(survey_module, 'RESUMED_SECONDS', 0)
+    monkeypatch.setattr(state, 'RESUMED_SECONDS', 0)
     found, markers = interrupted()
 
     assert markers[0] is None
     assert (found.one('SELECT count(*) FROM layer'), found.one('SELECT count(*) FROM blob')) == (4, 5)
+
+
+def test_the_next_survey_in_a_folder_reads_only_what_is_new(fake_registry, fake, survey, tmp_path):
+    digest = fake_registry.push_image('a', 'v1', bytes(2 * MiB), b'one')
+    survey().db.close()
+    new = fake_registry.push_image('a', 'v2', b'two')
+    fake.clear_requests()
+    found = survey()
+
+    asked = [request.path for request in fake.requests if request.path.endswith('/data')]
+    assert len(asked) == 1 and new.partition(':')[2] in asked[0]
+    assert states(found) == {digest: 'read', new: 'read'}
+    assert found.one('SELECT count(*) FROM composed JOIN segment USING (name)') == 2
+    assert [path.name for path in tmp_path.glob('*.old.*')] == []
+
+
+def test_a_survey_of_another_container_begins_anew(fake, fake_registry, interrupted, tmp_path):
+    fake_registry.push_image('other', 'v1', b'one')
+    found = survey_module.take(fake_registry.storage, str(tmp_path))
+
+    assert [row[0] for row in found.db.execute('SELECT name FROM repository')] == ['other']
+
+
+@pytest.mark.parametrize('content', [b'', b'no database', b'SQLite format 3\0' + bytes(5000)])
+def test_something_else_in_the_folder(fake_registry, survey, tmp_path, content):
+    fake_registry.push_image('a', 'v1', b'one')
+    for name in (state.FILE, state.OLD):
+        (tmp_path / name).write_bytes(content)
+
+    assert survey().one('SELECT count(*) FROM tag') == 1
 
 
 def test_a_manifest_that_two_repositories_have_is_read_once(fake_registry, fake, survey):

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from docker_registry.v2.operations.survey import figures as figures_module
-from docker_registry.v2.operations.survey import report
+from docker_registry.v2.operations.survey import report, state
 from docker_registry.v2.operations.survey import survey as survey_module
 from docker_registry.v2.registry import formats, layout, names, trash
 from fake_swift import FakeSwift, on, stall
@@ -290,7 +290,7 @@ def test_a_folder_for_the_state(fake_place, fake_registry, tmp_path):
     environ = environment(fake_place.server, OS_CONTAINER=fake_place.container, STORAGE_PATH='files')
     outputs = [run('survey', '--json', '--state', str(tmp_path / 'new'), environ=environ)[1] for _ in range(2)]
 
-    assert (tmp_path / 'new' / survey_module.FILE).exists()
+    assert (tmp_path / 'new' / state.FILE).exists()
     first, second = map(json.loads, outputs)
     assert first['repositories'] == second['repositories'] != []
 

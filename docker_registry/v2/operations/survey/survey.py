@@ -1,19 +1,14 @@
 """A survey of a container, which the commands ask in SQL. See `database` for its tables."""
 
-import contextlib
-import os
+import json
 import sqlite3
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from docker_registry.v2.operations.pace import Pace
 from docker_registry.v2.operations.progress import Progress
-from docker_registry.v2.operations.survey import contents, database, reading, v1, walk
-
-FILE = 'survey.sqlite'
-RESUMED_SECONDS = 3600  # an interrupted survey that has written nothing for longer begins anew
+from docker_registry.v2.operations.survey import contents, database, reading, state, v1, walk
 
 
 @dataclass
@@ -47,7 +42,8 @@ def take(
 ) -> Survey:
     """List the container, read what its objects say, and return the `Survey`. It changes nothing in the container.
 
-    :param folder: for the database. If a survey that was interrupted less than an hour ago is there, this one goes on with it
+    :param folder: for the database. If a survey that was interrupted less than an hour ago is there, this one goes on with it. If
+        one is there that came to its end, what this one needs of it is not read again
     :param pace: counts and limits the requests
     :param memory: is called with the database before manifests and large objects are read. It may fill the tables `manifest` and
         `reference`, `composition` and `composed` with what is known already, which is then not read again
@@ -57,10 +53,12 @@ def take(
     progress = progress or Progress(None)
     if pace:
         storage.on_request = pace
-    db = _opened(os.path.join(folder, FILE))
+    place = json.dumps(storage.identity())
+    db = state.opened(folder, place)
     if database.fact(db, 'started') is None:
         database.note(db, 'started', started or storage.clock())
     walk.walk(storage, db, progress, v1_path)
+    state.remember(db, folder, place)
     if memory:
         memory(db)
     contents.read_manifests(storage, db, progress, threads)
@@ -71,20 +69,3 @@ def take(
         v1.read(storage.at(''), db, progress, threads)
     database.note(db, 'complete', 1)
     return Survey(storage, db, database.fact(db, 'started'), walk.root_of(storage))
-
-
-def _opened(path: str) -> sqlite3.Connection:
-    """Return the database of an interrupted survey, or a new one."""
-    files = [name for name in (path, path + '-wal', path + '-shm') if os.path.exists(name)]
-    if files:
-        if time.time() - max(map(os.path.getmtime, files)) < RESUMED_SECONDS:
-            db = database.connect(path)
-            if database.fact(db, 'complete') is None:
-                db.execute("DELETE FROM manifest WHERE state IN ('missing', 'unreadable')")
-                db.execute("DELETE FROM composition WHERE kind IN ('missing', 'unreadable')")
-                return db
-            db.close()
-        for name in files:
-            with contextlib.suppress(FileNotFoundError):  # closing removes some of them
-                os.unlink(name)
-    return database.create(path, durable=True)
