@@ -89,8 +89,9 @@ def test_other_strings_do_not(survey, store, text):
         b'{"a":' * 100000,
         b'"' * 1000001,
         b'"\\' * 500000,
+        b'"\\u"' + b'\\"' * 500000,
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_bytes_that_are_no_manifest_are_opaque(survey, store, content):
     digest = store(content)

@@ -101,19 +101,22 @@ def named(content: bytes) -> tuple[str, dict[str, int | None]]:
     Any string that looks like a digest counts, at any depth and in any place. The size is what a descriptor says, or None.
     """
     found: dict[str, int | None] = {match[1].decode(): None for match in _QUOTED_DIGEST.finditer(content)}
-    if b'\\u' in content:
-        found.update(dict.fromkeys(_escaped(content)))
     try:
         strict_json.require_bounds(content)
         document = json.loads(content.decode(), parse_int=_size, parse_float=lambda text: None)
     except (errors.ManifestInvalid, ValueError, RecursionError):
         return 'opaque', found
+    if b'\\u' in content:
+        found.update(dict.fromkeys(_escaped(content)))
     found.update(_sizes(document))
     return 'read', found
 
 
 def _escaped(content: bytes) -> Iterable[str]:
-    r"""Yield the digests in which some characters are written as \uXXXX."""
+    r"""Yield the digests in which some characters are written as \uXXXX.
+
+    The content must be JSON: where quotes do not come in pairs, the expression takes the square of the time.
+    """
     for match in _ESCAPED_STRING.finditer(content):
         if b'\\u' in match[0] and len(match[0]) <= _LONGEST_ESCAPED:
             with contextlib.suppress(ValueError):
