@@ -6,7 +6,7 @@ import tempfile
 from docker_registry.core import exceptions
 from docker_registry.v2.cli.arguments import add_pace, add_threads, new_parser, option, rate, settings
 from docker_registry.v2.operations import duration
-from docker_registry.v2.operations.fsck import report, run
+from docker_registry.v2.operations.fsck import reading, report, run
 from docker_registry.v2.operations.fsck.origin import Origin
 from docker_registry.v2.operations.pace import Pace
 from docker_registry.v2.operations.progress import Progress
@@ -73,7 +73,8 @@ def check(options, environ):
     if options.origin and not options.repair:
         raise ValueError('--from needs --repair')
     registry = settings(config.Config, options, environ)
-    origin = Origin(options.origin, environ.get(USER, ''), environ.get(PASSWORD, '')) if options.origin else None
+    pace = reading.Pace(options.max_bytes_per_second)
+    origin = Origin(options.origin, environ.get(USER, ''), environ.get(PASSWORD, ''), pace) if options.origin else None
     storage = storage_settings.open_storage(storage_settings.read(environ))
     storage.connect()
     progress = Progress()
@@ -87,7 +88,7 @@ def check(options, environ):
             repair=options.repair,
             repository=options.repository and repository(options.repository),
             read_again=options.read_again,
-            bytes_per_second=options.max_bytes_per_second,
+            pace=pace,
             sparse=registry.sparse_manifests,
             replication_cycle=registry.replication_cycle,
         )

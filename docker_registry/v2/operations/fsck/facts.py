@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from docker_registry.v2.operations.fsck import images
 from docker_registry.v2.operations.fsck.images import Image
-from docker_registry.v2.operations.fsck.looks import Looks
+from docker_registry.v2.operations.fsck.looks import Looks, NotKnown
 from docker_registry.v2.registry import errors, layout, names
 from docker_registry.v2.registry.manifests import LARGEST
 from docker_registry.v2.registry.names import Digest
@@ -124,14 +124,21 @@ class Facts:
         return found[0] if found and Digest.of(found[0], digest.algorithm) == digest else None
 
     def naming(self, repository: int, digest: Digest) -> Iterator[tuple[Digest, str | None]]:
-        """Yield (manifest, platform) of each revision that needs a blob or manifest. The platform is None unless it is an index."""
+        """Yield (manifest, platform) of each revision that needs a blob or manifest. The platform is None unless it is an index.
+
+        One that cannot be read at the moment, and mentions the digest, counts as needing it.
+        """
         parents = self.digests(
             'SELECT manifest FROM reference JOIN revision ON revision.digest = manifest AND repository = ? WHERE reference.digest = ?',
             repository,
             str(digest),
         )
         for parent in parents:
-            image = self.image(parent)
+            try:
+                image = self.image(parent)
+            except NotKnown:
+                yield parent, None
+                continue
             if image and digest in image.blobs:
                 yield parent, None
             for child in image.children if image else ():

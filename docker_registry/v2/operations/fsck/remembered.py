@@ -5,6 +5,7 @@ another machine goes on where the last one ended. Losing it costs time only.
 """
 
 import json
+import logging
 import time
 from typing import Any
 
@@ -12,6 +13,8 @@ from docker_registry.core import exceptions
 from docker_registry.v2.registry import layout
 from docker_registry.v2.registry.names import Digest
 from docker_registry.v2.registry.storage import Stat
+
+logger = logging.getLogger(__name__)
 
 SAVED_SECONDS = 60  # how often it is written; what was read since is read again after a crash
 
@@ -40,8 +43,12 @@ class Remembered:
             self.save()
 
     def save(self) -> None:
+        """Write what was read. If that fails, the next check reads more than it would have to."""
         if self._changed:
-            self._storage.replace(layout.read_blobs(self._digits), json.dumps(self._read).encode())
+            try:
+                self._storage.replace(layout.read_blobs(self._digits), json.dumps(self._read).encode())
+            except exceptions.UnspecifiedError as error:
+                logger.warning('which blobs were read is not noted: %s', error)
         self._saved, self._changed = time.monotonic(), False
 
     def _turn_to(self, digits: str) -> None:
@@ -51,7 +58,7 @@ class Remembered:
         self._digits = digits
         try:
             read = json.loads(self._storage.get_content(layout.read_blobs(digits), newest=True))
-        except (exceptions.FileNotFoundError, ValueError):
+        except (exceptions.UnspecifiedError, ValueError):  # also if there is none
             read = {}
         entries = read.items() if isinstance(read, dict) else ()
         self._read = {key: entry for key, entry in entries if _is_entry(entry) and time.time() - entry[0] < self._good_for}

@@ -140,10 +140,16 @@ class Revisions:
             missing = [blob for blob in blobs if blob not in reported and not self._facts.has('blob', blob)]
             if not missing:
                 continue
-            name, image = self._facts.repositories[repository], self._facts.image(manifest)
+            name = self._facts.repositories[repository]
+            try:
+                image = self._facts.image(manifest)
+            except NotKnown:
+                image = None
             finding = Finding(findings.MISSING, '', name, self._facts.tags_of(repository, manifest))
             shown = ', '.join(map(str, missing[:3])) + (f' and {len(missing) - 3} more' if len(missing) > 3 else '')
-            finding.what = f'{manifest} lacks {len(missing)} of its {len(image.blobs) if image else 0} blobs: {shown}'
+            finding.what = (
+                f'{manifest} lacks {len(missing)} of its {len(image.blobs)} blobs: {shown}' if image else f'{manifest} lacks blobs: {shown}'
+            )
             finding.advice = f'push the image again, use --from, or delete it: registry-swift rm {name}@{manifest}'
             if image and len(missing) == len(image.blobs) > 1:
                 finding.damage = findings.EMPTIED

@@ -1,6 +1,7 @@
 """The order of a check: first what gives names their bytes, then the names (never a name without its bytes)."""
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from docker_registry.v2.operations.fsck.healing import Healing
 from docker_registry.v2.operations.fsck.looks import Looks
 from docker_registry.v2.operations.fsck.origin import Origin
 from docker_registry.v2.operations.fsck.plans import carry_out
-from docker_registry.v2.operations.fsck.reading import Pace, Reader
+from docker_registry.v2.operations.fsck.reading import Reader
 from docker_registry.v2.operations.fsck.remembered import Remembered
 from docker_registry.v2.operations.fsck.revisions import Revisions
 from docker_registry.v2.operations.fsck.segments import Segments
@@ -34,7 +35,7 @@ class Options:
     :param deep: read all blobs, too
     :param repository: check this one only
     :param read_again: seconds, see `Remembered`
-    :param bytes_per_second: that `--deep` and repairs read at most
+    :param pace: see `Reader`
     :param sparse: see `Revisions`
     :param replication_cycle: see `Looks`
     """
@@ -44,7 +45,7 @@ class Options:
     repair: bool = False
     repository: str | None = None
     read_again: float = READ_AGAIN
-    bytes_per_second: float | None = None
+    pace: Callable[[int], None] = lambda count: None
     sparse: bool = False
     replication_cycle: float = 24 * 3600
 
@@ -68,11 +69,10 @@ class Check:
         self._storage, self._options, self._together = storage, options, together
         self._progress = progress or Progress(None)
         container, root = storage.at(''), storage.identity()[-1]
-        pace = Pace(options.bytes_per_second)
         self._looks = Looks(storage, options.replication_cycle)
         self._facts = Facts(db, self._looks, options.repository)
         segments = Segments(storage, container, root, db, Looks(container, options.replication_cycle))
-        reader = Reader(storage, container, pace)
+        reader = Reader(storage, container, options.pace)
         self._data = Data(storage, self._facts, self._looks, segments, storage.settings.container)
         fetch = (lambda digest, repositories: origin.fetch(storage, digest, repositories)) if origin else None
         self._healing = Healing(storage, self._looks, segments, reader, fetch)

@@ -70,6 +70,27 @@ def test_a_segment_that_could_not_be_looked_for_is_not_lost(fake, registry, fsck
 
 
 @only_on_the_fake
+def test_a_check_whose_memory_cannot_be_written_still_reports(fake, registry, fsck, container):
+    registry.push_image('a', 'v1', LAYER)
+    container.storage.replace(container.data(digest_of(LAYER)), b'a shape')
+
+    found = fsck(deep=True, before=lambda storage: fake.fault(on(path_contains='/_fsck/'), status(503), times=None))
+
+    assert (found.damages, found.unpullable) == ([(findings.BYTES, False)], ['a:v1'])
+
+
+@only_on_the_fake
+def test_what_names_a_damaged_layer_and_cannot_be_read_counts_as_damaged(fake, registry, fsck, container):
+    digest = registry.push_image('a', 'v1', LAYER)
+    container.storage.replace(container.data(digest_of(LAYER)), b'a shape')
+
+    found = fsck(deep=True, before=lambda storage: fake.fault(on(path_contains=digest[7:]), status(503), times=None))
+
+    assert found.unpullable == ['a:v1']
+    assert (findings.BYTES, False) in found.damages and (findings.UNKNOWN, False) in found.damages
+
+
+@only_on_the_fake
 def test_a_tag_that_is_listed_and_cannot_be_found(fake, place, registry, fsck, container):
     """A node may be down that has the only replica."""
     registry.push_image('a', 'v1', LAYER)
