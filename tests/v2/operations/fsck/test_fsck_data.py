@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from docker_registry.v2.operations.fsck import findings
+from docker_registry.v2.operations.fsck import findings, reading
 from docker_registry.v2.registry import names
 from registry_client import digest_of
 
@@ -350,3 +350,21 @@ def test_an_interrupted_check_goes_on_where_it_was(registry, fsck):
     fsck(deep=True, before=second)
 
     assert sum(map(second.of, contents)) == len(contents) - 5
+
+
+def test_bytes_pass_not_faster_than_allowed():
+    slept = []
+    pace = reading.Pace(1000, slept.append)
+
+    for _ in range(4):
+        pace(500)
+
+    assert slept == pytest.approx([0.5, 1.0, 1.5, 2.0], abs=0.1)  # it does not really sleep, so the time that is due adds up
+
+
+def test_no_limit_takes_no_time():
+    slept = []
+
+    reading.Pace(None, slept.append)(10**12)
+
+    assert slept == []
