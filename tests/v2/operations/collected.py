@@ -94,9 +94,13 @@ class Process:
 
 
 class World:
-    """The container, and what clients know of it."""
+    """The container, and what clients know of it.
 
-    def __init__(self, server, clock, seed=1):
+    :param has_distribution: CNCF distribution writes into it, too
+    """
+
+    def __init__(self, server, clock, has_distribution=True, seed=1):
+        self.has_distribution = has_distribution
         self.server, self.clock, self.place = server, clock, Place(server)
         self.content = {}  # digest: bytes that somebody has pushed
         self.acknowledged = {}  # (repository, digest): tags
@@ -238,6 +242,8 @@ class World:
         index['manifests'] = [descriptor(child.manifest, formats.OCI_IMAGE) for child in children]
         assert self.offer(registry, 'b', 'index', as_json(index), formats.OCI_INDEX).status_code == 201
         self.refer(registry, 'b', digest)
+        if not self.has_distribution:
+            return
         self.distribution_blob(foreign, link='dist')
         pushed = self.new_image('dist', 'kept', foreign, shared)
         for content in (pushed.config, shared):
@@ -270,12 +276,14 @@ class World:
         linked = [self.bytes(), self.bytes(LARGE)]
         for content in linked:
             registry.push_blob('a', content)
-        foreign = self.bytes(2000)
-        self.distribution_blob(foreign)
-        self.lone += [*unlinked, *linked, foreign]
+        self.lone += [*unlinked, *linked]
         where = registry.upload('a')
         assert registry('PATCH', where, bytes(LARGE)).status_code == 202
-        self.distribution_blob(self.bytes(1000), upload=('a', f'5ca1ab1e-{name}'))
+        if self.has_distribution:
+            foreign = self.bytes(2000)
+            self.distribution_blob(foreign)
+            self.lone.append(foreign)
+            self.distribution_blob(self.bytes(1000), upload=('a', f'5ca1ab1e-{name}'))
 
     # Runs
 
