@@ -39,7 +39,8 @@ class Object(object):
 
     def record(self, name):
         """Its entry in a container listing, under this name."""
-        stamp = iso_time(self.timestamp, '%Y-%m-%dT%H:%M:%S') + '.%06d' % (self.timestamp % 1 * 1000000)
+        seconds, _, digits = ('%.5f' % self.timestamp).partition('.')  # the same time as X-Timestamp
+        stamp = '%s.%s0' % (iso_time(int(seconds), '%Y-%m-%dT%H:%M:%S'), digits)
         entry = {'name': name, 'hash': self.etag, 'bytes': self.size, 'content_type': self.content_type, 'last_modified': stamp}
         if self.segments is not None:
             entry['slo_etag'] = '"%s"' % self.read_etag

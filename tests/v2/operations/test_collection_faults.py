@@ -117,6 +117,30 @@ def test_a_record_that_no_listing_shows_yet_keeps_its_segments(world):
     requires_all(world)
 
 
+def test_a_record_that_was_written_anew_is_as_young_as_it_is(world):
+    """A run has dropped the old one and written another, and crashed before it said so. The listing still shows the old one."""
+    keep_one(world)
+    content = world.bytes()
+    world.registry().push_blob('a', content)
+    world.age(8)
+    world.collect()
+    assert Trash(world.place.storage()).restore_data(names.digest(digest_of(content)))
+    world.age(0.1)
+    world.collect()  # which reads the record, and remembers it
+    world.age(8.5)
+    world.lag()
+    process = Process(world.place.storage())
+    world.server.fault(on('PUT', path_contains='_gc/memory'), dies(process))
+    assert process.collect() is None
+    record = world.container.objects['files/' + layout.trashed_blob(names.digest(digest_of(content)))]
+    del world.container.frozen['files/' + data(content)]
+
+    world.age(0.5)
+    world.collect()
+
+    assert world.container.objects['files/' + layout.trashed_blob(names.digest(digest_of(content)))] is record
+
+
 def dies(process):
     """A process that ends before Swift has the request."""
 

@@ -88,11 +88,20 @@ def _decide(work: Work, digest: str, modified: float, record: Record) -> None:
     elif work.is_listed(digest) or (work.is_older(modified, _waiting(work, record)) and work.stat(blob_path(digest))):
         # Somebody has put it back, or a collection has crashed before it deleted the data. If it is old, it goes to the trash again.
         _drop_if_settled(work, digest, modified, record)
-    elif work.is_older(modified, _waiting(work, record)):
+    elif work.is_older(modified, _waiting(work, record)) and _is_newest(work, digest, modified):
         if record.state == trash.TRASHED:
             _write(work, digest, replace(record, state=trash.PURGING))
         else:
             _purge(work, digest, record)
+
+
+def _is_newest(work: Work, digest: str, modified: float) -> bool:
+    """Return whether a record is still that of a time. A listing may show an older one than a crashed collection has written."""
+    row = _read(work, digest)
+    if row is None or row[1] != modified:
+        work.db.execute('DELETE FROM trashed WHERE digest = ?', [digest])
+        return False
+    return True
 
 
 def _waiting(work: Work, record: Record) -> float:
