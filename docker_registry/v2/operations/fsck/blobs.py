@@ -57,11 +57,17 @@ class Blobs:
         try:
             if isinstance(stat, NotKnown):
                 raise stat
-            if stat is None:
-                yield self._gone(digest)
-            elif verdict := self._verdict(digest, stat, remembered):
+            verdict = stat and self._verdict(digest, stat, remembered)
+            if verdict:
                 yield self._finding(verdict)
+            elif stat is None:
+                yield self._gone(digest)
         except NotKnown as error:
+            if (
+                stat and not isinstance(stat, NotKnown) and self._look(digest) is None
+            ):  # Swift removes what it finds damaged while it is read
+                yield from self._found(digest, None, None)
+                return
             what = f'could not find out whether {digest} is whole: {error}'
             tags = self._facts.all_tags_of(digest)
             yield Finding(findings.UNKNOWN, what, self._facts.only_user(digest), tags, 'run the check again later')
@@ -73,10 +79,11 @@ class Blobs:
         if remembered is None or remembered.has(digest, stat):
             return verdict
         read = self._reader.blob(digest)
-        if read and not read.is_right and self._looks.is_unchanged(layout.blob(digest), stat):
+        if read is None or (not read.is_right and not self._looks.is_unchanged(layout.blob(digest), stat)):
+            raise NotKnown('it has changed while it was read')
+        if not read.is_right:
             return self._data.wrong(digest)
-        if read and read.is_right:
-            remembered.add(digest, stat)
+        remembered.add(digest, stat)
         return verdict
 
     def _gone(self, digest: Digest) -> Finding:

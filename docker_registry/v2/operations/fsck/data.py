@@ -114,9 +114,7 @@ class Data:
 
     def _static(self, digest: Digest, stat: Stat, names: Sequence[str]) -> Verdict | None:
         names = _segments_in(names)
-        parts = self._segments.listed(names)
-        if not _agree(parts, stat):
-            parts = self._segments.found(names)  # the listing may be late
+        parts = self._segments.found(names)
         there = [part for part in parts if part]
         if not _agree(parts, stat):
             lost = [name for name, part in zip(names, parts) if part is None]

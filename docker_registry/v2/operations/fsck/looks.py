@@ -2,15 +2,17 @@
 
 import contextlib
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from docker_registry.core import exceptions
-from docker_registry.v2.registry import errors
-from docker_registry.v2.registry.absence import Absence, Reappeared
+from docker_registry.v2.registry import errors, layout
 from docker_registry.v2.registry.storage import Stat, Storage
 
 Result = TypeVar('Result')
+
+NEIGHBOURS = 10  # names that differ from another in its last digit only, at most: a page that begins before them has it
 
 
 class NotKnown(Exception):
@@ -29,12 +31,12 @@ def finding_out() -> Iterator[None]:
 class Looks:
     """Looks at objects. Each asks all replicas (X-Newest), because it is the ground for a verdict or a repair.
 
-    :param replication_cycle: seconds, see `Absence`
+    :param replication_cycle: seconds; an older name is on all its nodes, so if Swift does not find it, it is lost
     """
 
     def __init__(self, storage: Storage, replication_cycle: float):
         self._storage = storage
-        self._absence = Absence(storage, replication_cycle)
+        self._replication_cycle = replication_cycle
 
     def stat(self, path: str) -> Stat | None:
         """Return the `Stat` of an object, or None if there is none.
@@ -50,19 +52,21 @@ class Looks:
         """
         return self._look(path, lambda: self._storage.get_object(path, newest=True))
 
-    def _look(self, path: str, look: Callable[[], Result], again: bool = True) -> Result | None:
+    def _look(self, path: str, look: Callable[[], Result]) -> Result | None:
         with finding_out():
-            try:
+            with contextlib.suppress(exceptions.FileNotFoundError):
                 return look()
-            except exceptions.FileNotFoundError:
-                pass
-            try:
-                self._absence.confirm(path)
-            except Reappeared:
-                if again:
-                    return self._look(path, look, again=False)
-                raise
-        return None
+            if not self._is_listed(path):
+                return None
+            with contextlib.suppress(exceptions.FileNotFoundError):
+                return look()
+        raise NotKnown(f'a listing of Swift shows {path}, but Swift cannot find it at the moment')
+
+    def _is_listed(self, path: str) -> bool:
+        """Return whether a listing shows an object that is so young that not all its nodes may have it (see `absence`)."""
+        page = self._storage.list_page(layout.folder_of(path), path[:-1], NEIGHBOURS, recursive=True)
+        written = next((stat.last_modified or 0 for stat in page if stat.path == path), 0)
+        return time.time() - written < self._replication_cycle
 
     def is_unchanged(self, path: str, before: Stat) -> bool:
         """Return whether an object is still the one of a former look. Ask just before it is replaced: somebody may have repaired it.

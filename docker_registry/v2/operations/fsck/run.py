@@ -71,7 +71,7 @@ class Check:
         container, root = storage.at(''), storage.identity()[-1]
         self._looks = Looks(storage, options.replication_cycle)
         self._facts = Facts(db, self._looks, options.repository)
-        segments = Segments(storage, container, root, db, Looks(container, options.replication_cycle))
+        segments = Segments(storage, container, root, db, Looks(container, options.replication_cycle), together)
         reader = Reader(storage, container, options.pace)
         self._data = Data(storage, self._facts, self._looks, segments, storage.settings.container)
         fetch = (lambda digest, repositories: origin.fetch(storage, digest, repositories)) if origin else None

@@ -8,6 +8,7 @@ from typing import Any
 
 from docker_registry.v2.operations.fsck.looks import Looks, etag_of, finding_out
 from docker_registry.v2.registry import layout, listing
+from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.names import Digest
 from docker_registry.v2.registry.trash import Segment
 
@@ -28,29 +29,22 @@ class Segments:
     :param root: the registry's root in the container
     """
 
-    def __init__(self, storage: Any, container: Any, root: str, db: sqlite3.Connection, looks: Looks):
+    def __init__(self, storage: Any, container: Any, root: str, db: sqlite3.Connection, looks: Looks, together: Together):
         self._storage, self._container, self._root = storage, container, root
         self._db = db
         self._looks = looks
+        self._together = together
 
     def found(self, names: Sequence[str]) -> list[Segment | None]:
-        """Return each segment as it is now. None for one that is missing.
+        """Return each segment as it is now. None for one that is missing: a listing also shows what has lost its disk.
 
         :raises NotKnown: Swift could not be asked
         """
-        return [self._found(name) for name in names]
+        return self._together.map(self._found, names)
 
     def _found(self, name: str) -> Segment | None:
         stat = self._looks.stat(name)
         return Segment(name, stat.size or 0, (stat.etag or '').strip('"')) if stat else None
-
-    def listed(self, names: Sequence[str]) -> list[Segment | None]:
-        """`found`, as the survey's listing shows it."""
-        rows = [self._row(name) for name in names]
-        return [Segment(name, *row) if row else None for name, row in zip(names, rows)]
-
-    def _row(self, name: str) -> tuple[int, str] | None:
-        return self._db.execute(f'SELECT size, etag FROM {TABLES} WHERE name = ?', (name,)).fetchone()
 
     def below(self, prefix: str) -> list[Segment]:
         """Return the segments of a dynamic large object whose names begin with a prefix, in their order.
@@ -59,14 +53,14 @@ class Segments:
         """
         with finding_out():
             stats = list(listing.below(self._container, layout.folder_of(prefix)))
-        found = {stat.path: stat for stat in stats if stat.path.startswith(prefix)}
+        found = [stat.path for stat in stats if stat.path.startswith(prefix)]
         numbers = [int(match[2]) for match in map(NUMBERED.match, found) if match]
         folder = next((match[1] for match in map(NUMBERED.match, found) if match), prefix.rstrip('/') + '/')
-        segments = {path: Segment(path, stat.size or 0, (stat.etag or '').strip('"')) for path, stat in found.items()}
+        listed, segments = set(found), {segment.path: segment for segment in self.found(found) if segment}
         if len(numbers) == len(found):
             for number in itertools.count(1):
                 name = f'{folder}{number:016d}'
-                if name not in segments and (segment := self._found(name)):
+                if name not in listed and (segment := self._found(name)):
                     segments[name] = segment
                 if name not in segments and number > max(numbers, default=0) + LOOKED_AHEAD:
                     break

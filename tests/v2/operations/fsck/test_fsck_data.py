@@ -1,6 +1,7 @@
 """`registry-swift fsck --sizes` and `--deep`: damages of data. Each is made, found, and repaired or put aside so that a push heals it."""
 
 import os
+import pathlib
 
 import pytest
 
@@ -270,6 +271,55 @@ def test_a_manifest_that_states_a_wrong_size_condemns_nothing(registry, fsck, co
 
     assert (found.damages, found.unpullable) == ([(findings.STATED, False)], ['b:v1'])
     assert container.storage.get_content(container.data(digest_of(b'right'))) == b'right'
+
+
+# Lost disks
+
+
+def files_of(node, content):
+    """Return the files in which a Swift of one node keeps objects with these bytes."""
+    devices = pathlib.Path(node.log_path).parents[1] / 'devices'
+    return [path for path in devices.rglob('*.data') if path.read_bytes() == content]
+
+
+@pytest.mark.parametrize('place', ['real'], indirect=True)
+def test_an_object_whose_disk_was_lost(registry, fsck, place):
+    content = os.urandom(100)
+    registry.push_image('a', 'v1', content)
+    for path in files_of(place.server, content):
+        path.unlink()
+
+    found = fsck(sizes=True, repair=True)
+
+    assert (found.damages, found.unpullable) == ([(findings.MISSING, False)], ['a:v1'])
+    assert fsck(sizes=True, replication_cycle=3600).damages == [(findings.UNKNOWN, False)]
+    assert_a_push_heals(registry, fsck, content)
+
+
+@pytest.mark.parametrize('place', ['real'], indirect=True)
+def test_an_object_that_swift_quarantines_when_it_is_read(registry, fsck, place):
+    content = os.urandom(100)
+    registry.push_image('a', 'v1', content)
+    for path in files_of(place.server, content):
+        with path.open('r+b') as file:
+            file.write(b'rotten')
+
+    found = fsck(deep=True, repair=True)
+
+    assert found.unpullable == ['a:v1']
+    assert_a_push_heals(registry, fsck, content)
+
+
+@pytest.mark.parametrize('place', ['real'], indirect=True)
+def test_a_segment_whose_disk_was_lost(registry, fsck, place):
+    registry.push_image('a', 'v1', LARGE)
+    for path in files_of(place.server, LARGE[MiB : 2 * MiB]):
+        path.unlink()
+
+    found = fsck(sizes=True, repair=True)
+
+    assert (found.damages, found.unpullable) == ([(findings.SEGMENTS, False)], ['a:v1'])
+    assert_a_push_heals(registry, fsck, LARGE)
 
 
 # The trash

@@ -100,6 +100,19 @@ def test_a_tag_that_is_listed_and_cannot_be_found(fake, place, registry, fsck, c
     assert fsck(repair=True, replication_cycle=3600).damages == [(findings.UNKNOWN, False)]
 
 
+@only_on_the_fake
+@pytest.mark.parametrize('number', [0, 9, 13])
+def test_a_segment_that_is_listed_and_cannot_be_found(fake, place, registry, fsck, container, number):
+    content = os.urandom(14 * MiB)
+    registry.push_image('a', 'v1', content)
+    fake.lag_listing(place.container)
+    container.root.discard(container.segments_of(digest_of(content))[number])
+
+    assert fsck(sizes=True, repair=True, replication_cycle=3600).damages == [(findings.UNKNOWN, False)]
+
+    assert container.has(container.data(digest_of(content)))
+
+
 # Late listings
 
 
