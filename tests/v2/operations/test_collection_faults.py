@@ -1,9 +1,10 @@
 """Collections on a Swift that answers wrongly, and what a memory of the last run may lead to. The clock is turned on by days."""
 
+import contextlib
 import json
 
 import pytest
-from collected import LARGE, Clock, Process, World
+from collected import LARGE, Clock, Process, World, case, sample
 
 from docker_registry.core import exceptions
 from docker_registry.v2 import cli
@@ -254,37 +255,36 @@ def test_a_record_that_is_not_stored_stops_the_deletion(world, code):
     requires_all(world)
 
 
-@pytest.mark.parametrize(
-    'wrong, action',
-    [
-        (on('POST', query='bulk-delete'), bulk_errors(lambda name: 503 if 'd' in name[-12:] else None)),
-        (on('POST', query='bulk-delete'), status(503)),
-        (on('POST', query='bulk-delete'), bulk_errors('401 Unauthorized')),
-        (on('DELETE'), status(404)),
-        (on('DELETE'), status(503)),
-        (on('PUT', path_contains='/copy'), status(503)),
-        (on('PUT', path_contains='/copy'), status(202)),
-        (on('PUT', path_contains='/copy'), status(404)),
-        (on('PUT', path_contains='_gc/memory'), status(503)),
-        (on('HEAD'), status(404)),
-        (on('HEAD'), status(503)),
-        (on('GET', kind='object'), status(404)),
-        (on('GET', kind='object'), status(503)),
-    ],
-)
-@pytest.mark.parametrize('times, after', [(1, 5), (50, 0)])
-def test_nothing_is_lost_on_a_swift_that_fails(world, wrong, action, times, after):
-    world.keep_images()
-    world.litter('x')
-    for number in range(4):
-        if number == 1:
-            world.litter('y')
-        world.age(8)
-        fault = world.server.fault(wrong, action, times=times, after=after)
-        try:
-            world.collect(force=False)
-        except (exceptions.UnspecifiedError, Problem):
-            pass
-        fault.cancel()
-        world.require_safe()
-    requires_all(world)
+FAULTS = {
+    'bulk deletes leave some': (on('POST', query='bulk-delete'), bulk_errors(lambda name: 503 if 'd' in name[-12:] else None)),
+    'bulk deletes fail': (on('POST', query='bulk-delete'), status(503)),
+    'bulk deletes are refused': (on('POST', query='bulk-delete'), bulk_errors('401 Unauthorized')),
+    'deletes find nothing': (on('DELETE'), status(404)),
+    'deletes fail': (on('DELETE'), status(503)),
+    'copies fail': (on('PUT', path_contains='/copy'), status(503)),
+    'copies are not stored': (on('PUT', path_contains='/copy'), status(202)),
+    'copies find nothing': (on('PUT', path_contains='/copy'), status(404)),
+    'the memory is not stored': (on('PUT', path_contains='_gc/memory'), status(503)),
+    'heads find nothing': (on('HEAD'), status(404)),
+    'heads fail': (on('HEAD'), status(503)),
+    'gets find nothing': (on('GET', kind='object'), status(404)),
+    'gets fail': (on('GET', kind='object'), status(503)),
+}
+
+
+def test_nothing_is_lost_on_a_swift_that_fails(made):
+    world, states, _ = made
+    cases = [(fault, times, after, first) for fault in FAULTS for times, after in ((1, 5), (7, 0), (50, 0)) for first in range(3)]
+    for fault, times, after, first in sample('faults', cases, 6):
+        with case(fault=fault, times=times, after=after, state=first):
+            world.load(states[first])
+            for _ in range(2):
+                failing = world.server.fault(*FAULTS[fault], times=times, after=after)
+                with contextlib.suppress(exceptions.UnspecifiedError, Problem):
+                    world.collect(force=False)
+                failing.cancel()
+                world.require_safe()
+                world.age(8)
+            world.settle()
+            world.require_safe()
+            world.require_clean()

@@ -24,7 +24,7 @@ def looks(request, monkeypatch):
 def test_nothing_is_lost_and_nothing_stays_whatever_clients_do_in_a_gap(world, states, counts, looks):
     gaps = [(number, gap) for number in range(5) for gap in range(1, counts[number] + 1)]
     cases = [(client, *gap, late) for client, gap, late in itertools.product(ALL, gaps, (False, True))]
-    for client, number, gap, is_late in sample(f'gaps, {looks}', cases, 12):
+    for client, number, gap, is_late in sample(f'gaps, {looks}', cases, 6):
         between = (gap * 7 + number) % 7  # requests of the run between the steps of the client; 6: it ends before the second one
         with case(client=client.__name__, state=number, gap=gap, between=between, listings_are_late=is_late):
             world.load(states[number])

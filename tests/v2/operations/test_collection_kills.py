@@ -35,10 +35,10 @@ class Late:
 
 
 def test_nothing_is_lost_and_nothing_stays_wherever_runs_are_killed(world, states, counts):
-    for number, kill in sample('kills', [(number, kill) for number, count in enumerate(counts) for kill in range(1, count + 1)], 14):
+    for number, kill in sample('kills', [(number, kill) for number, count in enumerate(counts) for kill in range(1, count + 1)], 6):
         with case(state=number, kill=kill):
             world.load(states[number])
-            Process(world.place.storage(), kill=kill).collect()
+            Process(world.place.storage(), kill=kill).collect(threads=1 if kill % 2 else 8)
             world.require_safe()
             world.settle()
             world.require_safe()
@@ -48,7 +48,7 @@ def test_nothing_is_lost_and_nothing_stays_wherever_runs_are_killed(world, state
 def test_nothing_is_lost_and_nothing_stays_where_each_run_is_killed_once(world, states, counts):
     """The run after a killed one is killed, too, at another place: at once, or a day or a week later."""
     kills = [(number, first, second) for number, count in enumerate(counts[:4]) for first in range(1, count + 1) for second in range(4)]
-    for number, first, quarter in sample('double kills', kills, 5):
+    for number, first, quarter in sample('double kills', kills, 2):
         with case(state=number, first=first, quarter=quarter):
             world.load(states[number])
             Process(world.place.storage(), kill=first).collect()
@@ -64,7 +64,7 @@ def test_nothing_is_lost_and_nothing_stays_where_each_run_is_killed_once(world, 
 @pytest.mark.parametrize('client', ['none', 'push', 'push around it'])
 def test_nothing_is_lost_if_a_delete_lands_when_its_run_is_dead(world, states, client):
     cases = [(number, after) for number in range(4) for after in range(40)]
-    for number, after in sample(f'late deletes, {client}', cases, 4):
+    for number, after in sample(f'late deletes, {client}', cases, 2):
         with case(state=number, after=after, client=client):
             world.load(states[number])
             late = Late(world.server)
