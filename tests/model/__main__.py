@@ -14,6 +14,7 @@ import dataclasses
 import sys
 import time
 
+from .losses import LONG_SPARE, SPARE
 from .rules import Rules
 from .scenes import LONG, SHORT
 from .search import search
@@ -22,12 +23,14 @@ from .search import search
 def main(argv):
     options = arguments(argv)
     found = {**SHORT, **LONG} if options.long or options.only else SHORT
+    if options.long:
+        found |= {f'without: {rule}': scene.without(**without) for rule, scene, without in SPARE + LONG_SPARE}
     failed = 0
     for name, scene in found.items():
         if options.only in name:
             began = time.process_time()
             result = search(scene.without(**options.without), options.most)
-            print(f'{name}: {result}, {time.process_time() - began:.0f} s', flush=True)
+            print(f'{name}: {time.process_time() - began:.0f} s, {result}', flush=True)
             failed += bool(result.violation) or not result.complete
     return 1 if failed else 0
 

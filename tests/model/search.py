@@ -1,7 +1,9 @@
 """Visits every state that a scene can reach, breadth first, so that the way to a violation is a shortest one."""
 
 import collections
+import contextlib
 import dataclasses
+import gc
 import itertools
 
 from . import collector, writers
@@ -19,11 +21,28 @@ class Result:
 
     def __str__(self):
         if not self.violation:
-            return f'{self.states:9} states, ' + ('ok' if self.complete else 'NOT ALL')
-        return f'{self.states:9} states, VIOLATION: {self.violation}\n    ' + '\n    '.join(self.way)
+            return f'{self.states} states, ' + ('ok' if self.complete else 'NOT ALL')
+        return f'{self.states} states, VIOLATION: {self.violation}\n    ' + '\n    '.join(self.way)
 
 
 def search(scene, most=10_000_000):
+    with without_collecting():
+        return visited(scene, most)
+
+
+@contextlib.contextmanager
+def without_collecting():
+    """Python looks for garbage each time that it has made some tuples, and a search keeps all that it makes."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def visited(scene, most):
     first = scene.first()
     came_from = {first: None}
     queue = collections.deque([first])
