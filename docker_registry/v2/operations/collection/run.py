@@ -90,6 +90,7 @@ def _round(storage: Any, options: Options, lock: Any, report: Report, pace: Pace
             dry_run=options.dry_run,
         )
         work.find_unsure()
+        work.weigh()
         if not options.force:
             brakes.require_no_loss(work.db)
             brakes.require_small_share(work)

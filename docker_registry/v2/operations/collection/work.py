@@ -12,6 +12,8 @@ from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.names import Digest
 from docker_registry.v2.registry.storage import Stat
 
+LAST = chr(0x10FFFF)  # sorts after every other character
+
 #: A blob that something below `repositories/` links, or that a manifest names which is a revision somewhere.
 LINKED = """(
     EXISTS (SELECT 1 FROM layer l WHERE l.digest = {digest})
@@ -88,6 +90,18 @@ class Work:
             'INSERT OR IGNORE INTO unsure SELECT v.repository FROM revision v LEFT JOIN manifest m ON m.digest = v.digest '
             "WHERE m.state IS NULL OR m.state != 'read'"
         )
+
+    def weigh(self) -> None:
+        """Give dynamic large objects the size of their segments: a listing shows them with 0 bytes."""
+        container = self.storage.settings.container + '/'
+        found = self.db.execute(
+            "SELECT owner, prefix FROM composition WHERE kind = 'dynamic' AND owner IN (SELECT digest FROM blob)"
+        ).fetchall()
+        for digest, prefix in found:
+            if prefix.startswith(container):
+                first = prefix[len(container) :]
+                sizes = 'SELECT sum(size) FROM foreign_segment WHERE name >= ? AND name < ?'
+                self.db.execute(f'UPDATE blob SET size = ifnull(({sizes}), 0) WHERE digest = ?', [first, first + LAST, digest])
 
     def is_linked(self, digest: str) -> bool:
         """Return whether the survey has found anything that needs the data of a blob."""
