@@ -1,7 +1,7 @@
 """Search the model of the collection.
 
     python -m tests.model                         the scenes of CI
-    python -m tests.model --long                  all scenes: an hour or more, and some GB of memory
+    python -m tests.model --long                  all scenes: minutes each, and some GB of memory
     python -m tests.model --only mounted
     python -m tests.model --without blobs_first=False --only uploads
 

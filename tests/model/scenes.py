@@ -117,7 +117,7 @@ SHORT = {
     'a push while segments are collected': Scene(pushes('distribution'), crashes=0, **SEGMENTS),
 }
 
-#: These take up to an hour.
+#: These take minutes each.
 LONG = {
     'our push, and we pull': Scene(pushes('ours', 'reader'), crashes=2),
     'our push, and we pull, dynamic': Scene(pushes('ours', 'reader'), crashes=2, dynamic=True),
