@@ -52,6 +52,28 @@ def test_a_large_object_that_was_not_found_once_keeps_its_segments(world):
     requires_all(world)
 
 
+def test_segments_stay_while_swift_does_not_tell_who_else_has_them(world):
+    """One upload may have been committed under two digests."""
+    large = world.bytes(LARGE)
+    world.registry().push_blob('a', large)
+    world.age(8)
+    storage = world.place.storage()
+    parts = storage.parts_of(data(large))
+    for _ in range(2):
+        world.collect()  # to the trash, and to `purging`
+        world.age(8)
+    other = layout.blob(names.digest(digest_of(large, 'sha512')))
+    storage.compose(other, parts)
+    world.server.fault(on('HEAD', path_contains=other), status(503), times=None)
+
+    world.collect()
+
+    world.require_whole()
+    world.server.clear_faults()
+    world.settle()
+    assert not [name for name in world.container.objects if '_trash/' in name or '/data' in name]
+
+
 def test_segments_of_an_upload_of_distribution_go_when_its_blob_is_gone(world):
     keep_one(world)
     content = world.bytes(1000)

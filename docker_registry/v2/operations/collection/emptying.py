@@ -144,6 +144,9 @@ def _purge(work: Work, digest: str, record: Record) -> None:
     if work.db.execute("SELECT 1 FROM composition WHERE kind = 'unreadable'").fetchone():
         return  # an object about which Swift does not tell may name the same segments
     if record.kind == trash.STATIC:
+        if work.db.execute("SELECT 1 FROM composition WHERE kind = 'unreadable'").fetchone():
+            work.report.remark('nothing was deleted for good: Swift did not tell what some objects consist of. Run this again later')
+            return
         named = 'SELECT 1 FROM composed WHERE name = ?1 AND owner != ?2 UNION ALL SELECT 1 FROM recorded WHERE name = ?1 AND digest != ?2'
         gone = [part for part in record.parts if not work.db.execute(named, [work.full_name(part.path), digest]).fetchone()]
         work.change()
