@@ -5,15 +5,12 @@ A test brings it into a state, lets a run of the collection go wrong, and lets l
 
 import contextlib
 import copy
-import os
 import random
-import threading
-import time
 from typing import NamedTuple
 
-from docker_registry.v2.operations.collection import run
-from docker_registry.v2.operations.collection.bounds import Bounds
-from docker_registry.v2.operations.progress import Progress
+from collection_process import Process
+from collection_truth import Truth
+
 from docker_registry.v2.registry import formats, layout, names
 from registry_client import Place, as_json, descriptor, digest_of, image
 
@@ -21,15 +18,6 @@ DAY = 86400
 LARGE = 1024**2 + 1000  # bytes of a large layer: two segments
 LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip'
 MOST_RUNS = 14  # after the last change, until nothing changes any more
-
-
-class Clock:
-    """The clock of all: Swift, registries and collections. `ahead` is in seconds."""
-
-    def __init__(self, patch):
-        now = time.time
-        self.ahead = 0
-        patch.setattr(time, 'time', lambda: now() + self.ahead)
 
 
 class Image(NamedTuple):
@@ -47,53 +35,7 @@ class Image(NamedTuple):
         return as_json(image(self.config, *self.layers))
 
 
-class Killed(BaseException):
-    """Ends a run as if its process had been killed."""
-
-
-class Process:
-    """A run of the collection, as a process of its own that can be killed.
-
-    :param storage: nobody else uses it
-    :param at: {number: function}: called after so many requests to Swift, before the next one
-    :param kill: the run is killed after so many requests
-    """
-
-    def __init__(self, storage, at=None, kill=None):
-        self.storage, self.requests, self.is_dead = storage, 0, False
-        self._at, self._kill, self._lock = dict(at or {}), kill, threading.RLock()
-        send = storage._swift._send
-
-        def gate(*arguments):
-            self._before_request()
-            return send(*arguments)
-
-        storage._swift._send = gate
-
-    def _before_request(self):
-        with self._lock:
-            if self.is_dead or self.requests == self._kill:
-                self.die()
-            for number in [number for number in self._at if number <= self.requests]:
-                self._at.pop(number)()
-            if self.is_dead:
-                self.die()
-            self.requests += 1
-
-    def die(self):
-        self.is_dead = True
-        raise Killed()
-
-    def collect(self, bounds=None, **options):
-        """Run, and return the report, or None if the run was killed."""
-        options = dict({'threads': 1, 'force': True}, **options)
-        try:
-            return run.collect(self.storage, run.Options(bounds or Bounds(), **options), None, Progress(None))
-        except Killed:
-            return None
-
-
-class World:
+class World(Truth):
     """The container, and what clients know of it.
 
     :param has_distribution: CNCF distribution writes into it, too
@@ -303,73 +245,6 @@ class World:
             before = now
         raise AssertionError('it never ends')
 
-    # What must be true
-
-    def names(self):
-        """Return the names of all objects, without those of the memory and its segments."""
-        memory = self.container.objects.get('files/' + layout.MEMORY)
-        own = {segment['name'].partition('/')[2].partition('/')[2] for segment in (memory.segments or ()) if memory} if memory else set()
-        return set(self.container.objects) - own - {'files/' + layout.MEMORY}
-
-    def require_whole(self):
-        """No large object names segments that are not there."""
-        for name, found in self.container.objects.items():
-            for segment in found.segments or ():
-                there = self.container.objects.get(segment['name'].lstrip('/').partition('/')[2])
-                assert there is not None and there.etag == segment['hash'], f'{name} has a hole: {segment["name"]}'
-
-    def require_pulls(self):
-        """All that clients were told is stored can be pulled, from a registry that has just begun."""
-        registry = self.registry()
-        with self.aside():
-            for (repository, digest), tags in self.acknowledged.items():
-                for reference in (digest, *tags):
-                    answer = registry('GET', f'/v2/{repository}/manifests/{reference}')
-                    assert answer.status_code == 200, (repository, reference, answer.status_code, answer.data)
-                    assert answer.data == self.manifests[digest]
-                for blob in self.blobs_of(digest):
-                    answer = registry('GET', f'/v2/{repository}/blobs/{blob}')
-                    assert answer.status_code == 200, (repository, digest, blob, answer.status_code, answer.data[:200])
-                    assert digest_of(answer.data) == blob
-
-    def blobs_of(self, digest):
-        manifest = formats.parse(self.manifests[digest])
-        return {str(blob.digest) for blob in (*manifest.blobs, *manifest.blobs_or_manifests)}
-
-    def require_safe(self):
-        self.require_whole()
-        self.require_pulls()
-
-    def require_clean(self):
-        """Exactly what the images need is there, each thing in its place."""
-        expected = {'files/' + layout.SECRET} & set(self.container.objects)
-        for (repository, text), tags in self.acknowledged.items():
-            digest = names.digest(text)
-            expected |= self.data_names(digest) | {'files/' + layout.revision_link(repository, digest)}
-            if tags:  # a note that the manifest was deleted before may stay as long as a tag points to it
-                expected |= {'files/' + layout.deletion(repository, digest)} & set(self.container.objects)
-            for tag in tags:
-                expected |= {'files/' + layout.tag_current(repository, tag), 'files/' + layout.tag_index(repository, tag, digest)}
-            for blob in map(names.digest, self.blobs_of(text)):
-                expected |= self.data_names(blob) | {'files/' + layout.layer_link(repository, blob)}
-            subject = formats.parse(self.manifests[text]).subject
-            if subject:  # its bytes stay, because any digest in a manifest counts
-                expected.add('files/' + layout.referrer(repository, subject, digest))
-                expected |= self.data_names(subject) & set(self.container.objects)
-        there = self.names()
-        assert not expected - there, f'missing: {sorted(expected - there)}'
-        assert not there - expected, f'left: {sorted(there - expected)}'
-
-    def data_names(self, digest):
-        """The names of the data of a blob, and of its segments."""
-        name = 'files/' + layout.blob(digest)
-        found = self.container.objects.get(name)
-        segments = {segment['name'].lstrip('/').partition('/')[2] for segment in (found and found.segments) or ()}
-        if found and found.is_dynamic:
-            prefix = found.headers['X-Object-Manifest'].partition('/')[2]
-            segments = {other for other in self.container.objects if other.startswith(prefix)}
-        return {name, *segments}
-
 
 def timeline(world):
     """Return the states before each of the runs that follow each other, with garbage in each state of the trash."""
@@ -383,24 +258,3 @@ def timeline(world):
         world.collect(take_lock=False)
         world.require_safe()
     return states
-
-
-# Cases, of which there are too many to try all each time
-
-
-def sample(what, cases, count):
-    """Return some of many cases: `count` of them, or what COLLECTION_CASES says. COLLECTION_SEED chooses others."""
-    wanted, seed = os.environ.get('COLLECTION_CASES', str(count)), os.environ.get('COLLECTION_SEED', '1')
-    chosen = cases if wanted == 'all' or int(wanted) >= len(cases) else random.Random(seed).sample(cases, int(wanted))
-    print(f'{what}: {len(chosen)} of {len(cases)} cases, COLLECTION_SEED={seed}')
-    return chosen
-
-
-@contextlib.contextmanager
-def case(**what):
-    """Say in which case a test has failed."""
-    try:
-        yield
-    except BaseException as error:
-        error.add_note(f'in the case {what}') if hasattr(error, 'add_note') else print('in the case', what)
-        raise

@@ -1,7 +1,8 @@
 """A container with images and garbage, in its states before the runs of a collection: see `collected`. It is made once."""
 
 import pytest
-from collected import Clock, Process, World, timeline
+from collected import World, timeline
+from collection_process import Clock, Process
 
 from docker_registry.v2.operations.collection import lock
 from docker_registry.v2.registry import keys

@@ -1,8 +1,9 @@
 """Collections on a Ceph RADOS Gateway: it has no If-None-Match, shows large objects as empty ones, and returns no manifests."""
 
 import pytest
-from collected import Clock, Process, World, case, sample, timeline
+from collected import World, timeline
 from collection_clients import mount, pull, push_again, restore, send_all
+from collection_process import Clock, Process, case, sample
 
 from docker_registry.v2.operations.collection import lock
 from docker_registry.v2.registry import keys, trash

@@ -4,7 +4,8 @@ import contextlib
 import json
 
 import pytest
-from collected import LARGE, Clock, Process, World, case, sample
+from collected import LARGE, World
+from collection_process import Clock, Process, case, sample
 
 from docker_registry.core import exceptions
 from docker_registry.v2 import cli

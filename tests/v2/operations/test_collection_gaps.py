@@ -6,8 +6,8 @@ Only a sample is tried: see test_collection_kills.py.
 import itertools
 
 import pytest
-from collected import Process, case, sample
 from collection_clients import ALL
+from collection_process import Process, case, sample
 
 from docker_registry.v2.registry import trash
 

@@ -5,8 +5,8 @@ chooses another sample.
 """
 
 import pytest
-from collected import Process, case, sample
 from collection_clients import push_again
+from collection_process import Process, case, sample
 
 from fake_swift import on
 

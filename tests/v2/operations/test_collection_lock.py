@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from collected import Clock, Process, World
+from collected import World
+from collection_process import Clock, Process
 
 from docker_registry.v2.operations.collection import brakes, lock, memory
 from docker_registry.v2.operations.collection.bounds import DAY, HOUR, Bounds
