@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from docker_registry.v2.operations.collection import links, lock, run
+from docker_registry.v2.operations.collection import brakes, links, lock, run
 from docker_registry.v2.operations.collection.bounds import Bounds
+from docker_registry.v2.operations.collection.problems import Stopped
 from docker_registry.v2.operations.progress import Progress
 from docker_registry.v2.registry import layout, trash
 from docker_registry.v2.registry.names import digest as parsed
@@ -271,3 +272,51 @@ def test_a_blob_that_is_linked_again_meanwhile_stays(fake_place, fake_registry, 
 
     assert (report.counts['links'], report.counts['blobs']) == (2, 2)  # the config and the manifest
     assert fake_registry('GET', f'/v2/a/blobs/{digest_of(b"layer")}').data == b'layer'
+
+
+# The brakes
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """The loss of one of two is strange already."""
+    monkeypatch.setattr(brakes, 'FEW', 0)
+
+
+def test_a_run_stops_if_much_is_gone_that_nobody_has_deleted(place, registry, few):
+    for name in 'ab':
+        registry.push_image(name, 'v1', name.encode())
+    collect(place, Bounds())
+    storage = place.storage()
+    storage.remove('docker/registry/v2/repositories/a')
+    before = names(place)
+
+    with pytest.raises(Stopped, match='--force'):
+        collect(place)
+    assert names(place) == before
+
+    assert collect(place, force=True).counts['blobs'] == 2
+
+
+def test_it_does_not_stop_if_a_client_has_deleted_that(place, registry, few):
+    digests = [registry.push_image('a', tag, tag.encode()) for tag in ('v1', 'v2', 'v3')]
+    collect(place, Bounds())
+    for digest in digests[1:]:
+        registry('DELETE', f'/v2/a/manifests/{digest}')
+
+    assert collect(place).counts['blobs'] == 4
+
+
+def test_it_does_not_stop_because_a_run_was_killed_that_had_moved_it(place, registry, few, monkeypatch):
+    registry.push_image('a', 'v1', b'kept')
+    for content in b'one', b'two', b'three':
+        registry.push_blob('a', content)
+    collect(place, Bounds())
+    monkeypatch.setattr(run.memory, 'remember', lambda *arguments: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        collect(place, EARLY)
+    monkeypatch.undo()
+    monkeypatch.setattr(lock, 'SETTLED', 0)
+    monkeypatch.setattr(brakes, 'FEW', 0)
+
+    assert collect(place, take_lock=True).counts['purged'] == 3

@@ -10,6 +10,7 @@ from docker_registry.v2.operations.collection import links
 from docker_registry.v2.operations.collection.blobs import candidates
 from docker_registry.v2.operations.collection.problems import Stopped
 from docker_registry.v2.operations.collection.work import Report, Work
+from docker_registry.v2.registry import layout, trash
 
 MOST_LOST = 0.2  # of what the last collection has counted
 MOST_SHARE = 0.5  # of all bytes that one collection may move to the trash
@@ -33,17 +34,31 @@ def require_clock(swift: float, ours: float) -> None:
         )
 
 
-def require_no_loss(db: sqlite3.Connection) -> None:
-    """:raises Stopped: the listings show far less than the last collection has left, and no deletions explain that"""
-    before = dict(db.execute('SELECT name, value FROM count'))
-    deleted = db.execute('SELECT count(*) FROM deletion').fetchone()[0]
-    for name, now in counts(db).items():
-        lost = before.get(name, 0) - now - (deleted if name == 'manifests' else 0)
-        if lost > max(FEW, MOST_LOST * before.get(name, 0)):
+def require_no_loss(work: Work) -> None:
+    """:raises Stopped: the listings show far less than the last collection has left, and nothing explains that"""
+    before = dict(work.db.execute('SELECT name, value FROM count'))
+    for name, now in counts(work.db).items():
+        lost, most = before.get(name, 0) - now, max(FEW, MOST_LOST * before.get(name, 0))
+        if lost > most and lost - _explained(work, name) > most:
             raise Stopped(
                 f'the listings show {now} {name}, and the last collection left {before[name]}. If you have deleted that many, run this '
                 'again with --force. If not, find out what has happened to the container'
             )
+
+
+def _explained(work: Work, name: str) -> int:
+    """Return how many are gone because clients deleted manifests, or because a collection that crashed has moved them to the trash."""
+
+    def count(query: str) -> int:
+        return work.db.execute(f'SELECT count(*) FROM {query}').fetchone()[0]
+
+    if name == 'manifests':
+        return count('deletion')
+    if name == 'links':
+        shards = work.db.execute('SELECT repository, shard FROM trash_names').fetchall()
+        trashed = sum(len(trash.names_at(work.storage, layout.trashed_shard(*shard)).layers) for shard in shards)
+        return trashed + count('reference WHERE manifest IN (SELECT digest FROM deletion)')
+    return count('trash_record') if name == 'blobs' else 0
 
 
 def require_small_share(work: Work) -> None:

@@ -141,8 +141,6 @@ def _delete_record(work: Work, digest: str, record: Record) -> None:
 
 def _purge(work: Work, digest: str, record: Record) -> None:
     """Delete segments that nothing else names, then the record. A crash in between leaves a record that purges again."""
-    if work.db.execute("SELECT 1 FROM composition WHERE kind = 'unreadable'").fetchone():
-        return  # an object about which Swift does not tell may name the same segments
     if record.kind == trash.STATIC:
         if work.db.execute("SELECT 1 FROM composition WHERE kind = 'unreadable'").fetchone():
             work.report.remark('nothing was deleted for good: Swift did not tell what some objects consist of. Run this again later')

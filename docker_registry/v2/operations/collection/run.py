@@ -92,7 +92,7 @@ def _round(storage: Any, options: Options, lock: Any, report: Report, pace: Pace
         work.find_unsure()
         work.weigh()
         if not options.force:
-            brakes.require_no_loss(work.db)
+            brakes.require_no_loss(work)
             brakes.require_small_share(work)
         try:
             _go_through(work, options)
