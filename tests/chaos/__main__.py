@@ -5,6 +5,7 @@ answer broke a promise, 1 if one did, 2 if it could not run. CONTRIBUTING.rst sa
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import math
@@ -22,9 +23,11 @@ HERE = pathlib.Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import garbage  # noqa: E402
+import leftovers  # noqa: E402
 import report  # noqa: E402
 import swift_process  # noqa: E402
 from check import Check  # noqa: E402
+from collector import Collector  # noqa: E402
 from faults import SETTLE, Faults  # noqa: E402
 from judge import Judge  # noqa: E402
 from ledger import LATE, Ledger  # noqa: E402
@@ -80,6 +83,7 @@ def command(options):
     more = ['--one-node'] if options.one_node else []
     more += [f'--only "{options.only}"'] if options.only else []
     more += ['--pause {:g} {:g}'.format(*options.pause)] if tuple(options.pause) != PAUSE else []
+    more += ['--no-collector'] if not options.collector else []
     more += [f'--clients {options.clients}'] if options.clients != CLIENTS else []
     return f'make chaos SECONDS={options.seconds:g} SEED={options.seed}' + (f" ARGS='{' '.join(more)}'" if more else '')
 
@@ -101,6 +105,7 @@ def arguments(argv):
     )
     add('--only', metavar='WORDS', default='', help='make no faults in Swift but those whose names contain this, such as "account servers"')
     add('--one-node', action='store_true', help='use a Swift of one node, in which nothing fails; only registries are killed')
+    add('--no-collector', dest='collector', action='store_false', help='collect no garbage')
     options = parser.parse_args(argv)
     options.seed = options.seed or str(random.SystemRandom().randrange(10**6))
     return options
@@ -111,7 +116,7 @@ def run(options, folder):
     if not os.path.exists(os.environ.get('SWIFT_PYTHON', '')):
         raise CannotRun('SWIFT_PYTHON names no Python with OpenStack Swift (make test ENVS=swift makes one)')
     with start_swift(options) as swift:
-        registries = Registries(REGISTRIES, swift, CONTAINER, folder)
+        registries = Registries(REGISTRIES, swift, CONTAINER, folder, options.collector)
         try:
             registries.start()
             return chaos(options, swift, registries, folder)
@@ -130,21 +135,70 @@ def start_swift(options):
 
 
 def chaos(options, swift, registries, folder):
-    ledger, contents = Ledger(), {}
+    ledger, contents = Ledger(options.collector), {}
+    collector = Collector(registries.all[0].environment, folder) if options.collector else None
     judge = Judge(ledger, contents)
     bench = Bench(options.seed, options.seconds, options.clients, registries.ports, ledger, judge, contents, threading.Event())
     began = time.time()
     faults = None
+
+    def agreed(moment):
+        ledger.set_agreed(moment)
+        if collector:
+            collector.set_agreed(moment)
+
     if options.one_node:
-        ledger.set_agreed(math.inf)
+        agreed(math.inf)
     else:
-        faults = Faults(swift, random.Random(f'{options.seed}-faults'), bench.stopping, ledger.set_agreed, options.only)
-    load(bench, faults, registries, options.pause)
+        faults = Faults(swift, random.Random(f'{options.seed}-faults'), bench.stopping, agreed, options.only, options.collector)
     check = Check(bench)
-    examine(bench, check, swift, faults, registries)
+    with collecting(bench, collector):
+        load(bench, faults, registries, options.pause)
+        examine(bench, check, swift, faults, registries)
+    if collector:
+        collect_the_rest(bench, check, swift, faults, collector)
     left = garbage.measure(swift, CONTAINER)
-    report.attach_logs(judge.violations, [registry.log_path for registry in registries.all], began)
-    return report.collect(bench, faults, registries, check, left), bool(judge.violations)
+    logs = [registry.log_path for registry in registries.all]
+    report.attach_logs(judge.violations, logs + ([collector.log_path] if collector else []), began)
+    return report.collect(bench, faults, registries, check, left, collector), bool(judge.violations)
+
+
+@contextlib.contextmanager
+def collecting(bench, collector):
+    """Run the collector inside the block, in a thread."""
+    stopping, errors = threading.Event(), []
+
+    def work():
+        try:
+            collector.keep_running(random.Random(f'{bench.seed}-collector'), stopping)
+        except BaseException:
+            errors.append(traceback.format_exc())
+
+    thread = threading.Thread(target=work, daemon=True)
+    if collector:
+        thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        if collector:
+            thread.join()
+    if errors:
+        raise CannotRun(errors[0])
+
+
+def collect_the_rest(bench, check, swift, faults, collector):
+    """Run the collector until nothing is left that nothing needs. Then look for such things, and at everything else once more."""
+    if faults:
+        for _ in range(PASSES):
+            faults.agree()
+    collector.empty()
+    bench.ledger.collected()
+    if faults:
+        faults.agree()
+    found = leftovers.find(swift, CONTAINER, bench.ledger, bench.contents, bench.judge.now())
+    check.run('after the last collection')
+    bench.judge.left(found)
 
 
 def load(bench, faults, registries, pause):

@@ -61,8 +61,9 @@ class Check:
 
     def _pull(self, pull, key):
         seen = self._ask(pull, key)
-        if seen is not False:
-            self._ledger.pin(key, seen, self._judge.now())
+        now = self._judge.now()
+        if seen is not False and (seen or None in self._ledger.possible(key, now, now)):  # a blob that was collected may come back
+            self._ledger.pin(key, seen, now)
 
     def _list(self, kind, ask, repository, subject=''):
         place = Key(kind, repository, '', subject)

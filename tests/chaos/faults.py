@@ -20,6 +20,7 @@ SHORTEST, LONGEST = 1.5, 6.0  # seconds of a fault
 PROXY_STOPPED = 5.0
 KINDS = ('object', 'container', 'account')
 AGREE = 0.15  # how often updaters and replicators run after a fault
+AGREE_SECONDS = 12  # how long they do not run at most, if a collector runs: it has to know how late listings are
 
 NODE_FAULTS = {  # name: (weight, server, how)
     'object server killed': (3, 'object', 'kill'),
@@ -47,9 +48,11 @@ class Faults:
 
     :param only: make no faults but those whose names contain this
     :param agreed: is called with the moment since when all container servers agree, after each pass of updaters and replicators
+    :param often: whether updaters and replicators run once in `AGREE_SECONDS`
     """
 
-    def __init__(self, cluster, rng, stopping, agreed, only=''):
+    def __init__(self, cluster, rng, stopping, agreed, only='', often=False):
+        self._often, self._last_agreed = often, time.monotonic()
         self._cluster, self._rng, self._stopping, self._agreed = cluster, rng, stopping, agreed
         self._of_nodes = {name: weight for name, (weight, _, _) in NODE_FAULTS.items() if only in name}
         self._of_services = {name: weight for name, weight in SERVICE_FAULTS.items() if only in name}
@@ -67,7 +70,8 @@ class Faults:
                 else:
                     self._service_fault()
                 self._stopping.wait(SETTLE)
-                if self._rng.random() < AGREE:
+                late = self._often and time.monotonic() - self._last_agreed > AGREE_SECONDS
+                if self._rng.random() < AGREE or late:
                     self.agree()
         finally:
             self._cluster.heal()
@@ -78,6 +82,7 @@ class Faults:
         self._cluster.update()
         self._cluster.replicate()
         self._note(began, 'updaters and replicators ran')
+        self._last_agreed = began
         self._agreed(began)
 
     def _node_fault(self):

@@ -1,6 +1,7 @@
 """What stays in the container that nothing names: segments of uploads that came to nothing, and blobs without a link."""
 
 import collections
+import contextlib
 import json
 import re
 import urllib.parse
@@ -14,10 +15,8 @@ LINK = re.compile(r'[^/]+/docker/registry/v2/repositories/.*/sha256/([0-9a-f]{64
 
 def measure(swift, container):
     """Return {what: bytes} of one container: what is stored in all, and what nothing names."""
-    with requests.Session() as session:
-        login = session.get(swift.auth_url, headers={'X-Auth-User': swift.user, 'X-Auth-Key': swift.key}, timeout=60)
-        session.headers['X-Auth-Token'] = login.headers['X-Auth-Token']
-        url = f'{login.headers["X-Storage-Url"]}/{container}'
+    with log_in(swift) as (session, account):
+        url = f'{account}/{container}'
         segments, blobs, links, total = {}, {}, set(), 0
         for row in listing(session, url):
             total += 0 if 'slo_etag' in row else row['bytes']
@@ -35,6 +34,15 @@ def measure(swift, container):
         segments_that_no_blob_names=sum(size for name, size in segments.items() if name not in named),
         blobs_that_no_repository_links=sum(row['bytes'] for digest, row in blobs.items() if digest not in links),
     )
+
+
+@contextlib.contextmanager
+def log_in(swift):
+    """Yield (a session, the URL of the account)."""
+    with requests.Session() as session:
+        login = session.get(swift.auth_url, headers={'X-Auth-User': swift.user, 'X-Auth-Key': swift.key}, timeout=60)
+        session.headers['X-Auth-Token'] = login.headers['X-Auth-Token']
+        yield session, login.headers['X-Storage-Url']
 
 
 def listing(session, url):

@@ -19,8 +19,9 @@ NOT_LISTED = 'a listing leaves out something acknowledged'
 LISTED = 'a listing names something deleted'
 DISAGREE = 'a tag is listed but cannot be pulled, or the other way round'
 UNAVAILABLE = 'no answer from a Swift that should be able to give one'
+LEFT = 'the last collection has left something that nothing needs, or not all that is needed'
 
-KINDS = (FALSE_404, BACK, OLD, UNKNOWN, WRONG_BYTES, WRONGLY_REFUSED, NOT_LISTED, LISTED, DISAGREE, UNAVAILABLE)
+KINDS = (FALSE_404, BACK, OLD, UNKNOWN, WRONG_BYTES, WRONGLY_REFUSED, NOT_LISTED, LISTED, DISAGREE, UNAVAILABLE, LEFT)
 
 LOAD = 'while clients push and pull'  # the first phase; the others are those of the check
 #: Begins the phases in which replicas differ while a node is down. A delete or an overwrite may then be on one of three nodes, beside an
@@ -63,6 +64,8 @@ class Judge:
         self.stale_listings = collections.Counter()
         self.undone = collections.Counter()  # kind of violation -> answers of a Swift that could not know better
         self.acknowledged_bytes = 0
+        self.longest = 0.0  # seconds of the longest request that wrote something
+        self.missed = 0  # HEADs of blobs that were still in the trash
         self.violations = []
         self.undecided = set()  # tags that may or may not be there
 
@@ -123,8 +126,18 @@ class Judge:
         self._compare(key, answer, seen)
         return seen
 
+    def is_allowed(self, key, answer, linked=False):
+        """Return whether an answer may be a 404."""
+        return None in self._ledger.pullable(key, answer.started, answer.ended, linked=linked)
+
+    def is_missed(self, key, answer):
+        """Return whether a HEAD of a blob may have overlooked that it is in the trash: a process looks there once in a while."""
+        missed = answer.status == 404 and self._ledger.collects and not self.is_allowed(key, answer, linked=True)
+        self.missed += missed
+        return missed
+
     def _compare(self, key, answer, seen):
-        allowed = self._ledger.pullable(key, answer.started, answer.ended)
+        allowed = self._ledger.pullable(key, answer.started, answer.ended, linked=answer.method == 'HEAD')
         if seen in allowed:
             return
         if seen is None:
@@ -153,6 +166,8 @@ class Judge:
         else:
             outcome = UNCERTAIN
         deleting = answer.status == 404 and answer.method == 'DELETE'
+        if not answer.unsent:
+            self.longest = max(self.longest, answer.ended - answer.started)
         # A DELETE may have been repeated after it took effect, so the thing may be gone after all.
         self._ledger.end(pending, UNCERTAIN if deleting else outcome, answer.ended, answer.request)
         self.count(operation, outcome, answer, size if outcome == ACKNOWLEDGED else 0)
@@ -165,7 +180,7 @@ class Judge:
     def _judge_delete(self, pending, answer):
         """Judge the 404 to a DELETE: nothing may have been there before it."""
         key, write = pending.writes[0]
-        allowed = self._ledger.pullable(key, answer.started, answer.ended, without=write)
+        allowed = self._ledger.pullable(key, answer.started, answer.ended, without=write, linked=True)
         if None not in allowed:
             self.violation(FALSE_404, key, answer, allowed)
 
@@ -198,6 +213,12 @@ class Judge:
     def unavailable(self, key, began):
         """Note that there was no answer for a long time, though Swift could have given one."""
         self.violation(UNAVAILABLE, key, Answer('GET', str(key), '', 0, began, self.now(), failure='no answer, again and again'))
+
+    def left(self, examples):
+        """Note what the last collection should have taken away, or should not have."""
+        for example in examples:
+            answer = Answer('LIST', example, '', 0, self.began, self.now(), failure='as the listing shows')
+            self.violation(LEFT, Key(BLOB, '', example), answer)
 
     # Listings
 

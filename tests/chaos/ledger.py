@@ -7,6 +7,9 @@ write of a register has a time at which its request began, and one at which its 
 - A write is refused (4xx, or never sent). It has no effect.
 - A write is uncertain (5xx, or no response). It may take effect at any moment, up to `LATE` seconds after its end, or never.
 
+A collector may take away a blob that no manifest of its repository needs for certain, when nobody has pushed it for a while. A client may
+rely on what it has found for as long as a push may take.
+
 A read may return what was current at some moment between its beginning and its end. A write stays current until another one has ended that
 was acknowledged, and that began after the first was settled. Writes that overlap may take effect in either order.
 """
@@ -18,11 +21,14 @@ import math
 import threading
 import typing
 
+from hurried import BOUNDS, UPLOAD
+
 #: Seconds after its end in which an uncertain write may still take effect. Its request may wait in a stopped proxy of Swift, and the
 #: processes of Swift go on with it when the registry that sent it is dead. This is longer than `faults.py` stops a proxy, and longer than
 #: Swift waits for a node.
 LATE = 20.0
 
+OLD, KEPT = BOUNDS['older_than'], BOUNDS['keep_trash']
 BLOB, MANIFEST, TAG, REFERRER = 'blob', 'manifest', 'tag', 'referrer'
 ACKNOWLEDGED, REFUSED, UNCERTAIN = 'acknowledged', 'refused', 'uncertain'
 
@@ -113,8 +119,12 @@ class Pending:
 class Ledger:
     """All registers. Every method may be called from any thread."""
 
-    def __init__(self):
+    def __init__(self, collects=False):
         self._lock = threading.RLock()
+        self.collects = collects  # whether a collector takes away blobs that no manifest of their repository needs
+        self._needed_by = collections.defaultdict(set)  # Key of a blob -> {Key of a manifest that names it}
+        self._found = collections.defaultdict(list)  # Key of a blob -> [when a client found it]
+        self._all_collected = False
         self._writes = {}  # Key -> [Write]
         self._keys = collections.defaultdict(list)  # kind -> [Key], in the order of their first writes
         self._of_repository = collections.defaultdict(list)  # (kind, repository, subject) -> [Key]
@@ -149,6 +159,21 @@ class Ledger:
         """Note that all container servers of Swift agree on what was written before this moment. Listings are not older than it."""
         self._agreed = moment
 
+    def need(self, repository, manifest, blobs):
+        """Note that a manifest names blobs, all by their digests."""
+        with self._lock:
+            for blob in blobs:
+                self._needed_by[Key(BLOB, repository, blob)].add(Key(MANIFEST, repository, manifest))
+
+    def found(self, key, moment):
+        """Note that a client asked for a blob and found it. It may rely on that for a while."""
+        with self._lock:
+            self._found[key].append(moment)
+
+    def collected(self):
+        """Note that a collection has taken away all that nothing needs."""
+        self._all_collected = True
+
     def _register(self, key):
         if key not in self._writes:
             self._writes[key] = [nothing()]
@@ -179,14 +204,31 @@ class Ledger:
             if write.value is None and write.start > -math.inf
         ]
 
-    def pullable(self, key, since, until, without=None):
-        """Like `possible`, for a pull. A tag cannot be pulled while its manifest is deleted."""
+    def pullable(self, key, since, until, without=None, linked=False):
+        """Like `possible`, for a pull. A tag cannot be pulled while its manifest is deleted. A blob may be collected.
+
+        :param linked: whether it counts as missing, too, what is in the trash
+        """
         values = self.possible(key, since, until, without)
+        if key.kind == BLOB and self.collects and self._may_be_collected(key, since, until, linked):
+            values.add(None)
         if key.kind == TAG:
             manifests = [Key(MANIFEST, key.repository, value) for value in values if value]
             if any(None in self.possible(manifest, since, until) for manifest in manifests):
                 values.add(None)
         return values
+
+    def _may_be_collected(self, key, since, until, linked):
+        """Return whether a blob may be missing because no manifest needs it, and nobody has pushed or found it for long."""
+        age = OLD if linked else OLD + KEPT
+        with self._lock:
+            if any(None not in self.possible(manifest, since, until) for manifest in self._needed_by[key]):
+                return False
+            if self._all_collected:
+                return True
+            pushed = [w.start for w in self._writes.get(key, ()) if w.acknowledged and w.value and w.request != CHECK and w.end < since]
+            found = [] if linked else [moment for moment in self._found[key] if moment < since]
+        return until - max(pushed, default=-math.inf) > age and until - max(found, default=-math.inf) > UPLOAD
 
     def listable(self, key, since, until):
         """Like `possible`, for a listing, which may be old: see `set_agreed`."""

@@ -71,8 +71,18 @@ class Puller:
         problem = '' if answer.status != 200 or self._known[key.name].matches(answer.body) else f'{len(answer.body)} bytes are not the blob'
         return self._judge.pulled('pull a blob', key, answer, problem)
 
+    def find(self, key):
+        """Return whether a client that is about to push a blob finds it."""
+        began = self._judge.now()
+        found = self.head_of_blob(key) == judge_module.THERE
+        if found:
+            self._ledger.found(key, began)
+        return found
+
     def head_of_blob(self, key):
         answer = self._get(self._path(key), 'HEAD')
+        if self._judge.is_missed(key, answer):
+            return self.blob(key)
         size = str(self._known[key.name].size)
         problem = '' if answer.status != 200 or answer.header('Content-Length') == size else f'Content-Length is not {size}'
         return self._judge.pulled('ask for a blob', key, answer, problem)

@@ -12,6 +12,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from collector import HURRIED
 from ports import free_port
 
 WORKERS = 2
@@ -32,15 +33,19 @@ SETTINGS = {
 
 
 class Registry:
-    """One `registry-swift serve` on a port that it keeps."""
+    """One `registry-swift serve` on a port that it keeps.
 
-    def __init__(self, name, swift, container, folder):
+    :param hurried: whether it believes what it saw for seconds only: see hurried.py
+    """
+
+    def __init__(self, name, swift, container, folder, hurried=False):
         self.name, self.port = name, free_port()
         self.log_path = folder / f'{name}.log'
         clean = {key: value for key, value in os.environ.items() if not key.startswith(('OS_', 'ST_', 'SWIFT_', 'REGISTRY_', 'GUNICORN_'))}
         login = {'OS_AUTH_URL': swift.auth_url, 'OS_AUTH_VERSION': 1, 'OS_USERNAME': swift.user, 'OS_PASSWORD': swift.key}
         own = dict(login, OS_CONTAINER=container, **SETTINGS)
-        self._environment = dict(clean, **{key: str(value) for key, value in own.items()})
+        self._program = [HURRIED] if hurried else ['-m', 'docker_registry.v2']
+        self.environment = dict(clean, **{key: str(value) for key, value in own.items()})
         self._process = None
 
     def start(self):
@@ -48,9 +53,9 @@ class Registry:
         if not self.runs():
             with open(self.log_path, 'ab') as log:
                 # With setpriv, it ends even if the chaos is killed. Its workers notice the end of their parent.
-                command = ['setpriv', '--pdeathsig', 'KILL', sys.executable, '-m', 'docker_registry.v2', 'serve', '--port', str(self.port)]
+                command = ['setpriv', '--pdeathsig', 'KILL', sys.executable, *self._program, 'serve', '--port', str(self.port)]
                 self._process = subprocess.Popen(
-                    command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                    command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
                 )
 
     def runs(self):
@@ -98,8 +103,8 @@ class Registry:
 class Registries:
     """All registries. `keep_killing` kills them and starts them again."""
 
-    def __init__(self, number, swift, container, folder):
-        self.all = [Registry(f'registry-{n}', swift, container, folder) for n in range(1, number + 1)]
+    def __init__(self, number, swift, container, folder, hurried=False):
+        self.all = [Registry(f'registry-{n}', swift, container, folder, hurried) for n in range(1, number + 1)]
         self.kills = collections.Counter()
 
     @property

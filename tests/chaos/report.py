@@ -1,5 +1,6 @@
 """The report: what was done to the registries and to Swift, what clients did, what was answered, and what was wrong."""
 
+import collections
 import dataclasses
 import datetime
 import itertools
@@ -13,7 +14,7 @@ BEFORE = 10  # seconds before an answer or a write in which a fault may have to 
 TIME = re.compile(r'(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3})')
 
 
-def collect(bench, faults, registries, check, garbage):
+def collect(bench, faults, registries, check, garbage, collector=None):
     """Return the report as a dictionary that JSON can hold."""
     judge = bench.judge
     return {
@@ -28,6 +29,12 @@ def collect(bench, faults, registries, check, garbage):
         'undone': dict(judge.undone),
         'acknowledged_bytes': judge.acknowledged_bytes,
         'left': garbage,
+        'longest_write': round(judge.longest, 1),
+        'collections': dict(collector.runs) if collector else {},
+        'collected': dict(collector.counts) if collector else {},
+        'remarks': dict(collector.remarks) if collector else {},
+        'missed': judge.missed,
+        'restored_by_registries': restored(registry.log_path for registry in registries.all),
         'checked': check.done if check else {},
         'timeline': [(round(first - judge.began, 3), round(last - judge.began, 3), name) for first, last, name in faults.log]
         if faults
@@ -50,10 +57,32 @@ def as_text(report):
     yield f'\nbytes acknowledged: {report["acknowledged_bytes"] / MiB:.1f} MiB'
     for name, value in (report['left'] or {}).items():
         yield f'  {name.replace("_", " ")}: ' + (str(value) if name == 'large_objects' else f'{value / MiB:.1f} MiB')
+    yield f'longest request that wrote something: {report["longest_write"]} seconds'
+    yield from collections_as_text(report) if report['collections'] else ()
     yield from table('things asked for in the check at the end', report['checked'])
     yield f'\nviolations: {len(report["violations"])}'
     for violation in report['violations'][:SHOWN]:
         yield from violation_as_text(violation, report['timeline'])
+
+
+def collections_as_text(report):
+    yield from table('collections', report['collections'])
+    yield '\nwhat the finished ones did:'
+    yield from (f'  {count:6} {name.replace("_", " ")}' for name, count in sorted(report['collected'].items()))
+    yield from table('their remarks', report['remarks'])
+    yield from table('put back from the trash by registries', report['restored_by_registries'])
+    yield f'HEADs that overlooked the trash, and the GET after which found the blob: {report["missed"]}'
+
+
+def restored(paths):
+    """Return {what: number} of what registries have put back from the trash, by their logs."""
+    found = collections.Counter()
+    for path in paths:
+        with open(path, errors='replace') as log:
+            for line in log:
+                found['data'] += 'the data of sha256:' in line and 'are put back' in line
+                found['links'] += ' is put back into ' in line
+    return dict(+found)
 
 
 def table(title, counts):

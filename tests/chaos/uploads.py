@@ -1,5 +1,6 @@
 """The ways in which a client uploads a blob. Every step may go to another registry."""
 
+from hurried import UPLOAD
 from ledger import BLOB, THERE, UNCERTAIN, Key
 
 CHUNK_TRIES = 3  # the same chunk is sent to the same Location this often
@@ -18,6 +19,7 @@ class Uploader:
     def push(self, repository, blob):
         """Upload a blob in one of the ways, once. Return the outcome; None if it did not come to the request that commits it."""
         ways = [self._in_one_request, self._in_two_requests, self._in_chunks]
+        self._deadline = self._judge.now() + UPLOAD
         way = self._rng.choices(ways, (2, 2, 6) if blob.size > 1024**2 else (4, 3, 1))[0]
         return way(Key(BLOB, repository, blob.digest), blob)
 
@@ -31,6 +33,16 @@ class Uploader:
             self._judge.count('mount', 'declined')
             return None
         return self._judge.written('mount', pending, answer)
+
+    def abandon(self, repository, blob):
+        """Begin to upload a blob, and never end that."""
+        self._deadline = self._judge.now() + UPLOAD
+        key = Key(BLOB, repository, blob.digest)
+        location, start = self._start(key), 0
+        for chunk in cut(blob.content, self._rng)[:2]:
+            location = location and self._send_chunk(key, location, start, chunk)
+            start += len(chunk)
+        self._judge.count('abandon an upload', 'done' if location else 'failed')
 
     def _in_one_request(self, key, blob):
         return self._commit('push in one request', key, blob, 'POST', f'{self._uploads(key)}?digest={blob.digest}', blob.content)
@@ -56,7 +68,7 @@ class Uploader:
 
     def _send_chunk(self, key, location, start, chunk):
         """Send a chunk, several times if need be. Return the next Location, or None."""
-        for _ in range(CHUNK_TRIES):
+        for _ in range(CHUNK_TRIES if self._judge.now() < self._deadline else 0):
             headers, chunked = dict(OCTETS), self._rng.random() < 0.3
             if self._rng.random() < 0.5:
                 headers['Content-Range'] = f'{start}-{start + len(chunk) - 1}'
@@ -68,6 +80,8 @@ class Uploader:
         return None
 
     def _commit(self, operation, key, blob, method, path, body):
+        if self._judge.now() > self._deadline:
+            return None
         pending = self._begin(key)
         answer = self._api.send(method, path, body, OCTETS)
         return self._judge.written(operation, pending, answer, blob.size)

@@ -1,9 +1,11 @@
 """The clients. Each pushes, overwrites, deletes and pulls, in repositories of its own and in one that all share."""
 
+import math
 import random
 
 import contents
 from api import Api
+from hurried import BOUNDS, UPLOAD
 from ledger import ACKNOWLEDGED, BLOB, MANIFEST, REFERRER, TAG, THERE, Key
 from pulls import Puller
 from uploads import Uploader
@@ -13,6 +15,9 @@ OWN_TAGS, SHARED_TAGS = 8, 4  # tags that a client writes in each repository of 
 TRIES = 3  # a client sends a push that failed again, as docker does
 PAUSE = 0.2  # seconds after a request that failed
 RECENT = 12  # manifests that a client remembers of each repository, to name them in indexes and the like
+
+#: Seconds. Clients delete only blobs that no collection can have moved to the trash, from where a pull would put them back.
+YOUNG = BOUNDS['older_than'] - 4
 
 KiB, MiB = 1024, 1024**2
 
@@ -25,8 +30,11 @@ WEIGHTS = {
     'push_again': 3,
     'push_loose_blob': 5,
     'mount_blob': 4,
+    'push_deleted': 6,
+    'mount_deleted': 3,
+    'abandon_upload': 1,
     'delete_tag': 5,
-    'delete_manifest': 5,
+    'delete_manifest': 8,
     'delete_blob': 4,
     'pull_tag': 14,
     'pull_manifest': 9,
@@ -53,7 +61,9 @@ class Client:
         self._uploader = Uploader(self._api, self._judge, self._ledger, self._rng)
         self._puller = Puller(self._api, self._judge, self._ledger, bench.contents, self._rng)
         self._manifests = {}  # repository -> [Manifest] that it pushed last
-        self._loose = []  # (repository, Blob) that no manifest names
+        self._loose = []  # (repository, Blob, when it was pushed) that no manifest names
+        self._blobs = {}  # (repository, digest of an image): [Blob] that it names
+        self._deleted = []  # (repository, Manifest) of images that it deleted
         self._layers = []  # (repository, Blob) that manifests name, and that nobody deletes
 
     def run(self):
@@ -88,6 +98,7 @@ class Client:
             self._push_with_blobs(repository, [100], self._rng.choice(subjects))
 
     def _push_with_blobs(self, repository, sizes, subject=None):
+        until = self._until()
         blobs = [self._new_blob(50), *(self._new_blob(self._rng.randint(size // 2, size) + 1) for size in sizes)]
         if not all(self._push_blob(repository, blob) for blob in blobs):
             return
@@ -95,7 +106,8 @@ class Client:
         media_type = self._rng.choice([contents.IMAGE, contents.IMAGE, contents.DOCKER_IMAGE])
         manifest = contents.image(self._new_name(), blobs[0], blobs[1:], contents.IMAGE if subject else media_type, subject)
         by_digest = subject or self._rng.random() < 0.2
-        self._push_manifest(repository, manifest, [] if by_digest else [self._tag(repository)])
+        self._blobs[repository, manifest.digest] = blobs
+        self._push_manifest(repository, manifest, [] if by_digest else [self._tag(repository)], until)
 
     def _push_index(self):
         repository = self._repository()
@@ -111,11 +123,44 @@ class Client:
             tags = [] if self._rng.random() < 0.5 else sorted({self._tag(repository), self._tag(repository)})
             self._push_manifest(repository, self._rng.choice(self._manifests[repository]), tags)
 
+    def _push_deleted(self):
+        """Push an image again that was deleted, as docker does: it asks for each blob, and pushes what is not there."""
+        if self._deleted:
+            repository, manifest = self._rng.choice(self._deleted)
+            until = self._until()
+            if all(self._find_or_push(repository, blob) for blob in self._blobs[repository, manifest.digest]):
+                self._push_manifest(repository, manifest, [self._tag(repository)], until)
+
+    def _find_or_push(self, repository, blob):
+        key = Key(BLOB, repository, blob.digest)
+        return self._puller.find(key) or self._push_blob(repository, blob)
+
+    def _mount_deleted(self):
+        """Mount the blobs of an image that was deleted in another repository, and push the image there."""
+        if self._deleted:
+            source, manifest = self._rng.choice(self._deleted)
+            target, until = self._repository(), self._until()
+            blobs = self._blobs[source, manifest.digest]
+            if target != source and not manifest.subject and all(self._mount_or_push(target, source, blob) for blob in blobs):
+                self._blobs[target, manifest.digest] = blobs
+                self._push_manifest(target, manifest, [self._tag(target)], until)
+
+    def _mount_or_push(self, target, source, blob):
+        return self._uploader.mount(target, source, blob) == ACKNOWLEDGED or self._push_blob(target, blob)
+
+    def _abandon_upload(self):
+        self._uploader.abandon(self._repository(), self._new_blob(self._rng.randint(1 * MiB, 3 * MiB)))
+
+    def _until(self):
+        """Return when a push has to be ended that begins now."""
+        return self._judge.now() + UPLOAD
+
     def _push_loose_blob(self):
         repository = self._repository()
         blob = self._new_blob(self._rng.choice([300, 20 * KiB]))
+        began = self._judge.now()
         if self._push_blob(repository, blob):
-            self._loose = [*self._loose, (repository, blob)][-RECENT:]
+            self._loose = [*self._loose, (repository, blob, began)][-RECENT:]
 
     def _push_blob(self, repository, blob):
         """Push a blob, several times if need be, and return whether it was acknowledged."""
@@ -125,8 +170,10 @@ class Client:
             self._pause()
         return False
 
-    def _push_manifest(self, repository, manifest, tags):
+    def _push_manifest(self, repository, manifest, tags, until=math.inf):
+        """Push a manifest, several times if need be, but not after a moment: the registry believes what it saw until then."""
         self._bench.contents[manifest.digest] = manifest
+        self._ledger.need(repository, manifest.digest, manifest.blobs)
         if len(tags) == 1 and self._rng.random() < 0.8:
             reference = tags[0]
         else:
@@ -136,6 +183,8 @@ class Client:
         if manifest.subject:
             changes.append((Key(REFERRER, repository, manifest.digest, manifest.subject), THERE))
         for _ in range(TRIES):
+            if self._judge.now() > until:
+                return
             pending = self._ledger.begin(changes, self._judge.now())
             path = f'/v2/{repository}/manifests/{reference}'
             answer = self._api.send('PUT', path, manifest.content, {'Content-Type': manifest.media_type})
@@ -166,10 +215,13 @@ class Client:
             if manifest.subject:
                 keys.append(Key(REFERRER, repository, manifest.digest, manifest.subject))
             self._delete('delete a manifest', f'/v2/{repository}/manifests/{manifest.digest}', keys)
+            if (repository, manifest.digest) in self._blobs:
+                self._deleted = [*self._deleted, (repository, manifest)][-RECENT:]
 
     def _delete_blob(self):
-        if self._loose:
-            repository, blob = self._rng.choice(self._loose)
+        young = [(repository, blob) for repository, blob, pushed in self._loose if self._judge.now() - pushed < YOUNG]
+        if young:
+            repository, blob = self._rng.choice(young)
             self._delete('delete a blob', f'/v2/{repository}/blobs/{blob.digest}', [Key(BLOB, repository, blob.digest)])
 
     def _delete(self, operation, path, keys):

@@ -266,6 +266,12 @@ NUMBERS = [
     ('docs/chaos.rst', 'to {} seconds a whole', float(in_file(r'^SHORTEST, LONGEST = [0-9.]+, ([0-9.]+)', 'tests/chaos/faults.py'))),
     ('docs/chaos.rst', 'to {} seconds memcached', float(in_file(r'^PROXY_STOPPED = ([0-9.]+)', 'tests/chaos/faults.py'))),
     ('docs/chaos.rst', 'replicators run {}, and', {2: 'twice'}[int(in_file(r'^PASSES = (\d+)', 'tests/chaos/__main__.py'))]),
+    ('docs/chaos.rst', 'SIGKILL, to {} in 100', round(100 * float(in_file(r'^KILLED, RIVALS = ([0-9.]+)', 'tests/chaos/collector.py')))),
+    ('docs/chaos.rst', 'older than {} seconds. It keeps', in_file(r'^OLDER_THAN = (\d+)', 'tests/chaos/hurried.py')),
+    ('docs/chaos.rst', 'the trash for {} seconds, and', in_file(r"'keep_trash': (\d+)", 'tests/chaos/hurried.py')),
+    ('docs/chaos.rst', 'ends within {} seconds, as', in_file(r'^REQUEST = (\d+)', 'tests/chaos/hurried.py')),
+    ('docs/chaos.rst', 'longer than {} seconds.', in_file(r'^UPLOAD = (\d+)', 'tests/chaos/hurried.py')),
+    ('docs/chaos.rst', 'once in {} seconds, between', in_file(r'^AGREE_SECONDS = (\d+)', 'tests/chaos/faults.py')),
     ('CONTRIBUTING.rst', 'than {} MB, and no worker', in_file(r'^MOST_MEMORY = (\d+)', 'tests/hostile/test_attacks.py')),
     (
         'CONTRIBUTING.rst',
