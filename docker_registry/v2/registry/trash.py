@@ -144,10 +144,8 @@ def put_back(storage: Storage, digest: Digest, record: Record) -> bool:
             storage.copy(layout.trashed_copy(digest), layout.blob(digest), new=True)
         elif record.kind == DYNAMIC:
             _put_back_dynamic(storage, digest, record)
-        elif record.kind == STATIC and not storage.compose(layout.blob(digest), record.parts, new=True):
-            # A node that missed the DELETE makes Swift say that the blob is there.
-            if not storage.exists(layout.blob(digest), newest=True):
-                storage.compose(layout.blob(digest), record.parts)
+        elif record.kind == STATIC:
+            _compose(storage, layout.blob(digest), record.parts)
     except exceptions.FileNotFoundError:
         logger.warning('the trash has a record of %s, but not all its bytes any more', digest)
         return False
@@ -161,9 +159,16 @@ def _put_back_dynamic(storage: Storage, digest: Digest, record: Record) -> None:
         content = b''.join(whole.get_content(part.path, newest=True) for part in record.parts)
         if Digest.of(content, digest.algorithm) != digest:
             raise exceptions.FileNotFoundError(layout.blob(digest))
-        storage.put_new(layout.blob(digest), content)
+        if not storage.put_new(layout.blob(digest), content) and not storage.exists(layout.blob(digest), newest=True):
+            storage.replace(layout.blob(digest), content)
     else:
-        whole.compose('/'.join(filter(None, (storage.identity()[-1], layout.blob(digest)))), record.parts, new=True)
+        _compose(whole, '/'.join(filter(None, (storage.identity()[-1], layout.blob(digest)))), record.parts)
+
+
+def _compose(storage: Storage, path: str, parts: list[Segment]) -> None:
+    """Make a large object that is not there. A node that missed its deletion makes Swift say that it is, which a HEAD does not."""
+    if not storage.compose(path, parts, new=True) and not storage.exists(path, newest=True):
+        storage.compose(path, parts)
 
 
 # Records of data

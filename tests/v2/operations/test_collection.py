@@ -320,3 +320,15 @@ def test_it_does_not_stop_because_a_run_was_killed_that_had_moved_it(place, regi
     monkeypatch.setattr(brakes, 'FEW', 0)
 
     assert collect(place, take_lock=True).counts['purged'] == 3
+
+
+def test_an_old_replica_does_not_keep_a_blob_in_the_trash(fake_place, fake_registry, monkeypatch):
+    """Swift answers 412 to a PUT with If-None-Match if one server has a copy, also if a HEAD says 404: it was deleted on the others."""
+    fake_registry.push_blob('a', LARGE)
+    collect(fake_place, Bounds(older_than=-60, keep_trash=1000))
+    storage = fake_registry.storage
+    compose = storage.compose
+    monkeypatch.setattr(storage, 'put_new', lambda path, content: False)
+    monkeypatch.setattr(storage, 'compose', lambda path, parts, new=False: not new and compose(path, parts))
+
+    assert fake_registry('GET', f'/v2/a/blobs/{digest_of(LARGE)}').status_code == 200

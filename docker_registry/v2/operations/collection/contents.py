@@ -62,4 +62,5 @@ def _restore_others(storage: Any, run: str) -> None:
     for stat in storage.walk(layout.TRASHED_NAMES):
         for path, gone in trash.names_at(storage, stat.path).others.items():
             if gone.run == run:
-                storage.put_new(path, (gone.content or '').encode())
+                if not storage.exists(path, newest=True):
+                    storage.replace(path, (gone.content or '').encode())
