@@ -32,7 +32,7 @@ class Collector:
     def __init__(self, environment, folder):
         self._environment, self.log_path = environment, folder / 'collector.log'
         self._agreed = time.monotonic()
-        self._running = []
+        self._braked = False  # whether the next run is to go on where a brake has stopped the last
         self._lock = threading.Lock()
         self.runs = collections.Counter()  # outcome -> runs
         self.counts = collections.Counter()  # what finished runs said they did
@@ -59,6 +59,7 @@ class Collector:
         """
         lag = max(0.0, time.monotonic() - self._agreed) + UNSENT
         given = dict(self._environment, BOUNDS=json.dumps({'listing_lag': round(lag, 1), **(bounds or {})}))
+        options = (*options, '--force') if self._braked else options  # an operator has looked
         command = ['setpriv', '--pdeathsig', 'KILL', sys.executable, HURRIED, 'gc', '--json', '--threads', '4', *options]
         began = time.strftime('%F %T')
         with tempfile.TemporaryFile() as log:
@@ -70,6 +71,7 @@ class Collector:
             with open(self.log_path, 'a') as log:
                 log.write(f'{told}{time.strftime("%F %T")},000 run ended: {outcome} {json.dumps(report)}\n')
             self.runs[outcome] += 1
+            self._braked = outcome == BRAKE or self._braked and outcome != FINISHED
             for name, count in (report or {}).get('counts', {}).items():
                 self.counts[name] += count
             self.remarks.update(remark.partition(':')[0][-80:] for remark in (report or {}).get('remarks', []))
