@@ -97,21 +97,6 @@ def test_a_lock_that_nobody_understands_is_waited_for(world, content):
         world.collect(take_lock=False)
 
 
-def test_a_lock_is_written_again_and_lost_when_another_writes_it(world, passes):
-    with pytest.raises(Locked, match='has taken the lock'), Lock(world.place.storage()) as held:
-        written = world.container.objects['files/' + layout.LOCK]
-        held.check()
-        assert world.container.objects['files/' + layout.LOCK] is written
-        passes(301)
-        held.check()
-        assert world.container.objects['files/' + layout.LOCK] is not written
-        left_by(world)
-        passes(301)
-        held.check()
-
-    assert b'"old"' in world.container.objects['files/' + layout.LOCK].body  # that of the other one stays
-
-
 def test_a_collection_that_has_slept_stops(world, passes):
     with pytest.raises(Locked, match='has not renewed its lock'), Lock(world.place.storage()) as held:
         passes(601)
