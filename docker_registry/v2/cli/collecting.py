@@ -5,6 +5,7 @@ import json
 import sys
 
 from docker_registry.core.exceptions import UnspecifiedError
+from docker_registry.v2.cli import opening
 from docker_registry.v2.cli.arguments import add_pace, add_threads, new_parser, option
 from docker_registry.v2.operations import duration
 from docker_registry.v2.operations.collection import report
@@ -14,7 +15,6 @@ from docker_registry.v2.operations.collection.run import Options, collect, every
 from docker_registry.v2.operations.pace import Pace
 from docker_registry.v2.operations.progress import Progress
 from docker_registry.v2.settings import config
-from docker_registry.v2.settings import storage as storage_settings
 from docker_registry.v2.settings.storage import config_error
 
 DESCRIPTION = """\
@@ -76,9 +76,7 @@ def run(options, environ):
         v1_path=options.v1_path,
         v1_images=options.v1_images,
     )
-    config_of_storage = storage_settings.read(environ)
-    storage_settings.log_in(config_of_storage)
-    storage = storage_settings.open_storage(config_of_storage)
+    storage = opening.storage(environ, options.threads)
 
     def once():
         pace = Pace(options.max_requests_per_second)

@@ -4,6 +4,7 @@ import sys
 import tempfile
 
 from docker_registry.core import exceptions
+from docker_registry.v2.cli import opening
 from docker_registry.v2.cli.arguments import add_pace, add_threads, new_parser, option, rate, settings
 from docker_registry.v2.operations import duration
 from docker_registry.v2.operations.fsck import reading, report, run
@@ -14,7 +15,6 @@ from docker_registry.v2.operations.survey import survey
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.names import repository
 from docker_registry.v2.settings import config
-from docker_registry.v2.settings import storage as storage_settings
 
 FSCK = """\
 Find out which images are damaged, and name the tags that cannot be pulled. The registry may run meanwhile.
@@ -75,7 +75,7 @@ def check(options, environ):
     registry = settings(config.Config, options, environ)
     pace = reading.Pace(options.max_bytes_per_second)
     origin = Origin(options.origin, environ.get(USER, ''), environ.get(PASSWORD, ''), pace) if options.origin else None
-    storage = storage_settings.open_storage(storage_settings.read(environ))
+    storage = opening.storage(environ)
     storage.connect()
     progress = Progress()
     with tempfile.TemporaryDirectory(prefix='registry-swift-') as folder:

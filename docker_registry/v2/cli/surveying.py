@@ -7,12 +7,12 @@ import sys
 import tempfile
 import time
 
+from docker_registry.v2.cli import opening
 from docker_registry.v2.cli.arguments import add_pace, add_threads, new_parser
 from docker_registry.v2.operations.pace import Pace
 from docker_registry.v2.operations.progress import Progress
 from docker_registry.v2.operations.survey import figures, report
 from docker_registry.v2.operations.survey.survey import take
-from docker_registry.v2.settings import storage as storage_settings
 from docker_registry.v2.settings.storage import config_error
 
 SURVEY = """\
@@ -56,9 +56,7 @@ def add_command(commands):
 
 
 def run(options, environ):
-    config = storage_settings.read(environ)
-    storage_settings.log_in(config)
-    storage = storage_settings.open_storage(config, **({'swift_pool_size': options.threads + 2} if options.threads > 30 else {}))
+    storage = opening.storage(environ, options.threads)
     pace, started = Pace(options.max_requests_per_second), time.monotonic()
     with _folder(options.state) as folder:
         survey = take(storage, folder, pace, Progress(sys.stderr), threads=options.threads, v1_path=options.v1_path)

@@ -3,13 +3,13 @@
 import dataclasses
 import json
 
+from docker_registry.v2.cli import opening
 from docker_registry.v2.cli.arguments import new_parser, option
 from docker_registry.v2.operations import duration
 from docker_registry.v2.operations.collection import contents, report
 from docker_registry.v2.operations.collection.bounds import Bounds
 from docker_registry.v2.operations.collection.run import Options, collect
 from docker_registry.v2.registry import errors, names
-from docker_registry.v2.settings import storage as storage_settings
 from docker_registry.v2.settings.storage import config_error
 
 DESCRIPTION = """\
@@ -54,14 +54,8 @@ def digest(text):
         raise ValueError('must be a digest such as sha256:4bf5...')
 
 
-def opened(environ):
-    config = storage_settings.read(environ)
-    storage_settings.log_in(config)
-    return storage_settings.open_storage(config)
-
-
 def show(options, environ):
-    storage = opened(environ)
+    storage = opening.storage(environ)
     found = list(contents.entries(storage))
     if options.json:
         print(json.dumps([dataclasses.asdict(entry) for entry in found]))
@@ -73,7 +67,7 @@ def show(options, environ):
 def restore(options, environ):
     if not options.digests and not options.of_run:
         raise config_error('name the digests to put back, or a run with --run. registry-swift trash list shows both')
-    done, failed = contents.restore(opened(environ), set(options.digests), options.of_run)
+    done, failed = contents.restore(opening.storage(environ), set(options.digests), options.of_run)
     if options.json:
         print(
             json.dumps(
@@ -92,6 +86,6 @@ def restore(options, environ):
 
 def empty(options, environ):
     bounds = Bounds.quiet() if options.quiet_registry else Bounds(keep_trash=options.older_than)
-    outcome = collect(opened(environ), Options(bounds, only_trash=True))
+    outcome = collect(opening.storage(environ), Options(bounds, only_trash=True))
     print(json.dumps(outcome.counts) if options.json else report.text(outcome))
     return 0

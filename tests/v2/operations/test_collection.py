@@ -55,6 +55,18 @@ def test_all_of_a_deleted_image_goes(place, registry):
     assert registry('GET', '/v2/kept/manifests/v1').status_code == 200
 
 
+def test_a_tag_whose_manifest_lost_its_link_keeps_what_it_needs(place, registry):
+    digest = registry.push_image('a', 'v1', b'layer', LARGE)
+    storage = place.storage()
+    storage.discard(layout.revision_link('a', parsed(digest)))
+    before = names(place)
+
+    report = collect(place)
+
+    assert names(place) == before
+    assert report.remarks == ['a is left alone: its tag v1 points to no manifest that it has. Run registry-swift fsck']
+
+
 # The trash
 
 EARLY = Bounds(older_than=-10)  # the test has just pushed what is garbage

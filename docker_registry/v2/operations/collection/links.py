@@ -14,19 +14,14 @@ from docker_registry.v2.registry import layout, trash
 
 MOST = 1000  # names that go at a time
 
-#: Repositories with a manifest of which nobody knows what it names. They keep everything.
-UNSURE = """
-SELECT r.name, v.digest, ifnull(m.state, 'not read') FROM revision v JOIN repository r ON r.id = v.repository
-LEFT JOIN manifest m ON m.digest = v.digest WHERE m.state IS NULL OR m.state != 'read'"""
-
 LAYERS = """
 SELECT r.name, 'layer', '', l.digest FROM layer l JOIN repository r ON r.id = l.repository
-WHERE l.modified < ?1 AND l.repository NOT IN unsure AND NOT EXISTS (
+WHERE l.modified < ?1 AND l.repository NOT IN (SELECT repository FROM unsure) AND NOT EXISTS (
     SELECT 1 FROM reference f JOIN revision v ON v.digest = f.manifest AND v.repository = l.repository WHERE f.digest = l.digest)"""
 
 OTHERS = """
 SELECT r.name, 'index', i.tag, i.digest FROM tag_index i JOIN repository r ON r.id = i.repository
-WHERE i.modified < ?1 AND i.repository NOT IN unsure AND (
+WHERE i.modified < ?1 AND i.repository NOT IN (SELECT repository FROM unsure) AND (
     NOT EXISTS (SELECT 1 FROM tag t WHERE t.repository = i.repository AND t.tag = i.tag)
     OR NOT EXISTS (SELECT 1 FROM revision v WHERE v.repository = i.repository AND v.digest = i.digest))
 UNION ALL SELECT r.name, 'media type', '', m.digest FROM media_type m JOIN repository r ON r.id = m.repository
@@ -63,8 +58,8 @@ class Name(NamedTuple):
 
 def collect(work: Work) -> None:
     """Move the names that nothing needs to the trash."""
-    for name, digest, state in work.db.execute(UNSURE + ' GROUP BY r.name'):
-        work.report.remark(f'{name} is left alone: nobody knows what its manifest {digest} names ({state}). Run registry-swift fsck')
+    for name, why in work.db.execute('SELECT name, why FROM unsure JOIN repository ON id = repository'):
+        work.report.remark(f'{name} is left alone: {why}. Run registry-swift fsck')
     for query in (LAYERS, OTHERS):
         found = itertools.starmap(Name, work.db.execute(query, [work.cutoff(work.bounds.older_than)]).fetchall())
         for record, candidates in _by_record(found):

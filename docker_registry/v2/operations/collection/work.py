@@ -7,7 +7,7 @@ from typing import Any
 
 from docker_registry.core.exceptions import FileNotFoundError as FileNotFound
 from docker_registry.v2.operations.collection.bounds import Bounds
-from docker_registry.v2.registry import layout, names
+from docker_registry.v2.registry import layout, listed, names
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.names import Digest
 from docker_registry.v2.registry.storage import Stat
@@ -84,12 +84,24 @@ class Work:
             return None
 
     def find_unsure(self) -> None:
-        """Fill the table `unsure`: repositories with a manifest of which nobody knows what it names. They keep everything."""
-        self.db.execute('CREATE TEMP TABLE unsure (repository INTEGER PRIMARY KEY)')
-        self.db.execute(
-            'INSERT OR IGNORE INTO unsure SELECT v.repository FROM revision v LEFT JOIN manifest m ON m.digest = v.digest '
-            "WHERE m.state IS NULL OR m.state != 'read'"
-        )
+        """Fill the table `unsure`: repositories of which nobody knows what they need. They keep everything.
+
+        They have a manifest that could not be read, or a tag that points to no manifest: its link may be lost. A tag of a manifest that
+        clients have deleted has ended.
+        """
+        self.db.create_function('etag_of', 1, listed.etag_of, deterministic=True)
+        self.db.executescript("""
+            CREATE TEMP TABLE unsure (repository INTEGER PRIMARY KEY, why TEXT);
+            INSERT OR IGNORE INTO unsure
+                SELECT v.repository, 'its manifest ' || v.digest || ' is ' || ifnull(m.state, 'not read')
+                FROM revision v LEFT JOIN manifest m ON m.digest = v.digest WHERE m.state IS NULL OR m.state != 'read';
+            CREATE TEMP TABLE pointed (repository INTEGER, etag TEXT, PRIMARY KEY (repository, etag)) WITHOUT ROWID;
+            INSERT OR IGNORE INTO pointed SELECT repository, etag_of(digest) FROM revision;
+            INSERT OR IGNORE INTO pointed SELECT repository, etag_of(digest) FROM deletion;
+            INSERT OR IGNORE INTO unsure
+                SELECT t.repository, 'its tag ' || t.tag || ' points to no manifest that it has' FROM tag t
+                LEFT JOIN pointed p ON p.repository = t.repository AND p.etag = trim(t.etag, '"') WHERE p.etag IS NULL;
+        """)
 
     def weigh(self) -> None:
         """Give dynamic large objects the size of their segments: a listing shows them with 0 bytes."""
