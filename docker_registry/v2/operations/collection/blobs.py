@@ -49,7 +49,7 @@ def _move(work: Work, digest: str) -> int | None:
     if record.kind == trash.PLAIN:
         work.storage.copy(blob_path(digest), layout.trashed_copy(digest_of(digest)))
     write(work, digest, record)
-    has_note = work.db.execute('SELECT 1 FROM damage WHERE digest = ?', [digest]).fetchone()
+    has_note = work.ask('SELECT 1 FROM damage WHERE digest = ?', [digest])
     work.delete([blob_path(digest), *([layout.damage(digest_of(digest))] if has_note else [])])
     return stat.size or 0
 
@@ -67,12 +67,12 @@ def _is_linked_again(work: Work, digest: str) -> bool:
 
     :raises LyingListing: so long ago that every listing should show it
     """
-    remembered = work.db.execute('SELECT repository FROM remembered WHERE digest = ?', [digest]).fetchall()
+    remembered = work.ask('SELECT repository FROM remembered WHERE digest = ?', [digest])
     known = 'SELECT 1 FROM layer l JOIN repository r ON r.id = l.repository WHERE l.digest = ? AND r.name = ?'
     for (repository,) in remembered:
         for link in (layout.layer_link(repository, digest_of(digest)), layout.revision_link(repository, digest_of(digest))):
             stat = work.stat(link)
-            if stat is None or work.db.execute(known, [digest, repository]).fetchone():
+            if stat is None or work.ask(known, [digest, repository]):
                 continue
             if work.is_older(stat.last_modified, work.bounds.listing_lag + work.bounds.skew):
                 raise LyingListing(f'{link} is there, but no listing shows it. Nothing more was deleted; run this again later')

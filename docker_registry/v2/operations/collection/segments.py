@@ -5,8 +5,9 @@ late, and nothing if it could not find out what any large object consists of.
 """
 
 import contextlib
+import itertools
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from docker_registry.core import exceptions
 from docker_registry.v2.operations.collection import emptying
@@ -115,7 +116,12 @@ def _add_other_owners(work: Work) -> None:
                 emptying.add_records(work, [owner])
             work.db.execute('DELETE FROM composed WHERE owner = ?', [owner])
             work.db.execute('DELETE FROM composition WHERE owner = ?', [owner])
-    work.together.map(lambda path: _add_owner(work, path), list(_other_objects(work)))
+    others = _other_objects(work)
+    while some := list(itertools.islice(others, BATCH)):
+        for path, large in zip(some, work.together.map(lambda path: _large_object(work, path), some)):
+            if large:
+                work.db.execute('INSERT OR REPLACE INTO composition VALUES (?, ?, ?, NULL)', [path, large.kind, large.prefix])
+                work.db.executemany('INSERT OR IGNORE INTO composed VALUES (?, ?)', [(path, name) for name in large.names])
 
 
 def _other_objects(work: Work) -> Iterator[str]:
@@ -126,8 +132,8 @@ def _other_objects(work: Work) -> Iterator[str]:
             yield from (stat.path for stat in work.storage.walk(child) if not stat.size or stat.size >= small)
 
 
-def _add_owner(work: Work, path: str) -> None:
-    with contextlib.suppress(exceptions.FileNotFoundError):
-        large = work.storage.large_object(path)
-        work.db.execute('INSERT OR REPLACE INTO composition VALUES (?, ?, ?, NULL)', [path, large.kind, large.prefix])
-        work.db.executemany('INSERT OR IGNORE INTO composed VALUES (?, ?)', [(path, name) for name in large.names])
+def _large_object(work: Work, path: str) -> Any:
+    try:
+        return work.storage.large_object(path)
+    except exceptions.FileNotFoundError:
+        return None

@@ -1,6 +1,7 @@
 """What the stages of one collection share."""
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,6 +68,16 @@ class Work:
     together: Together
     report: Report
     dry_run: bool = False
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def ask(self, query: str, values: list[Any]) -> list[Any]:
+        """Return the rows of a query. Threads of `together` must use this, and nothing else of `db`.
+
+        Since Python 3.12, threads that send the same query over one connection may get each other's rows: they share the prepared
+        statement, and bind their values to it before either has begun.
+        """
+        with self.turn:
+            return self.db.execute(query, values).fetchall()
 
     def is_older(self, modified: float | None, age: float) -> bool:
         """Return whether something that was written at a time is older than an age."""
