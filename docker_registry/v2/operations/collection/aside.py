@@ -13,6 +13,8 @@ KEPT = 30 * DAY
 def collect(work: Work) -> None:
     """Delete what was put aside long ago. Segments that the rest names count as named."""
     for stat in list(work.storage.walk(layout.LOST)):
+        if not work.can_touch(stat.path):
+            continue
         if work.is_older(stat.last_modified, KEPT):
             work.report.add('aside')
             if not work.dry_run:

@@ -78,8 +78,8 @@ def _drop_withdrawals(work: Work) -> None:
     old = work.db.execute(
         'SELECT path FROM other WHERE path GLOB ? AND modified < ?', [WITHDRAWALS, work.cutoff(work.bounds.kept)]
     ).fetchall()
-    if old:
-        work.delete([path for (path,) in old])
+    if paths := [path for (path,) in old if work.can_touch(path)]:
+        work.delete(paths)
 
 
 def _decide(work: Work, digest: str, modified: float, record: Record) -> None:

@@ -169,6 +169,8 @@ def _drop_uploads(work: Work) -> None:
     ).fetchall()
     for name, _, listed in uploads:
         paths = json.loads(listed)
+        if not all(map(work.can_touch, paths)):
+            continue
         found = [work.stat(path) for path in paths]
         if all(work.is_older(stat.last_modified, work.bounds.older_than) for stat in found if stat):
             work.report.add('uploads', 1, name)

@@ -8,6 +8,7 @@ from typing import Any
 
 from docker_registry.core.exceptions import FileNotFoundError as FileNotFound
 from docker_registry.v2.operations.collection.bounds import Bounds
+from docker_registry.v2.operations.survey import walk
 from docker_registry.v2.registry import layout, listed, names
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.names import Digest
@@ -137,6 +138,12 @@ class Work:
     def full_name(self, path: str) -> str:
         """Return the name of an object from the container's root, as listings of segments have it."""
         return self.root + path
+
+    def can_touch(self, path: str) -> bool:
+        """Return whether the driver takes a path. Others may have written any name, and it stays."""
+        if not walk.is_path(path):
+            self.report.remark('names with an empty part, "." or ".." are left alone: look for them with another client of Swift')
+        return walk.is_path(path)
 
     def delete(self, paths: list[str]) -> None:
         """Delete objects that have no segments of their own. A missing one is no error."""

@@ -111,13 +111,13 @@ def _store(place: Place, batch: list[Any], db: sqlite3.Connection) -> None:
     for table, rows in place.rows(place, batch, db).items():
         db.executemany(f'INSERT OR REPLACE INTO {table} VALUES ({", ".join("?" * len(rows[0]))})', rows)
     marker = batch[-1].path
-    if _is_marker(marker):
+    if is_path(marker):
         database.note(db, f'listed {place.title}', marker)
     database.note(db, 'names', (database.fact(db, 'names') or 0) + len(batch))
     db.execute('COMMIT')
 
 
-def _is_marker(path: str) -> bool:
+def is_path(path: str) -> bool:
     """Return whether the driver takes a path to list what comes after it. Foreign names may have any form."""
     return not {'', '.', '..'}.intersection(path.split('/')) and '\0' not in path
 
