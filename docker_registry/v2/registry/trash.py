@@ -190,7 +190,7 @@ def record_of(content: bytes | str) -> Record:
     try:
         fields = json.loads(content)
         return Record(**{**fields, 'parts': [Segment(*part) for part in fields['parts']]})
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise Damaged(f'a record below {layout.TRASHED_BLOBS}')
 
 
@@ -228,7 +228,7 @@ def names_at(storage: Storage, path: str) -> Names:
         return Names(*({name: Gone(*gone) for name, gone in fields[kind].items()} for kind in ('layers', 'others')))
     except exceptions.FileNotFoundError:
         return Names()
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise Damaged(path)
 
 

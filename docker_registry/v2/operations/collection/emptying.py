@@ -61,7 +61,7 @@ def _read(work: Work, digest: str) -> tuple[str, float, str] | None:
         content, stat = work.storage.get_object(layout.trashed_blob(digest_of(digest)), newest=True)
     except exceptions.FileNotFoundError:
         return None
-    trash.record_of(content.decode())  # raises if it is none
+    trash.record_of(content)  # raises if it is none
     return digest, stat.last_modified or 0, content.decode()
 
 

@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import sqlite3
+import zlib
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import layout
@@ -42,7 +43,7 @@ def load(storage, db: sqlite3.Connection, folder: str) -> bool:
         return _attach(db, path)
     except exceptions.FileNotFoundError:
         return False
-    except (OSError, EOFError, sqlite3.Error) as error:
+    except (OSError, EOFError, zlib.error, sqlite3.Error) as error:
         logger.warning('%s in the container cannot be read, and is written anew: %s', layout.MEMORY, error)
         return False
 
