@@ -2,14 +2,17 @@
 
 import dataclasses
 import json
+import sys
 
 from docker_registry.v2.cli import opening
 from docker_registry.v2.cli.arguments import new_parser, option
 from docker_registry.v2.operations import duration
 from docker_registry.v2.operations.collection import contents, report
 from docker_registry.v2.operations.collection.bounds import Bounds
+from docker_registry.v2.operations.collection.problems import Problem
 from docker_registry.v2.operations.collection.run import Options, collect
 from docker_registry.v2.registry import errors, names
+from docker_registry.v2.settings import config
 from docker_registry.v2.settings.storage import config_error
 
 DESCRIPTION = """\
@@ -85,7 +88,20 @@ def restore(options, environ):
 
 
 def empty(options, environ):
-    bounds = Bounds.quiet() if options.quiet_registry else Bounds(keep_trash=options.older_than)
-    outcome = collect(opening.storage(environ), Options(bounds, only_trash=True))
+    try:
+        outcome = collect(opening.storage(environ), Options(bounds(options, environ), only_trash=True))
+    except Problem as problem:
+        print(f'registry-swift trash: {problem}', file=sys.stderr)
+        return 1
     print(json.dumps(outcome.counts) if options.json else report.text(outcome))
     return 0
+
+
+def bounds(options, environ):
+    if options.quiet_registry:
+        return Bounds.quiet()
+    try:
+        lifetime = config.read(config.Config, environ).upload_lifetime
+    except ValueError as error:
+        raise config_error(str(error))
+    return Bounds(keep_trash=options.older_than, upload=max(lifetime, Bounds.upload))
