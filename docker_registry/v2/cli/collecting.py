@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 import sys
 
 from docker_registry.core.exceptions import UnspecifiedError
@@ -65,6 +66,8 @@ def add_command(commands):
 
 
 def run(options, environ):
+    # Without a handler, the first process of a container ignores SIGTERM.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     if options.v1_images and (options.v1_path is None or not (options.quiet_registry or options.dry_run)):
         raise config_error('--v1-images needs --v1-path and --quiet-registry: the v1 registry cannot put back what a push still needs')
     how = Options(

@@ -1,11 +1,14 @@
 """The lock of the collection, its brakes, its memory and its bounds."""
 
 import json
+import signal
+import subprocess
 
 import pytest
 from collected import World
 from collection_process import Clock, Process
 
+import registry_process
 from docker_registry.v2.operations.collection import brakes, lock, memory
 from docker_registry.v2.operations.collection.bounds import DAY, HOUR, Bounds
 from docker_registry.v2.operations.collection.lock import Lock
@@ -242,3 +245,13 @@ def test_bounds_that_a_push_cannot_rely_on_are_refused():
 
 def test_problems_are_told_in_one_line():
     assert issubclass(Locked, Problem) and issubclass(Stopped, Problem) and issubclass(LyingListing, Problem)
+
+
+def test_sigterm_ends_a_loop_also_in_the_first_process_of_a_container(fake):
+    environ = registry_process.environment(fake)
+    with subprocess.Popen([*registry_process.COMMAND, 'gc', '--every', '1h'], env=environ, stdout=subprocess.PIPE, text=True) as process:
+        assert 'Run ' in process.stdout.readline()
+
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(registry_process.DEADLINE) == 128 + signal.SIGTERM  # of a handler: without one, that process ignores it
