@@ -1,7 +1,8 @@
 """What others have written into the container, or what is damaged there, does not stop a collection without a word."""
 
 import pytest
-from collected import Clock, World
+from collected import World
+from collection_process import Clock
 
 from docker_registry.v2.operations.collection import lock
 from docker_registry.v2.registry import layout, names, trash

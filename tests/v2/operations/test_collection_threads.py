@@ -3,7 +3,8 @@
 import threading
 
 import pytest
-from collected import Clock, Process, World
+from collected import World
+from collection_process import Clock, Process
 
 from docker_registry.v2.operations.collection import lock, run
 from fake_swift import FakeSwift

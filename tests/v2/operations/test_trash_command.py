@@ -1,7 +1,8 @@
 """The command `registry-swift trash`."""
 
 import pytest
-from collected import Clock, World
+from collected import World
+from collection_process import Clock
 
 from docker_registry.v2 import cli
 from docker_registry.v2.cli import trashing
