@@ -255,3 +255,24 @@ def test_sigterm_ends_a_loop_also_in_the_first_process_of_a_container(fake):
         process.send_signal(signal.SIGTERM)
 
         assert process.wait(registry_process.DEADLINE) == 128 + signal.SIGTERM  # of a handler: without one, that process ignores it
+
+
+def test_two_that_take_over_a_left_lock_never_both_have_it(world, passes, monkeypatch):
+    left_by(world)
+    world.clock.ahead += 13 * HOUR
+    monkeypatch.setattr(lock.time, 'sleep', passes)
+    first, slow = Lock(world.place.storage()), world.place.storage()
+    look = slow.get_object
+
+    def look_and_stall(*arguments, **named):
+        slow.get_object = look
+        found = look(*arguments, **named)
+        first.__enter__()
+        passes(5)
+        return found
+
+    slow.get_object = look_and_stall
+    Lock(slow).__enter__()
+
+    with pytest.raises(Locked):
+        first.check()

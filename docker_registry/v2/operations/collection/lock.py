@@ -25,6 +25,7 @@ TRUSTED = 600  # seconds after the last write for which its holder goes on
 STALE = 12 * 3600  # seconds after the last write after which another collection takes the lock
 ENDED = 900  # the same, if its process runs no more: its last requests may still arrive
 SETTLED = 2.0  # seconds in which two that write a new lock at the same moment have both written: Swift may accept both
+PROMPT = 1.5  # seconds; less than `SETTLED`, so that two that take over a left lock promptly both see who was last
 
 
 class Lock:
@@ -46,11 +47,14 @@ class Lock:
     def __enter__(self) -> 'Lock':
         self.run = uuid.uuid4().hex[:8]
         self._content = json.dumps({'run': self.run, 'at': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()), **_process()}).encode()
-        if not self._storage.put_new(layout.LOCK, self._content):
+        began = _elapsed()
+        is_new = self._storage.put_new(layout.LOCK, self._content)
+        if not is_new:
             self._take_over()
         self._written = _elapsed()
         self._ahead = self._storage.clock() - self._written
-        time.sleep(SETTLED)
+        # A slow one may have overwritten the lock of one that has confirmed it. That one stops when it renews it, or cannot.
+        time.sleep(SETTLED if is_new or self._written - began < PROMPT else TRUSTED)
         self._confirm()
         self.run = time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(self.now())) + '-' + self.run
         self._thread.start()
