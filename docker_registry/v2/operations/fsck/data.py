@@ -49,10 +49,15 @@ class Data:
         self._prefix = container + '/'
 
     def in_use(self) -> Iterator[Digest]:
-        """Yield the digest of all stored data that a link in the repositories names, in order."""
+        """Yield the digest of all stored data that a link or a manifest in the repositories names, in order.
+
+        A repair writes a missing link if the data are there. So they have to be right, too.
+        """
         yield from self._facts.digests(
             'SELECT digest FROM blob WHERE EXISTS (SELECT 1 FROM layer WHERE layer.digest = blob.digest AND repository IN scope) OR '
-            'EXISTS (SELECT 1 FROM revision WHERE revision.digest = blob.digest AND repository IN scope) ORDER BY digest'
+            'EXISTS (SELECT 1 FROM revision WHERE revision.digest = blob.digest AND repository IN scope) OR '
+            'EXISTS (SELECT 1 FROM reference JOIN revision ON revision.digest = manifest '
+            'WHERE reference.digest = blob.digest AND repository IN scope) ORDER BY digest'
         )
 
     def size(self, digest: Digest) -> int | None:

@@ -63,6 +63,16 @@ def test_a_whole_dynamic_object_is_made_static_without_moving_bytes(registry, fs
     assert fsck(sizes=True).findings == []
 
 
+def test_the_data_of_a_layer_without_a_link_are_checked_before_the_link_is_written(registry, fsck, container, dynamic):
+    container.root.discard(dynamic[-1])
+    container.lose(container.layer('a', DIGEST))
+
+    found = fsck(sizes=True, repair=True)
+
+    assert (found.status, found.unpullable) == (2, ['a:v1'])
+    assert_a_push_heals(registry, fsck, LARGE)
+
+
 def test_a_dynamic_object_whose_bytes_are_wrong_does_not_become_static(registry, fsck, container, dynamic):
     container.root.replace(dynamic[1], bytes(MiB))
 
