@@ -327,6 +327,23 @@ def test_the_help_names_every_variable(capsys, arguments):
     assert [name for name in names if name not in text] == []
 
 
+# Commands that work on a container
+
+
+@pytest.mark.parametrize(
+    'command',
+    [['survey'], ['gc', '--dry-run'], ['trash', 'list'], ['fsck'], ['rm', '--yes', 'app:v1'], ['undelete', 'app', 'sha256:' + '0' * 64]],
+)
+def test_a_command_creates_no_container_whose_name_is_wrong(fake, command):
+    environ = environment(fake)
+
+    status, output, errors = run(*command, environ=environ)
+
+    assert (status, output) == (2 if command == ['fsck'] else 1, '')
+    assert f'{environ["OS_CONTAINER"]} does not exist' in errors
+    assert not [request for request in fake.requests if request.method == 'PUT']
+
+
 def test_no_command_is_an_error_that_names_the_commands(capsys):
     with pytest.raises(SystemExit) as end:
         cli.main([])

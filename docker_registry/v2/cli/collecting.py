@@ -79,7 +79,7 @@ def run(options, environ):
         v1_path=options.v1_path,
         v1_images=options.v1_images,
     )
-    storage = opening.storage(environ, options.threads)
+    storage = storage_settings.open_existing(environ)
 
     def once():
         pace = Pace(options.max_requests_per_second)

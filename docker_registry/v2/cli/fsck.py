@@ -75,8 +75,7 @@ def check(options, environ):
     registry = settings(config.Config, options, environ)
     pace = reading.Pace(options.max_bytes_per_second)
     origin = Origin(options.origin, environ.get(USER, ''), environ.get(PASSWORD, ''), pace) if options.origin else None
-    storage = opening.storage(environ)
-    storage.connect()
+    storage = storage_settings.open_existing(environ)
     progress = Progress()
     with tempfile.TemporaryDirectory(prefix='registry-swift-') as folder:
         surveyed = survey.take(storage, folder, Pace(options.max_requests_per_second), progress, threads=options.threads)

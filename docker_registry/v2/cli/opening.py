@@ -31,6 +31,7 @@ def storage(environ, threads=0):
 def domain(options, environ):
     """Return the `Domain` that the environment names.
 
-    :raises UnspecifiedError: see `settings` and `storage`
+    :raises UnspecifiedError: see `settings` and `storage_settings.open_existing`
     """
-    return Domain(storage(environ), settings(config.Config, options, environ))
+    registry_config = settings(config.Config, options, environ)
+    return Domain(storage_settings.open_existing(environ), registry_config)

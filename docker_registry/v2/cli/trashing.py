@@ -58,7 +58,7 @@ def digest(text):
 
 
 def show(options, environ):
-    storage = opening.storage(environ)
+    storage = storage_settings.open_existing(environ)
     found = list(contents.entries(storage))
     if options.json:
         print(json.dumps([dataclasses.asdict(entry) for entry in found]))
@@ -70,7 +70,7 @@ def show(options, environ):
 def restore(options, environ):
     if not options.digests and not options.of_run:
         raise config_error('name the digests to put back, or a run with --run. registry-swift trash list shows both')
-    done, failed = contents.restore(opening.storage(environ), set(options.digests), options.of_run)
+    done, failed = contents.restore(storage_settings.open_existing(environ), set(options.digests), options.of_run)
     if options.json:
         print(
             json.dumps(
@@ -88,11 +88,8 @@ def restore(options, environ):
 
 
 def empty(options, environ):
-    try:
-        outcome = collect(opening.storage(environ), Options(bounds(options, environ), only_trash=True))
-    except Problem as problem:
-        print(f'registry-swift trash: {problem}', file=sys.stderr)
-        return 1
+    bounds = Bounds.quiet() if options.quiet_registry else Bounds(keep_trash=options.older_than)
+    outcome = collect(storage_settings.open_existing(environ), Options(bounds, only_trash=True))
     print(json.dumps(outcome.counts) if options.json else report.text(outcome))
     return 0
 

@@ -98,6 +98,24 @@ def log_in(config: dict):
     return storage
 
 
+def open_existing(environ: Mapping[str, str], **changes: Any):
+    """Return the storage driver for a command that works on a container. It has proved that the login works.
+
+    It creates no container: with a wrong name, a command would otherwise find an empty registry in which all is well.
+
+    :raises ConfigError: there is no such container; and see `read` and `log_in`
+    """
+    config = read(environ) | {'swift_create_container': 'false'}
+    try:
+        log_in(config)
+    except ConfigError as error:
+        if getattr(error, 'status', None) == 404 and str(error).startswith('swift_container'):
+            name = Settings(config).container
+            raise config_error(f'swift_container (OS_CONTAINER) {name} does not exist. Check the name: this command creates no container')
+        raise
+    return open_storage(config, **changes)
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Silence the driver's warnings inside the block. The caller reports the outcome in one line."""
