@@ -3,6 +3,8 @@
 import dataclasses
 import io
 import logging
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from docker_registry.v2.cli import serving
 from docker_registry.v2.http import listening
 from docker_registry.v2.settings import config
 from docker_registry.v2.settings import storage as storage_settings
-from registry_process import Serving, environment, run, until
+from registry_process import COMMAND, DEADLINE, Serving, environment, run, until
 from tls import make_certificate
 
 SECRET = 'no-one-may-see-this'
@@ -342,6 +344,19 @@ def test_a_command_creates_no_container_whose_name_is_wrong(fake, command):
     assert (status, output) == (2 if command == ['fsck'] else 1, '')
     assert f'{environ["OS_CONTAINER"]} does not exist' in errors
     assert not [request for request in fake.requests if request.method == 'PUT']
+
+
+@pytest.mark.parametrize('command', [['survey'], ['fsck', '--json'], ['gc', '--dry-run'], ['trash', 'list']])
+def test_a_reader_that_ends_early_ends_the_command_without_a_traceback(fake, command):
+    environ = environment(fake, PYTHONUNBUFFERED='')
+    fake.create_container(environ['OS_CONTAINER'])
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    done = subprocess.run([*COMMAND, *command], env=environ, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=DEADLINE)
+    os.close(writer)
+
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, '')
 
 
 def test_no_command_is_an_error_that_names_the_commands(capsys):

@@ -35,13 +35,18 @@ def main(arguments=None):
     """Run the command and return its exit status."""
     options = parser().parse_args(arguments)
     try:
-        return options.run(options, os.environ)
+        status = options.run(options, os.environ)
+        sys.stdout.flush()
+        return status
     except (UnspecifiedError, RegistryError) as error:
         print('registry-swift:', ' '.join(str(error).split()), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print('registry-swift: interrupted', file=sys.stderr)
         return 128 + signal.SIGINT
+    except BrokenPipeError:  # the reader of the output has ended, such as `head`. Python must not write the rest at its end, either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
 
 
 def parser():
