@@ -346,6 +346,30 @@ def test_a_command_creates_no_container_whose_name_is_wrong(fake, command):
     assert not [request for request in fake.requests if request.method == 'PUT']
 
 
+@pytest.mark.parametrize('command', [['survey'], ['fsck'], ['gc', '--dry-run'], ['trash', 'empty']])
+def test_a_database_that_cannot_be_written_is_named_in_one_line(fake, capsys, monkeypatch, command):
+    monkeypatch.setattr('tempfile.tempdir', '/nowhere')  # as in a container whose root is read-only
+    for name, text in environment(fake).items():
+        monkeypatch.setenv(name, text)
+    fake.create_container(os.environ['OS_CONTAINER'])
+
+    status = cli.main(command)
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert status == (2 if command == ['fsck'] else 1)
+    assert 'No such file or directory' in line and 'TMPDIR' in line
+
+
+def test_a_folder_of_a_survey_that_cannot_be_written_is_named_in_one_line(fake):
+    environ = environment(fake)
+    fake.create_container(environ['OS_CONTAINER'])
+
+    status, output, errors = run('survey', '--state', '/proc', environ=environ)
+
+    assert (status, output, errors.count('\n')) == (1, '', 1)
+    assert '--state' in errors
+
+
 @pytest.mark.parametrize('command', [['survey'], ['fsck', '--json'], ['gc', '--dry-run'], ['trash', 'list']])
 def test_a_reader_that_ends_early_ends_the_command_without_a_traceback(fake, command):
     environ = environment(fake, PYTHONUNBUFFERED='')

@@ -84,7 +84,8 @@ def run(options, environ):
     def once():
         pace = Pace(options.max_requests_per_second)
         try:
-            outcome = collect(storage, how, pace, Progress())
+            with opening.local_database():
+                outcome = collect(storage, how, pace, Progress())
         except Problem as problem:
             print(f'registry-swift gc: {problem}', file=sys.stderr, flush=True)
             return 1

@@ -61,7 +61,8 @@ def add_command(commands):
 def execute(options, environ):
     """Return 2 for whatever keeps the check from its end: 0 and 1 say that all is whole."""
     try:
-        findings = check(options, environ)
+        with opening.local_database():
+            findings = check(options, environ)
     except (exceptions.UnspecifiedError, ValueError) as error:
         print('registry-swift: the check could not be finished:', ' '.join(str(error).split()), file=sys.stderr)
         return 2

@@ -58,7 +58,7 @@ def add_command(commands):
 def run(options, environ):
     storage = storage_settings.open_existing(environ, **({'swift_pool_size': options.threads + 2} if options.threads > 30 else {}))
     pace, started = Pace(options.max_requests_per_second), time.monotonic()
-    with _folder(options.state) as folder:
+    with opening.local_database(), _folder(options.state) as folder:
         survey = take(storage, folder, pace, Progress(sys.stderr), threads=options.threads, v1_path=options.v1_path)
         with contextlib.closing(survey.db):
             found = figures.figures(survey)

@@ -89,7 +89,8 @@ def restore(options, environ):
 
 def empty(options, environ):
     bounds = Bounds.quiet() if options.quiet_registry else Bounds(keep_trash=options.older_than)
-    outcome = collect(storage_settings.open_existing(environ), Options(bounds, only_trash=True))
+    with opening.local_database():
+        outcome = collect(storage_settings.open_existing(environ), Options(bounds, only_trash=True))
     print(json.dumps(outcome.counts) if options.json else report.text(outcome))
     return 0
 
