@@ -21,7 +21,7 @@ Look at what registry-swift gc has moved to the trash, put it back, or delete it
     registry-swift trash list
     registry-swift trash restore sha256:4bf5...       put back a blob, and its links in all repositories
     registry-swift trash restore --run RUN            put back all that one run of gc has moved
-    registry-swift trash empty --older-than 1d        do not keep older things for as long as gc --keep-trash says
+    registry-swift trash empty --older-than 3d        do not keep older things for as long as gc --keep-trash says
 
 A push or pull that needs something from the trash puts it back by itself.
 """
@@ -36,7 +36,7 @@ def add_command(commands):
     restoring.add_argument('digests', metavar='DIGEST', nargs='*', type=option(digest), help='digest of a blob')
     restoring.add_argument('--run', dest='of_run', metavar='RUN', help='put back all that this run has moved; trash list shows the runs')
     restoring.set_defaults(run=restore)
-    emptying = new_parser(kinds.add_parser, 'empty', help='delete for good what may be deleted')
+    emptying = new_parser(kinds.add_parser, 'empty', help='delete for good what may be deleted: in two runs, a day apart')
     emptying.add_argument(
         '--older-than',
         type=option(duration.parse),

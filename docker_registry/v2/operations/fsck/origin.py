@@ -50,7 +50,7 @@ class Origin:
     def __init__(self, url: str, user: str = '', password: str = '', pace: Callable[[int], None] = lambda count: None):
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ('http', 'https') or not parts.hostname:
-            raise ValueError('must be the URL of a registry, such as https://registry.example.com')
+            raise ValueError('--from must be the URL of a registry, such as https://registry.example.com')
         self._url = f'{parts.scheme}://{parts.netloc.rpartition("@")[2]}'
         user, password = user or urllib.parse.unquote(parts.username or ''), password or urllib.parse.unquote(parts.password or '')
         self._basic = 'Basic ' + base64.b64encode(f'{user}:{password}'.encode()).decode() if user else ''
