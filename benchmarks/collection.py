@@ -109,7 +109,7 @@ def collect(auth_url, threads, pipe):
         pace, started = Pace(), time.monotonic()
         report = run.collect(storage, run.Options(threads=threads, force=True), pace, Progress(None))
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        pipe.send((time.monotonic() - started, dict(pace.methods), memory, report.counts, report.remarks))
+        pipe.send((time.monotonic() - started, dict(pace.methods), memory, report.counts, list(report.remarks)[:3]))
 
 
 def main():

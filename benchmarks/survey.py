@@ -75,6 +75,9 @@ class Names(Sequence):
         revision, tag = f'{path}/_manifests/revisions/{digest}/link', f'{path}/_manifests/tags/latest'
         return [revision, f'{tag}/current/link', f'{tag}/index/{digest}/link'][i - LAYERS]
 
+    def digest_of_tag(self, name):
+        return self._manifests[int(name.partition('/team/r')[2].partition('/')[0])]
+
     def __len__(self):
         return self._length
 
@@ -105,9 +108,9 @@ class Made(Container):
                 break
             size = 9 * 2**20 if self._digits(name) in self._large else 2**20 if '_segments' in name else 71
             stamp = '2026-01-31T12:00:00.123456'
-            records.append(
-                {'name': name, 'hash': '0' * 32, 'bytes': size, 'content_type': 'application/octet-stream', 'last_modified': stamp}
-            )
+            # A tag holds its digest, and a listing shows the MD5 of that.
+            etag = hashlib.md5(b'sha256:' + self._names.digest_of_tag(name).encode()).hexdigest() if '/current/' in name else '0' * 32
+            records.append({'name': name, 'hash': etag, 'bytes': size, 'content_type': 'application/octet-stream', 'last_modified': stamp})
         return records
 
     @staticmethod

@@ -1,7 +1,5 @@
 """The command `registry-swift gc`."""
 
-import dataclasses
-import json
 import signal
 import sys
 
@@ -16,6 +14,7 @@ from docker_registry.v2.operations.collection.run import Options, collect, every
 from docker_registry.v2.operations.pace import Pace
 from docker_registry.v2.operations.progress import Progress
 from docker_registry.v2.settings import config
+from docker_registry.v2.settings import storage as storage_settings
 from docker_registry.v2.settings.storage import config_error
 
 DESCRIPTION = """\
@@ -79,7 +78,7 @@ def run(options, environ):
         v1_path=options.v1_path,
         v1_images=options.v1_images,
     )
-    storage = storage_settings.open_existing(environ)
+    storage = storage_settings.open_existing(environ, options.threads)
 
     def once():
         pace = Pace(options.max_requests_per_second)
@@ -93,7 +92,7 @@ def run(options, environ):
             print('registry-swift gc:', ' '.join(str(error).split()), file=sys.stderr, flush=True)
             return 1
         outcome.counts['requests'] = pace.requests
-        print(json.dumps(dataclasses.asdict(outcome)) if options.json else report.text(outcome), flush=True)
+        print(report.as_json(outcome) if options.json else report.text(outcome), flush=True)
         return 0
 
     return every(options.every, once) if options.every else once()

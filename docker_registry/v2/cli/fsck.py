@@ -15,6 +15,7 @@ from docker_registry.v2.operations.survey import survey
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.names import repository
 from docker_registry.v2.settings import config
+from docker_registry.v2.settings import storage as storage_settings
 
 FSCK = """\
 Find out which images are damaged, and name the tags that cannot be pulled. The registry may run meanwhile.

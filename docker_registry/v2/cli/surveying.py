@@ -13,6 +13,7 @@ from docker_registry.v2.operations.pace import Pace
 from docker_registry.v2.operations.progress import Progress
 from docker_registry.v2.operations.survey import figures, report
 from docker_registry.v2.operations.survey.survey import take
+from docker_registry.v2.settings import storage as storage_settings
 from docker_registry.v2.settings.storage import config_error
 
 SURVEY = """\
@@ -56,7 +57,7 @@ def add_command(commands):
 
 
 def run(options, environ):
-    storage = storage_settings.open_existing(environ, **({'swift_pool_size': options.threads + 2} if options.threads > 30 else {}))
+    storage = storage_settings.open_existing(environ, options.threads)
     pace, started = Pace(options.max_requests_per_second), time.monotonic()
     with opening.local_database(), _folder(options.state) as folder:
         survey = take(storage, folder, pace, Progress(sys.stderr), threads=options.threads, v1_path=options.v1_path)

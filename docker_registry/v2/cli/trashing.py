@@ -13,6 +13,7 @@ from docker_registry.v2.operations.collection.problems import Problem
 from docker_registry.v2.operations.collection.run import Options, collect
 from docker_registry.v2.registry import errors, names
 from docker_registry.v2.settings import config
+from docker_registry.v2.settings import storage as storage_settings
 from docker_registry.v2.settings.storage import config_error
 
 DESCRIPTION = """\
@@ -88,9 +89,12 @@ def restore(options, environ):
 
 
 def empty(options, environ):
-    bounds = Bounds.quiet() if options.quiet_registry else Bounds(keep_trash=options.older_than)
-    with opening.local_database():
-        outcome = collect(storage_settings.open_existing(environ), Options(bounds, only_trash=True))
+    try:
+        with opening.local_database():
+            outcome = collect(storage_settings.open_existing(environ), Options(bounds(options, environ), only_trash=True))
+    except Problem as problem:
+        print(f'registry-swift trash: {problem}', file=sys.stderr)
+        return 1
     print(json.dumps(outcome.counts) if options.json else report.text(outcome))
     return 0
 

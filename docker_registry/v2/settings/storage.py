@@ -16,6 +16,8 @@ from docker_registry.drivers.swift import Settings
 STORAGE_PATH = 'files'  # the default: CNCF distribution keeps its objects below this name
 SECTION = 'swift'  # the default section of a configuration file; SETTINGS_FLAVOR names another
 
+MOST_THREADS = 30  # for which the driver's pool is large enough by itself
+
 #: Short timeouts for `serve` at its start and for `check`, because somebody is waiting for the outcome.
 IMPATIENT = {'swift_retries': 1, 'swift_retry_max_wait': 1, 'swift_connect_timeout': 5, 'swift_read_timeout': 8}
 
@@ -98,11 +100,12 @@ def log_in(config: dict):
     return storage
 
 
-def open_existing(environ: Mapping[str, str], **changes: Any):
+def open_existing(environ: Mapping[str, str], threads: int = 0):
     """Return the storage driver for a command that works on a container. It has proved that the login works.
 
     It creates no container: with a wrong name, a command would otherwise find an empty registry in which all is well.
 
+    :param threads: requests that the command sends at a time
     :raises ConfigError: there is no such container; and see `read` and `log_in`
     """
     config = read(environ) | {'swift_create_container': 'false'}
@@ -113,7 +116,7 @@ def open_existing(environ: Mapping[str, str], **changes: Any):
             name = Settings(config).container
             raise config_error(f'swift_container (OS_CONTAINER) {name} does not exist. Check the name: this command creates no container')
         raise
-    return open_storage(config, **changes)
+    return open_storage(config, **({'swift_pool_size': threads + 2} if threads > MOST_THREADS else {}))
 
 
 @contextlib.contextmanager

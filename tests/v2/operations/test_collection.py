@@ -64,7 +64,7 @@ def test_a_tag_whose_manifest_lost_its_link_keeps_what_it_needs(place, registry)
     report = collect(place)
 
     assert names(place) == before
-    assert report.remarks == ['a is left alone: its tag v1 points to no manifest that it has. Run registry-swift fsck']
+    assert list(report.remarks) == ['a is left alone: its tag v1 points to no manifest that it has. Run registry-swift fsck']
 
 
 # The trash

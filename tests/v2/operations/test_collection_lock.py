@@ -249,6 +249,7 @@ def test_problems_are_told_in_one_line():
 
 def test_sigterm_ends_a_loop_also_in_the_first_process_of_a_container(fake):
     environ = registry_process.environment(fake)
+    fake.create_container(environ['OS_CONTAINER'])
     with subprocess.Popen([*registry_process.COMMAND, 'gc', '--every', '1h'], env=environ, stdout=subprocess.PIPE, text=True) as process:
         assert 'Run ' in process.stdout.readline()
 

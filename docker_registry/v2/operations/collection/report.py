@@ -1,13 +1,15 @@
 """The outcome of a collection, and what is in the trash, as text for people."""
 
+import dataclasses
 import itertools
+import json
 from collections.abc import Iterable
 
 from docker_registry.v2.operations import duration
 from docker_registry.v2.operations.collection.contents import Entry
 from docker_registry.v2.operations.collection.work import Report
 
-SHOWN = 20  # repositories
+SHOWN = 20  # repositories, and remarks
 #: Counts of a report, with what they mean. A verb in braces is that of a dry run.
 LINES = {
     'links': 'links of layers that no manifest of their repository names {went} to the trash',
@@ -33,6 +35,10 @@ def size(count: int) -> str:
     return f'{value:.0f} {units[0]}' if units[0] == 'bytes' else f'{value:.1f} {units[0]}'
 
 
+def as_json(report: Report) -> str:
+    return json.dumps({**dataclasses.asdict(report), 'remarks': list(report.remarks)})
+
+
 def text(report: Report) -> str:
     """Return the lines about a collection."""
     words = {'went': 'would go' if report.dry_run else 'went'}
@@ -43,7 +49,9 @@ def text(report: Report) -> str:
     if report.dry_run:
         lines += _repositories(report)
     head = 'This is a dry run: nothing was changed' if report.dry_run else f'Run {report.run}'
-    return '\n'.join([head, *(lines or ['         0 things to do']), *report.remarks])
+    more = len(report.remarks) - SHOWN
+    lines += [*list(report.remarks)[:SHOWN], *([f'and {more} more remarks; --json shows all'] if more > 0 else [])]
+    return '\n'.join([head, *(lines or ['         0 things to do'])])
 
 
 def _repositories(report: Report) -> list[str]:

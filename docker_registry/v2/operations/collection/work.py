@@ -33,7 +33,7 @@ class Report:
     dry_run: bool = False
     counts: dict[str, int] = field(default_factory=dict)  # for example `links`, `blobs`, `blob_bytes`
     repositories: dict[str, dict[str, int]] = field(default_factory=dict)  # the same, for one repository
-    remarks: list[str] = field(default_factory=list)
+    remarks: dict[str, None] = field(default_factory=dict)  # texts, in their order
     changes: int = 0  # times that something was written or deleted
 
     def add(self, name: str, count: int = 1, repository: str | None = None) -> None:
@@ -43,8 +43,7 @@ class Report:
             own[name] = own.get(name, 0) + count
 
     def remark(self, text: str) -> None:
-        if text not in self.remarks:
-            self.remarks.append(text)
+        self.remarks.setdefault(text)
 
 
 @dataclass
