@@ -114,6 +114,9 @@ def _add_other_owners(work: Work) -> None:
         if work.stat(blob_path(owner) if is_blob else owner) is None:
             if is_blob:  # it may be in the trash since a moment ago, and no listing shows the record yet
                 emptying.add_records(work, [owner])
+                if _may_be_repaired(work, owner):
+                    work.report.remark(f'{owner} is linked, but its data are gone. Its segments stay: run registry-swift fsck')
+                    continue
             work.db.execute('DELETE FROM composed WHERE owner = ?', [owner])
             work.db.execute('DELETE FROM composition WHERE owner = ?', [owner])
     others = _other_objects(work)
@@ -122,6 +125,11 @@ def _add_other_owners(work: Work) -> None:
             if large:
                 work.db.execute('INSERT OR REPLACE INTO composition VALUES (?, ?, ?, NULL)', [path, large.kind, large.prefix])
                 work.db.executemany('INSERT OR IGNORE INTO composed VALUES (?, ?)', [(path, name) for name in large.names])
+
+
+def _may_be_repaired(work: Work, digest: str) -> bool:
+    """Return whether a blob that is gone is linked. What a repair has put aside is damaged, and has a time of its own."""
+    return work.is_linked(digest) and not work.db.execute('SELECT 1 FROM lost_record WHERE digest = ?', [digest]).fetchone()
 
 
 def _other_objects(work: Work) -> Iterator[str]:
