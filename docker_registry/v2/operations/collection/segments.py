@@ -123,6 +123,7 @@ def _add_other_owners(work: Work) -> None:
     while some := list(itertools.islice(others, BATCH)):
         for path, large in zip(some, work.together.map(lambda path: _large_object(work, path), some)):
             if large:
+                work.db.execute('DELETE FROM composed WHERE owner = ?', [path])
                 work.db.execute('INSERT OR REPLACE INTO composition VALUES (?, ?, ?, NULL)', [path, large.kind, large.prefix])
                 work.db.executemany('INSERT OR IGNORE INTO composed VALUES (?, ?)', [(path, name) for name in large.names])
 
