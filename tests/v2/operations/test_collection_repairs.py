@@ -1,9 +1,11 @@
-"""A repair (`registry-swift fsck`) and a collection at the same time."""
+"""Collections and damaged data: repairs (`registry-swift fsck`), and clients that push the right bytes meanwhile."""
+
+import io
 
 import pytest
 from collected import LARGE, Clock, Process, World
 
-from docker_registry.v2.operations.collection import lock
+from docker_registry.v2.operations.collection import blobs, lock
 from docker_registry.v2.operations.fsck import run as fsck
 from docker_registry.v2.operations.survey import survey
 from docker_registry.v2.registry import layout, names
@@ -43,4 +45,35 @@ def test_a_blob_that_a_repair_makes_of_its_segments_gets_no_holes(world, tmp_pat
 
     Process(world.place.storage(), {whole.requests - left: lambda: repair(world, tmp_path)}).collect()
 
+    world.require_whole()
+
+
+def test_right_bytes_that_replace_damaged_garbage_after_its_record_stay(world, monkeypatch):
+    content = world.bytes()
+    world.server.put(world.place.container, 'files/' + layout.blob(names.digest(digest_of(content))), bytes(len(content)))
+    world.age(8)
+    write = blobs.write
+
+    def push_after(*arguments):
+        write(*arguments)
+        world.push(world.registry(), world.new_image('a', 'v', content))
+
+    monkeypatch.setattr(blobs, 'write', push_after)
+
+    world.collect()
+
+    world.require_safe()
+
+
+def test_segments_of_an_object_that_was_written_again_go(world):
+    storage = world.place.storage()
+    storage.stream_write('other/object', io.BytesIO(bytes(LARGE)))
+    old = {name: found for name, found in world.container.objects.items() if '/_segments/' in name}
+    world.collect()
+    storage.stream_write('other/object', io.BytesIO(bytes(LARGE)))
+    world.container.objects.update(old)  # as if the writer had been killed before it deleted them
+
+    world.settle()
+
+    assert old and not set(old) & set(world.container.objects)
     world.require_whole()

@@ -49,6 +49,8 @@ def _move(work: Work, digest: str) -> int | None:
     if record.kind == trash.PLAIN:
         work.storage.copy(blob_path(digest), layout.trashed_copy(digest_of(digest)))
     write(work, digest, record)
+    if work.stat(blob_path(digest)) != stat:
+        return None  # it was damaged, and somebody has just pushed the right bytes, of which the record knows nothing
     has_note = work.ask('SELECT 1 FROM damage WHERE digest = ?', [digest])
     work.delete([blob_path(digest), *([layout.damage(digest_of(digest))] if has_note else [])])
     return stat.size or 0
