@@ -111,7 +111,7 @@ def _keep_restorable(work: Work, record: str, moved: Iterable[Name]) -> None:
     """Look for blobs that clients have deleted just now. Somebody may have pushed them again since, and that link is gone, too."""
     layers = {name.digest: name.repository for name in moved if name.kind == 'layer'}
     folders = [layout.withdrawn(repository) for repository in set(layers.values())]
-    withdrawn = {str(layout.digest_of(stat.path)) for folder in folders for stat in work.storage.list_page(folder, recursive=True)}
+    withdrawn = {str(layout.digest_of(stat.path)) for folder in folders for stat in work.storage.walk(folder)}
     if withdrawn & set(layers):
         names = trash.names_at(work.storage, record)
         for digest in withdrawn & set(names.layers):
