@@ -1,6 +1,7 @@
 """The command `registry-swift gc`."""
 
 import signal
+import sqlite3
 import sys
 
 from docker_registry.core.exceptions import UnspecifiedError
@@ -88,7 +89,7 @@ def run(options, environ):
         except Problem as problem:
             print(f'registry-swift gc: {problem}', file=sys.stderr, flush=True)
             return 1
-        except UnspecifiedError as error:
+        except (UnspecifiedError, OSError, sqlite3.Error) as error:  # of Swift, or of the disk that has the database
             print('registry-swift gc:', ' '.join(str(error).split()), file=sys.stderr, flush=True)
             return 1
         outcome.counts['requests'] = pace.requests

@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import sys
 
 import pytest
 from collected import World
@@ -277,3 +278,23 @@ def test_two_that_take_over_a_left_lock_never_both_have_it(world, passes, monkey
 
     with pytest.raises(Locked):
         first.check()
+
+
+def test_a_disk_that_cannot_be_written_is_named_in_a_line(fake):
+    program = """
+import sys, tempfile
+tempfile._candidate_tempdir_list = lambda: ['/nowhere']
+from docker_registry.v2 import cli
+sys.exit(cli.main(['gc']))
+"""
+
+    done = subprocess.run(
+        [sys.executable, '-c', program],
+        env=registry_process.environment(fake),
+        capture_output=True,
+        text=True,
+        timeout=registry_process.DEADLINE,
+    )
+
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert 'No usable temporary directory' in done.stderr
