@@ -176,6 +176,17 @@ def test_most_of_the_bytes_at_once_stop_a_collection(world):
     world.require_clean()
 
 
+def test_a_dry_run_goes_on_where_a_brake_would_stop_a_run(world):
+    for _ in range(brakes.SMALL + 1):
+        world.registry().push_blob('a', world.bytes())
+    world.age(8)
+
+    report = world.collect(dry_run=True, force=False)
+
+    assert report.counts['blobs'] == brakes.SMALL + 1
+    assert 'a run would stop here: 100% of the bytes' in report.remarks[0]
+
+
 def test_a_link_that_no_listing_shows_stops_a_collection(world):
     registry = world.registry()
     content = world.bytes()

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from docker_registry.v2.operations.collection import aside, blobs, brakes, emptying, links, memory, segments, v1
 from docker_registry.v2.operations.collection.bounds import Bounds
 from docker_registry.v2.operations.collection.lock import Lock
-from docker_registry.v2.operations.collection.problems import LyingListing
+from docker_registry.v2.operations.collection.problems import LyingListing, Stopped
 from docker_registry.v2.operations.collection.work import Report, Work
 from docker_registry.v2.operations.pace import Pace
 from docker_registry.v2.operations.progress import Progress
@@ -92,8 +92,7 @@ def _round(storage: Any, options: Options, lock: Any, report: Report, pace: Pace
         work.find_unsure()
         work.weigh()
         if not options.force:
-            brakes.require_no_loss(work)
-            brakes.require_small_share(work)
+            _brake(work)
         try:
             _go_through(work, options)
         except LyingListing:
@@ -104,6 +103,17 @@ def _round(storage: Any, options: Options, lock: Any, report: Report, pace: Pace
             memory.remember(work.db, brakes.counts(work.db))
             lock.check()
             memory.save(storage, work.db, folder)
+
+
+def _brake(work: Work) -> None:
+    """:raises Stopped: see `brakes`. A dry run goes on and says so: the text asks the operator to look at one."""
+    try:
+        brakes.require_no_loss(work)
+        brakes.require_small_share(work)
+    except Stopped as problem:
+        if not work.dry_run:
+            raise
+        work.report.remark(f'a run would stop here: {problem}')
 
 
 def _go_through(work: Work, options: Options) -> None:
