@@ -31,6 +31,7 @@ trash for --keep-trash. So run this every day. It never deletes tags or manifest
     registry-swift gc --quiet-registry       free everything at once, while nobody pushes; --keep-trash 7d lets you change your mind
 
 The exit status is 0 if the run is done. It is 1 if a brake or an error has stopped it; one line says why.
+The variables that say where the container is are those of registry-swift check.
 """
 
 

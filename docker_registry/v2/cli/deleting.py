@@ -3,7 +3,7 @@
 import json
 
 from docker_registry.v2.cli import consent, opening
-from docker_registry.v2.cli.arguments import environment, new_parser
+from docker_registry.v2.cli.arguments import new_parser
 from docker_registry.v2.operations import deletion, space, targets, undeletion
 from docker_registry.v2.settings.storage import config_error
 
@@ -16,6 +16,7 @@ Delete tags, manifests and whole repositories, beside running registries.
 
 The command looks everything up first. If something does not exist, it deletes nothing. At a terminal it shows what would go, and asks.
 What somebody pushes meanwhile stays. A collection frees the space later. The exit status is 0 if everything is gone, else 1.
+The variables that say where the container is are those of registry-swift check.
 """
 
 UNDELETE = """\
@@ -26,11 +27,12 @@ Get back an image that was deleted, as long as no collection has freed its bytes
 
 The command finds the image's manifest, all layers, and for a multi-platform image all its images. It reads the manifests and compares
 their digests, and compares the sizes of layers. If anything is missing, it names that and changes nothing.
+The variables that say where the container is are those of registry-swift check.
 """
 
 
 def add_command(commands):
-    command = new_parser(commands.add_parser, 'rm', help='delete tags, manifests and repositories', description=RM, epilog=environment())
+    command = new_parser(commands.add_parser, 'rm', help='delete tags, manifests and repositories', description=RM)
     command.add_argument('images', metavar='NAME:TAG|NAME@DIGEST', nargs='*', help='a tag, or a manifest with all its tags')
     command.add_argument(
         '--repository', metavar='NAME', nargs='+', action='extend', default=[], help='delete these repositories completely'
@@ -41,9 +43,7 @@ def add_command(commands):
     consent.add_option(command)
     command.add_argument('--json', action='store_true', help='print a line of JSON for each tag, manifest or repository')
     command.set_defaults(run=remove)
-    command = new_parser(
-        commands.add_parser, 'undelete', help='get an image back that was deleted', description=UNDELETE, epilog=environment()
-    )
+    command = new_parser(commands.add_parser, 'undelete', help='get an image back that was deleted', description=UNDELETE)
     command.add_argument('image', metavar='NAME[:TAG]', help='the repository, and the tag that the image gets')
     command.add_argument('digest', metavar='DIGEST', help='the digest of the manifest, as clients and the output of rm show it')
     command.add_argument('--replace', action='store_true', help='if the tag points to another image now, let it point to this one')

@@ -1,7 +1,7 @@
 """The command `registry-swift retain`."""
 
 from docker_registry.v2.cli import consent, opening
-from docker_registry.v2.cli.arguments import environment, new_parser
+from docker_registry.v2.cli.arguments import new_parser
 from docker_registry.v2.operations import retention, retention_rules
 from docker_registry.v2.settings.storage import config_error
 
@@ -12,17 +12,13 @@ Delete old tags and untagged manifests, by rules in a file, beside running regis
     registry-swift retain --rules retention.yaml --yes         do it, for example every night
 
 A repository that no rule names is left alone. What somebody pushes meanwhile stays. A collection frees the space later.
-The exit status is 0, or 1 if something failed.
+The exit status is 0, or 1 if something failed. The variables that say where the container is are those of registry-swift check.
 """
 
 
 def add_command(commands):
     command = new_parser(
-        commands.add_parser,
-        'retain',
-        help='delete old tags and untagged manifests, by rules in a file',
-        description=RETAIN,
-        epilog=environment(),
+        commands.add_parser, 'retain', help='delete old tags and untagged manifests, by rules in a file', description=RETAIN
     )
     command.add_argument('--rules', metavar='FILE', required=True, help='the file of rules')
     command.add_argument('--dry-run', action='store_true', help='delete nothing, and show what would happen')

@@ -25,6 +25,7 @@ Look at what registry-swift gc has moved to the trash, put it back, or delete it
     registry-swift trash empty --older-than 3d        do not keep older things for as long as gc --keep-trash says
 
 A push or pull that needs something from the trash puts it back by itself.
+The variables that say where the container is are those of registry-swift check.
 """
 
 
