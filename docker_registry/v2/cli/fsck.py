@@ -1,5 +1,6 @@
 """The command `registry-swift fsck`."""
 
+import contextlib
 import sys
 import tempfile
 
@@ -7,6 +8,8 @@ from docker_registry.core import exceptions
 from docker_registry.v2.cli import opening
 from docker_registry.v2.cli.arguments import add_pace, add_threads, new_parser, option, rate, settings
 from docker_registry.v2.operations import duration
+from docker_registry.v2.operations.collection.lock import Lock
+from docker_registry.v2.operations.collection.problems import Problem
 from docker_registry.v2.operations.fsck import reading, report, run
 from docker_registry.v2.operations.fsck.origin import Origin
 from docker_registry.v2.operations.pace import Pace
@@ -64,7 +67,7 @@ def execute(options, environ):
     try:
         with opening.local_database():
             findings = check(options, environ)
-    except (exceptions.UnspecifiedError, ValueError) as error:
+    except (exceptions.UnspecifiedError, Problem, ValueError) as error:
         print('registry-swift: the check could not be finished:', ' '.join(str(error).split()), file=sys.stderr)
         return 2
     print(report.as_json(findings) if options.json else report.as_text(findings))
@@ -79,7 +82,9 @@ def check(options, environ):
     origin = Origin(options.origin, environ.get(USER, ''), environ.get(PASSWORD, ''), pace) if options.origin else None
     storage = storage_settings.open_existing(environ)
     progress = Progress()
-    with tempfile.TemporaryDirectory(prefix='registry-swift-') as folder:
+    # A collection could delete the segments of which a repair makes a blob again.
+    lock = Lock(storage) if options.repair else contextlib.nullcontext()
+    with lock, tempfile.TemporaryDirectory(prefix='registry-swift-') as folder:
         surveyed = survey.take(storage, folder, Pace(options.max_requests_per_second), progress, threads=options.threads)
         if options.repository and not surveyed.one('SELECT id FROM repository WHERE name = ?', options.repository):
             raise ValueError(f'there is no repository {options.repository}')

@@ -10,7 +10,9 @@ from collection_process import Clock, Process, case, sample
 from docker_registry.core import exceptions
 from docker_registry.v2 import cli
 from docker_registry.v2.operations.collection import lock
+from docker_registry.v2.operations.collection.bounds import Bounds
 from docker_registry.v2.operations.collection.problems import Problem
+from docker_registry.v2.operations.collection.run import Options, collect
 from docker_registry.v2.registry import layout, names
 from docker_registry.v2.registry.trash import Trash
 from fake_swift import FakeSwift, bulk_errors, on, status
@@ -87,6 +89,16 @@ def test_segments_of_an_upload_of_distribution_go_when_its_blob_is_gone(world):
     del objects[begun + 'startedat']
 
     requires_all(world)
+
+
+def test_the_bytes_of_a_blob_of_distribution_count_once(world):
+    keep_one(world)
+    world.distribution_blob(world.bytes(1000))
+
+    counts = collect(world.place.storage(), Options(Bounds.quiet())).counts
+
+    assert (counts['purged'], counts['foreign_segments']) == (1, 2)
+    assert counts['purged_bytes'] + counts['segment_bytes'] == 1000
 
 
 def test_a_copy_without_a_record_goes(world):

@@ -17,8 +17,7 @@ WITHDRAWALS = f'{layout.TRASHED_NAMES}/*/_withdrawn/*'
 
 
 def empty(work: Work) -> None:
-    """Put back what is needed again, and delete for good what has been in the trash for long enough."""
-    read(work)
+    """Put back what is needed again, and delete for good what has been in the trash for long enough. Call `read` first."""
     if work.dry_run:
         return
     _empty_names(work)
@@ -141,6 +140,7 @@ def _delete_record(work: Work, digest: str, record: Record) -> None:
 
 def _purge(work: Work, digest: str, record: Record) -> None:
     """Delete segments that nothing else names, then the record. A crash in between leaves a record that purges again."""
+    freed = record.size or 0 if record.kind == trash.PLAIN else 0  # segments elsewhere go, and count, when nothing names them any more
     if record.kind == trash.STATIC:
         if work.db.execute("SELECT 1 FROM composition WHERE kind = 'unreadable'").fetchone():
             work.report.remark('nothing was deleted for good: Swift did not tell what some objects consist of. Run this again later')
@@ -150,8 +150,9 @@ def _purge(work: Work, digest: str, record: Record) -> None:
         work.change()
         work.storage.remove_parts(gone)
         work.db.executemany('DELETE FROM segment WHERE name = ?', [(work.full_name(part.path),) for part in gone])
+        freed = sum(part.size for part in gone)
     work.report.add('purged')
-    work.report.add('purged_bytes', record.size or 0)
+    work.report.add('purged_bytes', freed)
     _delete_record(work, digest, record)
 
 

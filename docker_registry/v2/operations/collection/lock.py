@@ -1,4 +1,4 @@
-"""The lock: one collection at a time. It is an object in the container, which a thread of the collection writes again and again.
+"""The lock: one collection at a time, and no repair beside it. It is an object in the container, which a thread of the collection writes again and again.
 
 If two collections ran at the same time, one could remove the record with which the other would have to put something back.
 """

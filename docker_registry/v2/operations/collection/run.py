@@ -117,6 +117,8 @@ def _brake(work: Work) -> None:
 
 
 def _go_through(work: Work, options: Options) -> None:
+    emptying.read(work)
+    aside.collect(work)
     emptying.empty(work)
     if options.only_trash:
         return
@@ -124,7 +126,6 @@ def _go_through(work: Work, options: Options) -> None:
     blobs.collect(work)
     if options.v1_images:
         v1.collect_images(work)
-    aside.collect(work)
     segments.collect(work)
 
 
