@@ -83,7 +83,7 @@ def check(options, environ):
     storage = storage_settings.open_existing(environ)
     progress = Progress()
     # A collection could delete the segments of which a repair makes a blob again.
-    lock = Lock(storage) if options.repair else contextlib.nullcontext()
+    lock = Lock(storage, stays=False) if options.repair else contextlib.nullcontext()
     with lock, tempfile.TemporaryDirectory(prefix='registry-swift-') as folder:
         surveyed = survey.take(storage, folder, Pace(options.max_requests_per_second), progress, threads=options.threads)
         if options.repository and not surveyed.one('SELECT id FROM repository WHERE name = ?', options.repository):

@@ -1,4 +1,4 @@
-"""The lock: one collection at a time, and no repair beside it. It is an object in the container, which a thread of the collection writes again and again.
+"""The lock: one collection at a time, and no repair beside it. It is an object in the container, which a thread writes again and again.
 
 If two collections ran at the same time, one could remove the record with which the other would have to put something back.
 """
@@ -32,10 +32,11 @@ class Lock:
     """The lock of a container, as a context manager.
 
     :param take: take the lock, whoever has it
+    :param stays: whether it stays after a failure: a request that has failed here may still arrive in Swift
     """
 
-    def __init__(self, storage: Storage, take: bool = False):
-        self._storage, self._take = storage, take
+    def __init__(self, storage: Storage, take: bool = False, stays: bool = True):
+        self._storage, self._take, self._stays = storage, take, stays
         self._content = b''
         self._written = 0.0  # by our own clock
         self._ahead = 0.0  # seconds that Swift's clock is ahead of ours
@@ -61,10 +62,10 @@ class Lock:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
-        """Remove the lock, but not after a failure: a request that has failed here may still arrive in Swift."""
+        """Remove the lock, unless it is to stay."""
         self._ended.set()
         self._thread.join()
-        if kind is not None and not issubclass(kind, Problem):
+        if self._stays and kind is not None and not issubclass(kind, Problem):
             return
         try:
             if self._storage.get_content(layout.LOCK, newest=True) == self._content:
