@@ -3,7 +3,8 @@
 import io
 
 import pytest
-from collected import LARGE, Clock, Process, World
+from collected import LARGE, World
+from collection_process import Clock, Process
 
 from docker_registry.v2.operations.collection import blobs, lock
 from docker_registry.v2.operations.fsck import run as fsck

@@ -10,6 +10,7 @@ from docker_registry.v2.operations.collection.contents import Entry
 from docker_registry.v2.operations.collection.work import Report
 
 SHOWN = 20  # repositories, and remarks
+NOTHING = 'Nothing to do: what is garbage is too young, or in the trash already. registry-swift survey shows both'
 #: Counts of a report, with what they mean. A verb in braces is that of a dry run.
 LINES = {
     'links': 'links of layers that no manifest of their repository names {went} to the trash',
@@ -51,7 +52,9 @@ def text(report: Report) -> str:
     head = 'This is a dry run: nothing was changed' if report.dry_run else f'Run {report.run}'
     more = len(report.remarks) - SHOWN
     lines += [*list(report.remarks)[:SHOWN], *([f'and {more} more remarks; --json shows all'] if more > 0 else [])]
-    return '\n'.join([head, *(lines or ['         0 things to do'])])
+    return '\n'.join(
+        [head, *(lines or ['Nothing to do: what is garbage is too young, or in the trash already. registry-swift survey shows both'])]
+    )
 
 
 def _repositories(report: Report) -> list[str]:
