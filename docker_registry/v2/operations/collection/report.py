@@ -52,9 +52,7 @@ def text(report: Report) -> str:
     head = 'This is a dry run: nothing was changed' if report.dry_run else f'Run {report.run}'
     more = len(report.remarks) - SHOWN
     lines += [*list(report.remarks)[:SHOWN], *([f'and {more} more remarks; --json shows all'] if more > 0 else [])]
-    return '\n'.join(
-        [head, *(lines or ['Nothing to do: what is garbage is too young, or in the trash already. registry-swift survey shows both'])]
-    )
+    return '\n'.join([head, *(lines or [NOTHING])])
 
 
 def _repositories(report: Report) -> list[str]:
