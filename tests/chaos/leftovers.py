@@ -32,6 +32,9 @@ class Needed:
         self.tags = {(key.repository, key.name) for key in ledger.keys(TAG) if None not in ledger.pullable(key, moment, moment)}
         self.links = {(key.repository, hexadecimal(blob)) for key in there for blob in manifest(contents, key).blobs}
         self.blobs = {digest for _, digest in self.links | self.revisions}
+        # A collection keeps all that a manifest names: what it refers to may have been deleted, and its bytes stay.
+        named = [digest for key in there for digest in (manifest(contents, key).subject, *manifest(contents, key).manifests) if digest]
+        self.named = {hexadecimal(digest) for digest in named}
         self.segments = set()
 
     def has(self, what, groups):
@@ -41,7 +44,7 @@ class Needed:
         if what in ('memory of collections', 'secret', 'note of a deletion'):
             return True
         if what == 'blob':
-            return groups[0] in self.blobs
+            return groups[0] in self.blobs | self.named
         if what == 'segment':
             return groups[0] in self.segments
         return groups in {'link of a blob': self.links, 'tag': self.tags}.get(what, self.revisions)

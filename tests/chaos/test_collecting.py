@@ -122,6 +122,18 @@ def test_what_no_manifest_names_is_left():
     assert len(found) == 2 and all(leftovers.hexadecimal(left.gone.digest) in line for line in found)
 
 
+def test_the_bytes_of_a_deleted_subject_may_stay():
+    left = Left()
+    signature = image('signature', left.config, [], subject=left.deleted)
+    left.contents[signature.digest] = signature
+    left.ledger.pin(Key(MANIFEST, 'a', signature.digest), THERE, 1)
+    needed = leftovers.Needed(left.ledger, left.contents, 2)
+    subject = leftovers.hexadecimal(left.deleted.digest)
+    name = f'docker/registry/v2/blobs/sha256/{subject[:2]}/{subject}/data'
+    assert f'nothing needs {name}' not in leftovers.compare(needed, [name])
+    assert f'nothing needs {name}' in leftovers.compare(left.needed, [name])
+
+
 @pytest.mark.parametrize('name', ['_segments/upload-1/00000001', '_trash/names/a/_shard/1', '_gc/lock', 'docker/registry/v2/other'])
 def test_segments_and_trash_and_what_nobody_knows_are_left(name):
     left = Left()
