@@ -29,8 +29,9 @@ def test_what_was_pushed(registry, survey):
     found = survey()
 
     assert set(table(found, 'SELECT name FROM repository')) == {'team/app', 'other'}
+    is_ceph = registry.storage.is_ceph()  # it lists large objects without their size
     assert set(table(found, 'SELECT digest, size FROM blob WHERE digest NOT IN (SELECT digest FROM revision)')) == {
-        (digest_of(content), len(content)) for content in (b'{}', *layers)
+        (digest_of(content), None if is_ceph and len(content) > MiB else len(content)) for content in (b'{}', *layers)
     }
     assert set(table(found, 'SELECT name, tag FROM tag JOIN repository ON id = repository')) == {('team/app', 'v1'), ('other', 'latest')}
     assert set(table(found, 'SELECT tag, digest FROM tag_index')) == {('v1', first), ('latest', second)}

@@ -46,11 +46,12 @@ def test_a_tree_below_another_root(tree, survey):
         ('old', 'old'),
         ('old', 'base'),
     }
+    is_ceph = tree.storage.is_ceph()  # it lists large objects without their size
     assert set(found.db.execute("SELECT image, size FROM v1_file WHERE name = 'layer'")) == {
-        ('base', 3 * MiB),
+        ('base', None if is_ceph else 3 * MiB),
         ('app', 3),
         ('old', 3),
-        ('left', 2 * MiB),
+        ('left', None if is_ceph else 2 * MiB),
     }
     assert found.one('SELECT count(*) FROM v1_broken') == 0
     assert found.one('SELECT sum(size) FROM v1_segment JOIN composed USING (name)') == 5 * MiB
