@@ -152,7 +152,8 @@ class Blobs:
         link = self._link(repository, digest)
         size = _verified_size(link) if link else None
         if link is None or size is None or time.time() - (link.last_modified or 0) > VERIFIED_SECONDS:
-            return self._size_of_linked(digest, link is not None or self._trash.restore_link(repository, digest))
+            is_linked = link is not None or (self._trash.has_any() and self._trash.restore_link(repository, digest))
+            return self._size_of_linked(digest, is_linked)
         self._seen.add((repository, digest), size)
         return size
 

@@ -69,13 +69,18 @@ class Trash:
     def __init__(self, storage: Storage):
         self._storage = storage
         self.know(False)
+        self._is_known = False
 
     def is_used(self) -> bool:
         """Return whether the trash has anything, as of a minute ago. It is believed to have nothing until `know` is called.
 
         So a push of new blobs costs no more requests. Use it only where a client sends again what is not found.
         """
-        if time.monotonic() - self._looked > LOOK_SECONDS:
+        return self._is_used if time.monotonic() - self._looked <= LOOK_SECONDS else self.has_any()
+
+    def has_any(self) -> bool:
+        """Return whether the trash has anything, as of a minute ago. Use it only where a client that is refused can try again."""
+        if not self._is_known or time.monotonic() - self._looked > LOOK_SECONDS:
             self.know(self.look())
         return self._is_used
 
@@ -85,7 +90,7 @@ class Trash:
 
     def know(self, is_used: bool) -> None:
         """Believe this for a minute."""
-        self._looked, self._is_used = time.monotonic(), is_used
+        self._looked, self._is_used, self._is_known = time.monotonic(), is_used, True
 
     def restore_link(self, repository: str, digest: Digest) -> bool:
         """Put back the link of a blob, if a collection deleted it. Return whether it did, or somebody else has done so meanwhile.
