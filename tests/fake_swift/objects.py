@@ -111,7 +111,7 @@ class ObjectRequests(object):
         try:
             if 'X-Delete-After' in request.headers:
                 headers['X-Delete-At'] = int(time.time()) + int(request.headers['X-Delete-After'])
-            past = int(headers.get('X-Delete-At', time.time() + 1)) <= time.time()
+            past = 'X-Delete-At' in headers and int(headers['X-Delete-At']) <= time.time()
         except ValueError:
             raise Refusal(400, 'Non-integer X-Delete-At', content_type='text/plain')
         if past:
