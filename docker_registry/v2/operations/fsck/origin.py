@@ -110,7 +110,11 @@ class Origin:
         request = urllib.request.Request(url, headers={'Accept': MANIFESTS})
         if authorization:
             request.add_header('Authorization', authorization)
-        return self._opener.open(request, timeout=SECONDS)
+        try:
+            return self._opener.open(request, timeout=SECONDS)
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise
 
     def _log_in(self, challenge: str, repository: str) -> str:
         """Return the field Authorization that a challenge asks for."""

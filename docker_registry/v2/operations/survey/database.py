@@ -71,6 +71,13 @@ CREATE INDEX IF NOT EXISTS other_digest ON other (digest);
 """
 
 
+class Database(sqlite3.Connection):
+    """A connection that closes when nobody uses it any more, without the warning of Python 3.13."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def create(path: str, durable: bool = False) -> sqlite3.Connection:
     """Return a connection to a new database. It belongs to one survey in one process.
 
@@ -82,7 +89,7 @@ def create(path: str, durable: bool = False) -> sqlite3.Connection:
 
 
 def connect(path: str, durable: bool = True) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, factory=Database)
     db.executescript(
         f'PRAGMA journal_mode = {"WAL" if durable else "OFF"}; PRAGMA synchronous = OFF;'
         'PRAGMA temp_store = FILE; PRAGMA cache_size = -32768;'
