@@ -4,6 +4,7 @@ It is sqlite, of the standard library, in a file: so a survey of millions of nam
 they need. Times are Swift's, in seconds since the epoch. A digest is text, `sha256:<hex>`. Names of segments begin at the container's root.
 """
 
+import contextlib
 import sqlite3
 from typing import Any
 
@@ -75,7 +76,8 @@ class Database(sqlite3.Connection):
     """A connection that closes when nobody uses it any more, without the warning of Python 3.13."""
 
     def __del__(self) -> None:
-        self.close()
+        with contextlib.suppress(sqlite3.ProgrammingError):  # it could not be opened
+            self.close()
 
 
 def create(path: str, durable: bool = False) -> sqlite3.Connection:
