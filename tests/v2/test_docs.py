@@ -235,7 +235,7 @@ NUMBERS = [
     ('docs/collection.rst', 'to the trash, of more than {} blobs', brakes.SMALL),
     ('docs/collection.rst', 'takes it after {} minutes if it runs', lock.ENDED // MINUTE),
     ('docs/collection.rst', 'and after {} hours if not', lock.STALE // 3600),
-    ('docs/collection.rst', 'one for each {} names in the container', f'{walk.PAGE:,}'),
+    ('docs/collection.rst', 'one request for each {} names in the container', f'{walk.PAGE:,}'),
     ('docs/decisions.rst', 'saw it within the last {} seconds', blobs.FRESH_SECONDS),
     ('docs/decisions.rst', 'it has at most {} MiB and comes whole', blobs.SMALL // MiB),
     ('docs/decisions.rst', 'asks for up to {} ranges', ranges.MOST_RANGES),

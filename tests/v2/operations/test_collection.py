@@ -5,10 +5,12 @@ import json
 
 import pytest
 
+from docker_registry.core.exceptions import FileNotFoundError
 from docker_registry.v2.operations.collection import brakes, links, lock, run
 from docker_registry.v2.operations.collection.bounds import Bounds
 from docker_registry.v2.operations.collection.problems import Stopped
 from docker_registry.v2.operations.progress import Progress
+from docker_registry.v2.operations.survey import contents
 from docker_registry.v2.registry import layout, trash
 from docker_registry.v2.registry.names import digest as parsed
 from docker_registry.v2.settings import config
@@ -284,6 +286,28 @@ def test_a_blob_that_is_linked_again_meanwhile_stays(fake_place, fake_registry, 
 
     assert (report.counts['links'], report.counts['blobs']) == (2, 2)  # the config and the manifest
     assert fake_registry('GET', f'/v2/a/blobs/{digest_of(b"layer")}').data == b'layer'
+
+
+@pytest.mark.parametrize('method, content', [('large_object', LARGE), ('parts_of', LARGE), ('copy', b'layer')])
+def test_a_blob_that_is_gone_for_a_moment_does_not_end_a_run(place, registry, monkeypatch, method, content):
+    """A repair may have put it aside, or Swift may not find it. The next run looks again."""
+    digest = registry.push_blob('a', content)
+    storage = place.storage()
+    blob, whole = layout.blob(parsed(digest)), getattr(storage, method)
+
+    def missing(path, *more, **named):
+        if path == blob:
+            raise FileNotFoundError(path)
+        return whole(path, *more, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, method, missing)
+        patched.setattr(contents, 'read_compositions', lambda *arguments: None)
+        run.collect(storage, run.Options(EARLY), None, Progress(None))
+
+    assert storage.exists(blob) and trash.read_record(storage, parsed(digest)) is None
+    assert not storage.exists(layout.LOCK)
+    assert collect(place).counts['blobs'] == 1
 
 
 # The brakes

@@ -42,12 +42,15 @@ def _move(work: Work, digest: str) -> int | None:
         return None
     if _is_linked_again(work, digest):
         return None
-    record = _record(work, digest, stat)
-    if record is None:
-        work.report.remark(f'{digest} is left alone: it has too many segments to be put back, or segments elsewhere')
-        return None
-    if record.kind == trash.PLAIN:
-        work.storage.copy(blob_path(digest), layout.trashed_copy(digest_of(digest)))
+    try:
+        record = _record(work, digest, stat)
+        if record is None:
+            work.report.remark(f'{digest} is left alone: it has too many segments to be put back, or segments elsewhere')
+            return None
+        if record.kind == trash.PLAIN:
+            work.storage.copy(blob_path(digest), layout.trashed_copy(digest_of(digest)))
+    except exceptions.FileNotFoundError:
+        return None  # a repair has put it aside, or Swift does not find it at the moment: the next run looks again
     write(work, digest, record)
     if work.stat(blob_path(digest)) != stat:
         return None  # it was damaged, and somebody has just pushed the right bytes, of which the record knows nothing
@@ -92,6 +95,8 @@ def _record(work: Work, digest: str, stat: Stat) -> Record | None:
             parts = [Segment(*part) for part in work.storage.parts_of(blob_path(digest))]
             return Record(work.run, trash.TRASHED, trash.STATIC, stat.size, parts)
         except exceptions.FileNotFoundError:
+            if not work.storage.is_ceph():  # Swift returns the manifest whole, so it is the object that is not there
+                raise
             return Record(work.run, trash.TRASHED, trash.BROKEN, stat.size)
         except exceptions.WrongArgumentsError:
             return _record_elsewhere(work, digest, stat)
