@@ -293,15 +293,22 @@ def test_a_blob_that_is_gone_for_a_moment_does_not_end_a_run(place, registry, mo
     """A repair may have put it aside, or Swift may not find it. The next run looks again."""
     digest = registry.push_blob('a', content)
     storage = place.storage()
-    blob, whole = layout.blob(parsed(digest)), getattr(storage, method)
+    blob, gone = layout.blob(parsed(digest)), []
 
-    def missing(path, *more, **named):
-        if path == blob:
-            raise FileNotFoundError(path)
-        return whole(path, *more, **named)
+    def missing(name):
+        whole = getattr(storage, name)
+
+        def call(path, *more, **named):
+            if path == blob and (gone or name == method):
+                gone.append(name)
+                raise FileNotFoundError(path)
+            return whole(path, *more, **named)
+
+        return call
 
     with monkeypatch.context() as patched:
-        patched.setattr(storage, method, missing)
+        for name in ('large_object', 'parts_of', 'copy'):
+            patched.setattr(storage, name, missing(name))
         patched.setattr(contents, 'read_compositions', lambda *arguments: None)
         run.collect(storage, run.Options(EARLY), None, Progress(None))
 

@@ -97,6 +97,7 @@ def _record(work: Work, digest: str, stat: Stat) -> Record | None:
         except exceptions.FileNotFoundError:
             if not work.storage.is_ceph():  # Swift returns the manifest whole, so it is the object that is not there
                 raise
+            work.storage.large_object(blob_path(digest))  # raises if it is the object; else it is a segment
             return Record(work.run, trash.TRASHED, trash.BROKEN, stat.size)
         except exceptions.WrongArgumentsError:
             return _record_elsewhere(work, digest, stat)
