@@ -91,11 +91,9 @@ class World:
             b'{password}': PASSWORD,
         }
         if self._users:
-            tokens, stored = self.app.guard._tokens, self._users.hash_of(b'alice')
-            self.words[b'{access}'] = tokens.make('alice', stored, Scopes.parse('repository:team/app:pull,push registry:catalog:*'))[
-                'token'
-            ].encode()
-            self.words[b'{refresh}'] = tokens.make_refresh('alice', stored).encode()
+            tokens, alice = self.app.guard._tokens, self._users.identity(b'alice')
+            access = tokens.make(alice, Scopes.parse('repository:team/app:pull,push registry:catalog:*'))['token']
+            self.words[b'{access}'], self.words[b'{refresh}'] = access.encode(), tokens.make_refresh(alice).encode()
         self.secrets = [self.words.get(name, b'?' * 9)[:-1] for name in (b'{access}', b'{refresh}')] + [PASSWORD, self.words[b'{basic}']]
 
     def _made(self):

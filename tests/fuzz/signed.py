@@ -102,8 +102,10 @@ def logins():
     os.rmdir(folder)
     users.hash_of = {b'alice': PASSWORD_HASH}.get  # type: ignore[method-assign] # asks the file system each time
     made = tokens.Tokens(lambda: b'key', 300, users)
-    access = made.make('alice', PASSWORD_HASH, Scopes.parse('repository:team/app:pull'))['token']
-    return made, str(access).encode(), made.make_refresh('alice', PASSWORD_HASH).encode()
+    alice = users.identity(b'alice')
+    assert alice
+    access = made.make(alice, Scopes.parse('repository:team/app:pull'))['token']
+    return made, str(access).encode(), str(made.make_refresh(alice)).encode()
 
 
 @target(b'\0\x10a', b'\x06\xff\x05', b'\x03\x80\0', b'\x04\x80\0', b'\x05\0\xff', b'\x00\x00z\x01\x00A')

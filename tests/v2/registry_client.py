@@ -59,8 +59,8 @@ class Registry:
 
     def __init__(self, storage, config, access=config_module.Access()):
         self.storage = storage
-        users = htpasswd.Users(access.htpasswd) if access.htpasswd else None
-        self.app = app_module.create_app(config, storage, users, access)
+        self.users = htpasswd.Users(access.htpasswd) if access.htpasswd else None
+        self.app = app_module.create_app(config, storage, self.users, access)
         self._client = Client(validator(self.app))
         self.swift_requests = []  # (method, status) of each request to Swift
         count = storage.on_request

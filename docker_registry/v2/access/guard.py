@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from docker_registry.v2.access import addresses, htpasswd
+from docker_registry.v2.access.identity import ANONYMOUS, Identity
 from docker_registry.v2.access.logins import Logins
 from docker_registry.v2.access.scopes import Scopes
 from docker_registry.v2.access.tokens import Invalid, Tokens
@@ -65,7 +66,7 @@ class Guard:
 
     def __init__(self, users: htpasswd.Users, most_failures: int, tokens: Tokens | None, everybody_pulls: bool):
         self.everybody_pulls = everybody_pulls
-        self._users, self._tokens, self._logins = users, tokens, Logins(users, most_failures)
+        self._tokens, self._logins = tokens, Logins([users], most_failures)
         self._has_warned = False
 
     def admit(self, request: Request, access: Access, repository: str | None = None) -> None:
@@ -81,10 +82,11 @@ class Guard:
         kind, credentials = authorization(request)
         with _known_users():
             if kind == 'basic':
-                request.user, _ = self._log_in(request, credentials, self._challenge(request, needed))
+                request.user = self._log_in(request, credentials, self._challenge(request, needed)).name
             elif kind == 'bearer' and self._tokens:
                 try:
-                    request.user, request.scopes = self._tokens.read(credentials)
+                    identity, request.scopes = self._tokens.read(credentials)
+                    request.user = identity.name
                 except Invalid as error:
                     raise self._unauthorized(request, needed, 'invalid_token', str(error))
         anonymous = self.everybody_pulls and (access == PULL or access == PING and kind == 'bearer')
@@ -109,40 +111,38 @@ class Guard:
         """
         if not self._tokens:
             raise errors.NotFound(detail=TOKEN_PATH)
-        stored: bytes | None
         with _known_users():
             if kind == 'basic':
-                user, stored = self._log_in(request, credentials, BASIC)
+                identity = self._log_in(request, credentials, BASIC)
             elif kind == 'refresh':
-                user, stored = self._refresh(request, credentials, self._tokens)
+                identity = self._refresh(request, credentials, self._tokens)
             else:  # if only users may pull, the token is for nothing; docker tries a push for a minute if it gets none
-                return self._tokens.make('', None, asked.only('pull') if self.everybody_pulls else Scopes())
-        request.user = user
-        document = self._tokens.make(user, stored, asked)
-        if offline:
-            document['refresh_token'] = credentials.decode() if kind == 'refresh' else self._tokens.make_refresh(user, stored)
-        return document
+                return self._tokens.make(ANONYMOUS, asked.only('pull') if self.everybody_pulls else Scopes())
+        request.user = identity.name
+        document = self._tokens.make(identity, asked)
+        refresh = offline and (credentials.decode() if kind == 'refresh' else self._tokens.make_refresh(identity))
+        return document | {'refresh_token': refresh} if refresh else document
 
     # Logins
 
-    def _log_in(self, request: Request, credentials: bytes, challenge: str) -> tuple[str, bytes]:
-        """Return (user name, stored hash of the password) for right credentials.
+    def _log_in(self, request: Request, credentials: bytes, challenge: str) -> Identity:
+        """Return who has sent credentials.
 
         :raises Unauthorized: the user name or the password is wrong
         :raises TooManyRequests: too many logins failed, or too many are in progress
         :raises htpasswd.Broken: the file of users cannot be used
         """
         name, _, password = credentials.partition(b':')
-        stored = self._logins.check(name, password, request.remote_addr)
-        if stored:
-            return name.decode(), stored
+        identity = self._logins.check(name, password, request.remote_addr)
+        if identity:
+            return identity
         logger.warning(
-            'a wrong password for %s from %s', name.decode() if self._users.hash_of(name) else 'an unknown user', request.remote_addr
+            'a wrong password for %s from %s', name.decode() if self._logins.source_of(name) else 'an unknown user', request.remote_addr
         )
         raise errors.Unauthorized('wrong user name or password', headers={'WWW-Authenticate': challenge})
 
-    def _refresh(self, request: Request, token: bytes, tokens: Tokens) -> tuple[str, bytes | None]:
-        """Return (user name, stored hash of the password) for a refresh token.
+    def _refresh(self, request: Request, token: bytes, tokens: Tokens) -> Identity:
+        """Return who has sent a refresh token.
 
         :raises Unauthorized: the token is not valid
         :raises TooManyRequests: too many logins failed

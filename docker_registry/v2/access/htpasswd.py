@@ -14,10 +14,12 @@ from typing import Any
 
 import bcrypt
 
+from docker_registry.v2.access.identity import Identity
 from docker_registry.v2.registry.recent import Recent
 
 logger = logging.getLogger(__name__)
 
+KIND = 'htpasswd'  # the name of this login
 COST = 10  # the default for new hashes: 2 ** COST rounds, about 70 milliseconds
 LEAST_COST = 4  # the lowest that bcrypt has
 MOST_COST = 12  # 0.3 seconds; with more, a few wrong passwords could occupy the machine
@@ -45,6 +47,9 @@ class Users:
     another thread: the calls lock nothing, log nothing, and bcrypt lets other threads run meanwhile.
     """
 
+    kind = KIND
+    at_a_time = 1  # a hash takes a whole processor
+
     def __init__(self, path: str, run: Callable[..., Any] = at_once):
         """Read the file.
 
@@ -70,16 +75,27 @@ class Users:
         """
         return self._current().get(name)
 
-    def recall(self, name: bytes, password: bytes) -> bytes | None:
-        """Return the stored hash if this process has checked this password within `REMEMBERED_SECONDS`, else None.
+    def knows(self, name: bytes) -> bool:
+        return self.hash_of(name) is not None
+
+    def identity(self, name: bytes) -> Identity | None:
+        """Return who a user is, without a look at any password; None if there is no such user.
 
         :raises Broken: the file cannot be used
         """
         stored = self.hash_of(name)
-        return stored if self._mark(name, password, stored or b'') in self._remembered else None
+        return None if stored is None else _identity(name, stored)
 
-    def check(self, name: bytes, password: bytes) -> bytes | None:
-        """Return the stored hash if the password is right, else None.
+    def recall(self, name: bytes, password: bytes) -> Identity | None:
+        """Return who the user is if this process has checked this password within `REMEMBERED_SECONDS`, else None.
+
+        :raises Broken: the file cannot be used
+        """
+        stored = self.hash_of(name)
+        return _identity(name, stored) if stored and self._mark(name, password, stored) in self._remembered else None
+
+    def check(self, name: bytes, password: bytes) -> Identity | None:
+        """Return who the user is if the password is right, else None.
 
         It takes the same time for an unknown user, and for a user whose hash has a lower cost. So the time tells nothing about users.
 
@@ -89,7 +105,7 @@ class Users:
         if not self.run(_is_right, password, stored or self._decoy, self._cost) or stored is None:
             return None
         self._remembered.add(self._mark(name, password, stored))
-        return stored
+        return _identity(name, stored)
 
     def _mark(self, name: bytes, password: bytes, stored: bytes) -> bytes:
         """Return the value that stands for a right login in memory.
@@ -127,6 +143,10 @@ class Users:
         except OSError:
             return (0,)  # `read` raises an error that says why
         return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
+
+
+def _identity(name: bytes, stored: bytes) -> Identity:
+    return Identity(name.decode(), frozenset([name.decode()]), KIND, stored)
 
 
 def read(path: str) -> dict[bytes, bytes]:

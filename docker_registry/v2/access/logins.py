@@ -1,9 +1,13 @@
 """Checks what clients send to log in, and makes those wait that fail too often."""
 
 import math
+import zlib
+from collections.abc import Sequence
+from typing import Protocol
 
-from docker_registry.v2.access import addresses, htpasswd
+from docker_registry.v2.access import addresses
 from docker_registry.v2.access.failures import Buckets, Failures, Limits
+from docker_registry.v2.access.identity import Identity
 from docker_registry.v2.access.shared import Seen
 from docker_registry.v2.access.turns import Refused, Turns
 from docker_registry.v2.registry import errors
@@ -17,39 +21,74 @@ MOST_WAITING = 64  # requests of one process that wait until it hashes their pas
 WAIT_SECONDS = 10  # the longest wait for that
 
 
+class Source(Protocol):
+    """One of the places that know users and their passwords."""
+
+    kind: str  # its name among the logins
+    at_a_time: int  # passwords that a process may check at the same time
+
+    def knows(self, name: bytes) -> bool:
+        """Return whether this place is the one to ask about a name."""
+
+    def identity(self, name: bytes) -> Identity | None:
+        """Return who a user is if that can be said without a password, else None."""
+
+    def recall(self, name: bytes, password: bytes) -> Identity | None:
+        """Return who the user is if this process remembers that the password is right, else None."""
+
+    def check(self, name: bytes, password: bytes) -> Identity | None:
+        """Return who the user is if the password is right, else None.
+
+        :raises Unavailable: that cannot be found out at the moment
+        :raises TooManyRequests: the place wants to be asked later
+        """
+
+
 class Logins:
     """The logins of all clients.
 
-    A process hashes one password at a time. First come addresses that have logged in as the same user before, then those that have
-    asked for the least hashing. So nobody can occupy the processes with wrong passwords.
+    A process checks few passwords at a time; of those that are hashed, one. First come addresses that have logged in as the same user
+    before, then those that have asked for the least. So nobody can occupy the processes with wrong passwords.
 
+    :param sources: the first that knows a name is asked about it; if none does, the first of all, so that time tells nothing about users
     :param most_failures: failed logins of an address for one user, in `FAILURES_SECONDS`, after which it must wait
     """
 
-    def __init__(self, users: htpasswd.Users, most_failures: int):
-        self._users, self._most = users, most_failures
+    def __init__(self, sources: Sequence[Source], most_failures: int):
+        self._sources, self._most = sources, most_failures
         self._failures, self._asked = Failures(FAILURES_SECONDS), Buckets(ASKED_SECONDS)
         self._known = Seen(2**16, KNOWN_SECONDS)
-        self._turns = Turns(MOST_WAITING, WAIT_SECONDS)
+        self._turns = {source.kind: [Turns(MOST_WAITING, WAIT_SECONDS) for _ in range(source.at_a_time)] for source in sources}
 
-    def check(self, name: bytes, password: bytes, client: str | None) -> bytes | None:
-        """Return the stored hash if the password is right, else None.
+    def source_of(self, name: bytes) -> Source | None:
+        """Return the first source that knows a name, or None.
+
+        :raises watched.Broken: the file of users cannot be used
+        """
+        return next((source for source in self._sources if source.knows(name)), None)
+
+    def check(self, name: bytes, password: bytes, client: str | None) -> Identity | None:
+        """Return who the user is if the password is right, else None.
 
         :param client: the client's address
         :raises TooManyRequests: too many logins failed, or too many are in progress
-        :raises htpasswd.Broken: the file of users cannot be used
+        :raises Unavailable: the source cannot be asked at the moment
+        :raises watched.Broken: the file of users cannot be used
         """
-        login = _Login(name, password, client, self._users.hash_of(name))
+        source = self.source_of(name) or self._sources[0]
+        login = _Login(name, password, client, source.identity(name))
         while True:
             # The count comes first: otherwise guesses could be tried against remembered passwords at full speed.
             self._require_patience(login)
-            stored = self._users.recall(name, password)
-            if stored or self._failures.has_counted(login.attempt(login.household)):
-                return stored
+            identity = source.recall(name, password)
+            if identity or self._failures.has_counted(login.attempt(login.household)):
+                return identity
+            turns = self._turns[source.kind]
+            turn = turns[zlib.crc32(login.household.encode()) % len(turns)]
             try:
-                with self._turns.take(login.attempt(login.household), self._rank(login)) as has_turn:
+                with turn.take(login.attempt(login.household), self._rank(login)) as has_turn:
                     if has_turn:
-                        return self._hash(login)
+                        return self._ask(source, login)
             except Refused:
                 raise errors.TooManyRequests('too many logins in progress; retry in a second', headers={'Retry-After': '1'})
 
@@ -59,25 +98,25 @@ class Logins:
         :param name: user that the token was made for, or b'' if this registry did not make it
         :raises TooManyRequests: too many logins failed
         """
-        login = _Login(name, token, client, None)
+        login = _Login(name, token, client)
         self._require_patience(login)
         self._count(login)
 
-    def _hash(self, login: '_Login') -> bytes | None:
+    def _ask(self, source: Source, login: '_Login') -> Identity | None:
         """Check a password that this process does not know yet. While it waited, another process may have counted it.
 
         A request may also come too late to share a turn, and too early to find the password remembered.
         """
         self._require_patience(login)
-        stored = self._users.recall(login.name, login.password)
-        if stored or self._failures.has_counted(login.attempt(login.household)):
-            return stored
-        stored = self._users.check(login.name, login.password)
-        if stored is None:
+        identity = source.recall(login.name, login.password)
+        if identity or self._failures.has_counted(login.attempt(login.household)):
+            return identity
+        identity = source.check(login.name, login.password)
+        if identity is None:
             self._count(login)
         else:
             self._known.add((login.household, login.name))
-        return stored
+        return identity
 
     def _rank(self, login: '_Login') -> tuple[bool, int]:
         """Return the rank of a login that wants a turn, and count that. The lowest rank is the next."""
@@ -108,10 +147,10 @@ class Logins:
 
 
 class _Login:
-    """What a client sends to log in, and from where. `stored` is the hash of the user's password."""
+    """What a client sends to log in, and from where. `known` says who the user would be."""
 
-    def __init__(self, name: bytes, password: bytes, client: str | None, stored: bytes | None):
-        self.name, self.password, self._stored = name, password, stored
+    def __init__(self, name: bytes, password: bytes, client: str | None, known: Identity | None = None):
+        self.name, self.password, self._stored = name, password, known and known.stored
         self.networks = addresses.networks(client or '')
         self.household = self.networks[0][0]
 

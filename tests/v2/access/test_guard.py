@@ -287,7 +287,7 @@ FEW = 8  # logins that wait while another is hashed
 @pytest.fixture
 def hashing(closed, monkeypatch):
     """A function that waits until so many logins wait while one is hashed. `go_on` lets the hashing end, `order` has what was hashed."""
-    users, turns, go_on, order = closed.app.guard._users, closed.app.guard._logins._turns, threading.Event(), []
+    users, turns, go_on, order = closed.users, closed.app.guard._logins._turns['htpasswd'][0], threading.Event(), []
     monkeypatch.setattr(turns, '_most', FEW)  # requests of one address, which has 16 places
     check = users.check
 
@@ -358,7 +358,7 @@ def test_somebody_new_takes_the_place_of_an_address_that_has_many(hashing):
 
 def count_checks(registry, monkeypatch):
     """Return a list that grows by one for each password that is hashed from now on."""
-    users, calls = registry.app.guard._users, []
+    users, calls = registry.users, []
     check = users.check
     monkeypatch.setattr(users, 'check', lambda *given: calls.append(given) or check(*given))
     return calls
@@ -592,7 +592,7 @@ def test_a_token_ends_with_the_password_it_was_given_for(public, users):
     'after', [b'bob:%b\n' % htpasswd.make(b'battery', 4), b'alice:%b\n' % htpasswd.make(b'another', 4)], ids=['removed', 'changed']
 )
 def test_a_token_that_is_given_while_the_user_is_taken_out_is_no_good(public, users, monkeypatch, after):
-    known, check = public.app.guard._users, public.app.guard._users.check
+    known, check = public.users, public.users.check
 
     def slow_check(name, password):
         stored = check(name, password)

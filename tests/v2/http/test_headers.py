@@ -2,6 +2,7 @@
 
 import pytest
 
+from docker_registry.v2.access.identity import Identity
 from docker_registry.v2.access.scopes import Scopes
 from docker_registry.v2.access.tokens import Tokens
 from docker_registry.v2.http import headers, server
@@ -39,7 +40,7 @@ def test_the_range_of_podmans_thousand_chunks_is_not_too_long():
 
 def test_the_longest_token_is_not_too_long():
     longest = Scopes({('repository', f'{number:03}/' + 'a' * 190): ['pull', 'push'] for number in range(19)})
-    token = Tokens(lambda: b'key', 60, None).make('a' * 255, b'hash', longest)['token']
+    token = Tokens(lambda: b'key', 60, None).make(Identity('a' * 255, stored=b'hash'), longest)['token']
 
     assert len(str(longest)) > 4000
     assert len(f'Bearer {token}') < headers.LONGEST

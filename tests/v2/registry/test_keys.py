@@ -278,7 +278,8 @@ def test_the_swift_password_cannot_be_guessed_from_a_token(fake, fake_place, use
 
     registry = fake_place.registry(Access(htpasswd=users, bearer_tokens=True))
     uploads = upload_state.StateTokens(guessed(b'uploads of the registry v2 API'), 3600)
-    logins = Tokens(guessed(b'logins of the registry v2 API'), 300, htpasswd.Users(users))
+    known = htpasswd.Users(users)
+    logins = Tokens(guessed(b'logins of the registry v2 API'), 300, known)
     location = registry('POST', '/v2/a/blobs/uploads/', headers=basic()).headers['Location']
 
     with pytest.raises(upload_state.errors.UploadUnknown):
@@ -288,7 +289,7 @@ def test_the_swift_password_cannot_be_guessed_from_a_token(fake, fake_place, use
     old = uploads.sign(upload_state.Upload.begin('a', 'sha256', time.time()))
     answer = registry('PATCH', '/v2/a/blobs/uploads/' + old, b'x', headers=basic())
     assert (answer.status_code, code_of(answer)) == (404, 'BLOB_UPLOAD_UNKNOWN')  # a push that the upgrade interrupts begins again
-    old = logins.make('alice', htpasswd.Users(users).hash_of(b'alice'), Scopes())['token']
+    old = logins.make(known.identity(b'alice'), Scopes())['token']
     assert registry('GET', '/v2/', headers=bearer(old)).status_code == 401
 
 
