@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import yaml
 
 from docker_registry.v2.operations import duration
-from docker_registry.v2.operations.patterns import Pattern
+from docker_registry.v2.registry.patterns import Pattern
 
 LARGEST_FILE = 1024**2  # bytes
 

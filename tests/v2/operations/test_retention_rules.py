@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies
 
 from docker_registry.v2.operations import retention_rules
-from docker_registry.v2.operations.patterns import Pattern
+from docker_registry.v2.registry.patterns import Pattern
 
 EXAMPLE = pathlib.Path(__file__).parents[3] / 'deploy' / 'retention.yaml'
 DAY = 86400
