@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from docker_registry.drivers import swift
-from docker_registry.v2.access import addresses, htpasswd, logins, scopes, tokens
+from docker_registry.v2.access import addresses, htpasswd, logins, scopes, tokens, watched
 from docker_registry.v2.http import app, connections, crowd, endpoints, headers, memory, ranges, readiness, server, token_endpoint
 from docker_registry.v2.operations import check, clearing
 from docker_registry.v2.operations.collection import aside, bounds, brakes, lock
@@ -158,7 +158,7 @@ NUMBERS = [
     ('docs/operations.rst', 'It names at most {} of them', references.MOST_MISSING),
     ('docs/decisions.rst', '``{}/<algorithm>/<hex>``. A tag that', layout.deleted('a').removeprefix(layout.repository('a') + '/')),
     ('docs/operations.rst', 'a cost of at most {},', htpasswd.MOST_COST),
-    ('docs/operations.rst', 'takes effect after {} second,', htpasswd.SETTLED_SECONDS),
+    ('docs/operations.rst', 'takes effect after {} second,', watched.SETTLED_SECONDS),
     ('docs/operations.rst', 'the cost of {} that ``registry-swift htpasswd`` uses', htpasswd.COST),
     ('docs/operations.rst', '0.3 seconds with {}.', htpasswd.MOST_COST),
     ('docs/operations.rst', 'hashes a correct password at most once in {} minutes', htpasswd.REMEMBERED_SECONDS / MINUTE),

@@ -4,20 +4,16 @@ https://httpd.apache.org/docs/2.4/misc/password_encryptions.html
 """
 
 import hmac
-import logging
 import os
 import re
-import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 import bcrypt
 
 from docker_registry.v2.access.identity import Identity
+from docker_registry.v2.access.watched import Broken, File
 from docker_registry.v2.registry.recent import Recent
-
-logger = logging.getLogger(__name__)
 
 KIND = 'htpasswd'  # the name of this login
 COST = 10  # the default for new hashes: 2 ** COST rounds, about 70 milliseconds
@@ -25,14 +21,9 @@ LEAST_COST = 4  # the lowest that bcrypt has
 MOST_COST = 12  # 0.3 seconds; with more, a few wrong passwords could occupy the machine
 MOST_BYTES = 72  # bcrypt ignores further bytes of a password
 REMEMBERED_SECONDS = 300  # clients send the password with each request, and it need not be hashed each time
-SETTLED_SECONDS = 1  # a file that changed more recently may be half written, because htpasswd writes in place
 
 # Only two bits of the salt's last character count.
 _LINE = re.compile(rb'([^:\s]{1,255}):(\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31})')
-
-
-class Broken(Exception):
-    """The file of users cannot be used. The text says why, and in which line."""
 
 
 def at_once(call: Callable, *arguments: Any) -> Any:
@@ -56,13 +47,10 @@ class Users:
         :raises Broken: the file cannot be used, or has no users
         """
         self._path, self.run = path, run
-        self._lock = threading.Lock()
         self._remembered = Recent(REMEMBERED_SECONDS)
         self._key = os.urandom(32)
-        self._stamp = self._stamp_of_file()
-        self._hashes: dict[bytes, bytes] | None = None
-        self._take(read(path))
-        if not self._hashes:
+        self._file = File(path, self._read, 'users', 'nobody can log in until you correct the file of users')
+        if not self._file.current():
             raise Broken(f'{path} has no users. Add one with `registry-swift htpasswd`')
 
     def __str__(self) -> str:
@@ -73,7 +61,7 @@ class Users:
 
         :raises Broken: the file cannot be used
         """
-        return self._current().get(name)
+        return self._file.current().get(name)
 
     def knows(self, name: bytes) -> bool:
         return self.hash_of(name) is not None
@@ -114,35 +102,15 @@ class Users:
         """
         return hmac.digest(self._key, b'%d:%b%d:%b%b' % (len(name), name, len(password), password, stored), 'sha256')
 
-    def _current(self) -> dict[bytes, bytes]:
-        """Return {name: hash} of the file as it is now.
+    def _read(self, path: str) -> dict[bytes, bytes]:
+        """Return {name: hash} of the file, and make what is compared with the password of an unknown user.
 
         :raises Broken: the file cannot be used
         """
-        with self._lock:
-            stamp = self._stamp_of_file()
-            if stamp != self._stamp and not 0 <= time.time() - stamp[0] / 1e9 < SETTLED_SECONDS:
-                self._stamp, self._hashes = stamp, None
-                try:
-                    self._take(read(self._path))
-                    logger.info('%s has changed and was read again: %d users', self._path, len(self._hashes or ()))
-                except Broken as error:
-                    logger.error('nobody can log in until you correct the file of users: %s', error)
-            if self._hashes is None:
-                raise Broken(f'{self._path} cannot be used')
-            return self._hashes
-
-    def _take(self, hashes: dict[bytes, bytes]) -> None:
+        hashes = read(path)
         self._cost = max(map(cost_of, hashes.values()), default=COST)
-        self._decoy = self.run(make, os.urandom(16), self._cost)  # compared with the password of an unknown user
-        self._hashes = hashes
-
-    def _stamp_of_file(self) -> tuple[int, ...]:
-        try:
-            found = os.stat(self._path)
-        except OSError:
-            return (0,)  # `read` raises an error that says why
-        return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
+        self._decoy = self.run(make, os.urandom(16), self._cost)
+        return hashes
 
 
 def _identity(name: bytes, stored: bytes) -> Identity:
