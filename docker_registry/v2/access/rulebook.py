@@ -1,0 +1,164 @@
+"""What the rules of a file say about clients and repositories. Order does not matter: a deny takes what any allow gives."""
+
+import datetime
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from docker_registry.v2.access import rule_words, spans
+from docker_registry.v2.access.identity import Identity
+from docker_registry.v2.access.rule_lines import Line, Statements
+from docker_registry.v2.access.rule_words import DELETE, PULL
+from docker_registry.v2.access.visible import Visible
+from docker_registry.v2.registry.patterns import Pattern
+
+MOST_CLIENTS = 1000  # whose lines are remembered
+MOST_RIGHTS = 10_000  # of one client in one repository, which are remembered
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a client may do something.
+
+    :param line: number of the deny that forbids it, else of the first allow; None if no line is about it
+    """
+
+    allowed: bool
+    line: int | None
+
+    @property
+    def text(self) -> str:
+        """The reason, for people."""
+        return 'no line allows it' if self.line is None else f'{"allow" if self.allowed else "deny"}, line {self.line}'
+
+
+class Rulebook:
+    """The rules of one version of a file."""
+
+    def __init__(self, statements: Statements):
+        self._lines, self._groups, self._expiries = statements.lines, statements.groups, statements.expiries
+        self._lines_of = functools.lru_cache(MOST_CLIENTS)(self._find_lines)
+        self._visible_to = functools.lru_cache(MOST_CLIENTS)(self._find_visible)
+        self._rights_of = functools.lru_cache(MOST_RIGHTS)(self._find_rights)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def rights(self, identity: Identity, repository: str) -> 'Rights':
+        """Return what a client may do in a repository, which need not be there."""
+        return self._rights_of(identity, repository)
+
+    def expires(self, name: str) -> datetime.date | None:
+        """Return the day at whose beginning, in UTC, the login of a user of the htpasswd file ends, or None if it does not end."""
+        expiry = self._expiries.get(name)
+        return expiry.day if expiry else None
+
+    def pulls_everything(self, identity: Identity) -> bool:
+        """Return whether one line lets a client pull everything, and none takes any pull from the client."""
+        lines = [line for line in self._lines_of(identity) if PULL in line.decides]
+        return all(line.allows for line in lines) and any(line.is_everywhere for line in lines)
+
+    def pulls_something(self, identity: Identity) -> bool:
+        """Return whether there may be a repository from which a client may pull."""
+        return any(line.allows for line in self._lines_of(identity))
+
+    def visible(self, identity: Identity) -> Visible:
+        """Return the repositories from which a client may pull."""
+        return self._visible_to(identity)
+
+    def _find_rights(self, identity: Identity, repository: str) -> 'Rights':
+        return Rights(self._lines_of(identity), repository)
+
+    def _find_lines(self, identity: Identity) -> tuple['_Applied', ...]:
+        """Return the lines that are about a client, unless no repository can match them."""
+        known = rule_words.known_as(identity)
+        known.update([f'@{name}' for name, group in self._groups.items() if not group.members.isdisjoint(known)])
+        component = rule_words.component(identity)
+        found = (_Applied(line, component) for line in self._lines if not line.who.isdisjoint(known))
+        return tuple(line for line in found if line.patterns)
+
+    def _find_visible(self, identity: Identity) -> Visible:
+        lines = [line for line in self._lines_of(identity) if PULL in line.decides]
+        allowed = spans.union(line.spans_of_all() for line in lines if line.allows)
+        denied = spans.union(line.spans_of_no_others() for line in lines if not line.allows)
+        return Visible(lambda repository: Rights(lines, repository).may(PULL), spans.difference(allowed, denied))
+
+
+class Rights:
+    """What a client may do in a repository.
+
+    A question may name the tag. Without a tag, it is about blobs, uploads, and manifests by digest: a push of these is allowed if the
+    client may push some tag, and a delete if the client may delete what has no tag.
+    """
+
+    def __init__(self, lines: Iterable['_Applied'], repository: str):
+        self._matches = [match for match in (line.match(repository) for line in lines) if match]
+
+    def decide(self, action: str, tag: str | None = None) -> Decision:
+        allowed = None
+        for match in self._matches:
+            if action in match.line.decides and match.covers(action, tag):
+                if not match.line.allows:
+                    return Decision(False, match.line.number)
+                allowed = match.line.number if allowed is None else allowed
+        return Decision(allowed is not None, allowed)
+
+    def may(self, action: str, tag: str | None = None) -> bool:
+        return self.decide(action, tag).allowed
+
+    def has_tag_rules(self, action: str) -> bool:
+        """Return whether the answer may depend on the tag."""
+        return action != PULL and any(action in match.line.decides and match.depends_on_the_tag for match in self._matches)
+
+
+class _Applied:
+    """A line as it applies to a client. Each pattern of repositories comes with its pattern of tags, or None for all tags."""
+
+    def __init__(self, line: Line, component: str | None):
+        self.number, self.allows, self.decides = line.number, line.allows, line.decides
+        places = [(place.pattern(component), place) for place in line.places]
+        self.patterns = [(pattern, place.tags) for pattern, place in places if pattern and not place.is_exception]
+        self._exceptions = [(pattern, place.tags) for pattern, place in places if pattern and place.is_exception]
+        self.is_everywhere = any(str(pattern) == '**' for pattern, _ in self.patterns) and not self._exceptions
+
+    def match(self, repository: str) -> '_Match | None':
+        """Return what the line says about a repository, or None if it says nothing."""
+        tags = [tags for pattern, tags in self.patterns if pattern.matches(repository)]
+        if not tags:
+            return None
+        exceptions = [tags for pattern, tags in self._exceptions if pattern.matches(repository)]
+        return None if None in exceptions else _Match(self, tags, exceptions)
+
+    def spans_of_all(self) -> spans.Spans:
+        """Return where the paths of all repositories are about which an allow says something."""
+        exceptions = [pattern for pattern, tags in self._exceptions if tags is None]
+        return spans.difference(spans.of(pattern for pattern, _ in self.patterns), spans.of_no_others(exceptions))
+
+    def spans_of_no_others(self) -> spans.Spans:
+        """Return spans in which all paths belong to repositories that a deny of pull takes."""
+        exceptions = [pattern for pattern, _ in self._exceptions]
+        return spans.difference(spans.of_no_others(pattern for pattern, _ in self.patterns), spans.of(exceptions))
+
+
+class _Match:
+    """What a line says about a repository.
+
+    :param tags: patterns of the tags that it is about; None is for all tags, and for what has no tag
+    :param exceptions: patterns of tags that it is not about
+    """
+
+    def __init__(self, line: _Applied, tags: list[Pattern | None], exceptions: list[Pattern | None]):
+        self.line, self._tags = line, tags
+        self._exceptions = [pattern for pattern in exceptions if pattern]
+
+    @property
+    def depends_on_the_tag(self) -> bool:
+        return bool(self._exceptions) or None not in self._tags
+
+    def covers(self, action: str, tag: str | None) -> bool:
+        """Return whether the line is about an action on a tag, or on something without a tag."""
+        if action == PULL or tag is None and action != DELETE:  # is there a tag for which it is allowed?
+            return self.line.allows or not self.depends_on_the_tag
+        if tag is None:
+            return None in self._tags
+        return any(tags is None or tags.matches(tag) for tags in self._tags) and not any(tags.matches(tag) for tags in self._exceptions)
