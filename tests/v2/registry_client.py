@@ -10,6 +10,7 @@ from werkzeug.test import Client
 
 from docker_registry.core import driver
 from docker_registry.v2.access import htpasswd
+from docker_registry.v2.access.rules import Rules
 from docker_registry.v2.http import app as app_module
 from docker_registry.v2.registry import formats
 from docker_registry.v2.settings import config as config_module
@@ -60,7 +61,7 @@ class Registry:
     def __init__(self, storage, config, access=config_module.Access()):
         self.storage = storage
         self.users = htpasswd.Users(access.htpasswd) if access.htpasswd else None
-        self.app = app_module.create_app(config, storage, self.users, access)
+        self.app = app_module.create_app(config, storage, self.users, access, rules=Rules(access.rules) if access.rules else None)
         self._client = Client(validator(self.app))
         self.swift_requests = []  # (method, status) of each request to Swift
         count = storage.on_request

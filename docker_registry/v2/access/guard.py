@@ -1,4 +1,4 @@
-"""Decides which requests to admit: those of users with a password and, if anonymous pulls are allowed, pulls by everybody.
+"""Finds out who sends a request, and admits it if the policy lets this client do it.
 
 Users log in with Basic authentication, or exchange their password for a token. docker asks `/v2/` once how to log in, and cannot pull
 without a login unless it gets a token: https://distribution.github.io/distribution/spec/auth/token/
@@ -6,50 +6,45 @@ without a login unless it gets a token: https://distribution.github.io/distribut
 
 import base64
 import contextlib
+import datetime
 import logging
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
-from docker_registry.v2.access import addresses, htpasswd
+from docker_registry.v2.access import audit, challenges, htpasswd, policies
+from docker_registry.v2.access.challenges import BASIC, TOKEN_PATH, Challenges
 from docker_registry.v2.access.identity import ANONYMOUS, Identity
 from docker_registry.v2.access.logins import Logins
-from docker_registry.v2.access.scopes import Scopes
+from docker_registry.v2.access.scopes import CATALOG, PING, PULL, Access, Scopes, access_of, needed_for
 from docker_registry.v2.access.tokens import Invalid, Tokens
+from docker_registry.v2.access.watched import Broken
 from docker_registry.v2.registry import errors, names
 
 logger = logging.getLogger(__name__)
 
-TOKEN_PATH = '/v2/token'
-
-#: The kinds of access: the type of the resource, and the actions on it.
-PING, CATALOG = ('', ()), ('registry', ('*',))
-PULL, PUSH, DELETE = ('repository', ('pull',)), ('repository', ('pull', 'push')), ('repository', ('delete',))
-
-Access = tuple[str, tuple[str, ...]]
+EVERYTHING = policies.Everything()
 
 
-class Request(Protocol):
-    """What the guard reads of a request, and what it sets: the `user`, and the `scopes` if a token limits them."""
+class Request(challenges.Request, audit.Request, Protocol):
+    """What the guard sets of a request: who sends it, its `rights` in the repository, and the `scopes` of its token."""
 
-    user: str | None
+    rights: policies.Rights
     scopes: Scopes | None
-    method: str
-    args: Any
-    host: str
-    scheme: str
-    headers: Any
-    remote_addr: str | None
 
 
 class Everybody:
-    """The guard of a registry without passwords: admits every request."""
-
-    everybody_pulls = True
+    """The guard of a registry without passwords and rules: admits every request."""
 
     def admit(self, request: Request, access: Access, repository: str | None = None) -> None:
-        pass
+        request.rights = EVERYTHING
 
     def may_mount(self, request: Request, source: str | None) -> bool:
+        return True
+
+    def visible(self, request: Request) -> policies.Visible:
+        return EVERYTHING
+
+    def is_public(self, repository: str) -> bool:
         return True
 
     def grant(self, request: Request, kind: str, credentials: bytes, asked: Scopes, offline: bool) -> dict:
@@ -57,45 +52,81 @@ class Everybody:
 
 
 class Guard:
-    """Admits users and, if `everybody_pulls`, pulls by everybody.
+    """Admits those whom a policy gives the right to what they want.
 
-    :param users: `htpasswd.Users`
-    :param most_failures: see `Logins`
-    :param tokens: `tokens.Tokens` to ask clients for tokens, or None to ask for passwords; needed if everybody may pull
+    :param logins: `Logins`, or None if nobody can log in
+    :param tokens: `tokens.Tokens` to ask clients for tokens, or None to ask for passwords; needed if anybody may pull without a login
     """
 
-    def __init__(self, users: htpasswd.Users, most_failures: int, tokens: Tokens | None, everybody_pulls: bool):
-        self.everybody_pulls = everybody_pulls
-        self._tokens, self._logins = tokens, Logins([users], most_failures)
-        self._has_warned = False
+    def __init__(self, logins: Logins | None, tokens: Tokens | None, policy: policies.Policy):
+        self._logins, self._tokens, self._policy = logins, tokens, policy
+        self._challenges = Challenges(tokens is not None)
 
     def admit(self, request: Request, access: Access, repository: str | None = None) -> None:
-        """Admit a request and set its `user`, or raise.
+        """Admit a request and set its `identity`, `scopes` and `rights`, or raise.
+
+        What a request may do is decided before storage is asked. So nobody learns whether something is there that they may not pull.
 
         :raises Unauthorized: the request needs a login, its login or token is wrong, or its token is for something else
+        :raises Denied: the user has logged in, and may not do this
         :raises TooManyRequests: too many logins failed, or too many are in progress
-        :raises Unavailable: the file of users cannot be used
+        :raises Unavailable: the file of users or the rules cannot be used, or a login elsewhere cannot be checked
         """
-        if access == PULL and request.method not in ('GET', 'HEAD'):
-            access = DELETE if request.method == 'DELETE' else PUSH
-        needed = _needed(access, repository)
+        access = access_of(access, request.method)
+        needed = needed_for(access, repository)
+        with _usable_files():
+            is_bearer = self._identify(request, needed)
+            decision = self._decide(request, access, repository, is_bearer)
+        if not decision.allowed and request.identity:
+            audit.refused(request, access[1][-1], repository, decision)
+            raise errors.Denied()
+        if not decision.allowed or request.scopes is not None and not request.scopes.covers(needed):
+            raise self._challenges.unauthorized(request, needed, 'insufficient_scope' if is_bearer else '')
+
+    def _identify(self, request: Request, needed: Scopes) -> bool:
+        """Set the `identity` and the `scopes` of a request. Return whether it has a token."""
         kind, credentials = authorization(request)
-        with _known_users():
-            if kind == 'basic':
-                request.user = self._log_in(request, credentials, self._challenge(request, needed)).name
-            elif kind == 'bearer' and self._tokens:
-                try:
-                    identity, request.scopes = self._tokens.read(credentials)
-                    request.user = identity.name
-                except Invalid as error:
-                    raise self._unauthorized(request, needed, 'invalid_token', str(error))
-        anonymous = self.everybody_pulls and (access == PULL or access == PING and kind == 'bearer')
-        if not request.user and not anonymous or request.scopes is not None and not request.scopes.covers(needed):
-            raise self._unauthorized(request, needed, 'insufficient_scope' if kind == 'bearer' else '')
+        if kind == 'basic':
+            request.identity = self._log_in(request, credentials, self._challenges.make(request, needed))
+        elif kind == 'bearer' and self._tokens:
+            try:
+                request.identity, request.scopes = self._tokens.read(credentials)
+            except Invalid as error:
+                raise self._challenges.unauthorized(request, needed, 'invalid_token', str(error))
+            self._require_unexpired(request.identity, self._challenges.make(request, needed))
+        return kind == 'bearer'
+
+    def _decide(self, request: Request, access: Access, repository: str | None, is_bearer: bool) -> policies.Decision:
+        """Return whether the policy lets the client do this, whatever its token is for.
+
+        docker asks `/v2/` without a login how to log in. It asks for tokens later only if the answer is a challenge.
+        """
+        identity, actions = request.identity, access[1]
+        somebody = bool(identity) or self._policy.pulls_something(ANONYMOUS)  # also asks whether the policy can be used at all
+        if access == PING:
+            return policies.Decision(bool(identity) or is_bearer and somebody)
+        if access == CATALOG:
+            return policies.Decision(bool(identity) or self._policy.everybody_lists and somebody)
+        try:
+            request.rights = self._policy.rights(identity, names.repository(repository or ''))
+        except errors.NameInvalid:  # the endpoint says so
+            return policies.Decision(bool(identity) or access == PULL and somebody)
+        return request.rights.decide(actions[-1])
 
     def may_mount(self, request: Request, source: str | None) -> bool:
         """Return whether an admitted request may mount a blob from a repository, or from any if that is None."""
-        return request.scopes is None or source is not None and request.scopes.covers(_needed(PULL, source))
+        if source is None:
+            return request.scopes is None and self._policy.pulls_everything(request.identity)
+        is_asked = request.scopes is None or request.scopes.covers(needed_for(PULL, source))
+        return is_asked and self._policy.rights(request.identity, source).may('pull')
+
+    def visible(self, request: Request) -> policies.Visible:
+        """Return which repositories an admitted request may see."""
+        return self._policy.visible(request.identity)
+
+    def is_public(self, repository: str) -> bool:
+        """Return whether everybody may pull a repository."""
+        return self._policy.rights(ANONYMOUS, repository).may('pull')
 
     def grant(self, request: Request, kind: str, credentials: bytes, asked: Scopes, offline: bool) -> dict:
         """Return the response document with a token for a user, or with an anonymous token.
@@ -107,21 +138,31 @@ class Guard:
         :raises NotFound: this registry issues no tokens
         :raises Unauthorized: the login is wrong
         :raises TooManyRequests: too many logins failed, or too many are in progress
-        :raises Unavailable: the file of users cannot be used
+        :raises Unavailable: the file of users or the rules cannot be used, or a login elsewhere cannot be checked
         """
         if not self._tokens:
             raise errors.NotFound(detail=TOKEN_PATH)
-        with _known_users():
+        with _usable_files():
             if kind == 'basic':
-                identity = self._log_in(request, credentials, BASIC)
+                request.identity = self._log_in(request, credentials, BASIC)
             elif kind == 'refresh':
-                identity = self._refresh(request, credentials, self._tokens)
-            else:  # if only users may pull, the token is for nothing; docker tries a push for a minute if it gets none
-                return self._tokens.make(ANONYMOUS, asked.only('pull') if self.everybody_pulls else Scopes())
-        request.user = identity.name
-        document = self._tokens.make(identity, asked)
-        refresh = offline and (credentials.decode() if kind == 'refresh' else self._tokens.make_refresh(identity))
+                request.identity = self._refresh(request, credentials, self._tokens)
+            allowed = self._allowed(request.identity, asked)
+        document = self._tokens.make(request.identity, allowed)
+        if not request.identity:  # if only users may pull, the token is for nothing; docker tries a push for a minute if it gets none
+            return document
+        audit.token(request, allowed)
+        refresh = offline and (credentials.decode() if kind == 'refresh' else self._tokens.make_refresh(request.identity))
         return document | {'refresh_token': refresh} if refresh else document
+
+    def _allowed(self, identity: Identity, asked: Scopes) -> Scopes:
+        """Return what is asked and allowed."""
+        lists = bool(identity) or self._policy.everybody_lists and self._policy.pulls_something(identity)
+
+        def allows(kind: str, name: str, action: str) -> bool:
+            return lists if kind == 'registry' else self._policy.rights(identity, name).may(action)
+
+        return asked.only(allows)
 
     # Logins
 
@@ -130,15 +171,15 @@ class Guard:
 
         :raises Unauthorized: the user name or the password is wrong
         :raises TooManyRequests: too many logins failed, or too many are in progress
-        :raises htpasswd.Broken: the file of users cannot be used
+        :raises watched.Broken: the file of users cannot be used
         """
         name, _, password = credentials.partition(b':')
-        identity = self._logins.check(name, password, request.remote_addr)
+        identity = self._logins and self._logins.check(name, password, request.remote_addr)
         if identity:
+            self._require_unexpired(identity, challenge)
             return identity
-        logger.warning(
-            'a wrong password for %s from %s', name.decode() if self._logins.source_of(name) else 'an unknown user', request.remote_addr
-        )
+        known = self._logins and self._logins.source_of(name)  # what is no name may be a password
+        logger.warning('a wrong password for %s from %s', name.decode() if known else 'an unknown user', request.remote_addr)
         raise errors.Unauthorized('wrong user name or password', headers={'WWW-Authenticate': challenge})
 
     def _refresh(self, request: Request, token: bytes, tokens: Tokens) -> Identity:
@@ -146,69 +187,41 @@ class Guard:
 
         :raises Unauthorized: the token is not valid
         :raises TooManyRequests: too many logins failed
-        :raises htpasswd.Broken: the file of users cannot be used
+        :raises watched.Broken: the file of users cannot be used
         """
         try:
-            return tokens.read_refresh(token)
+            identity = tokens.read_refresh(token)
+            self._require_unexpired(identity, BASIC)
+            return identity
         except Invalid as error:
-            self._logins.refuse(error.user.encode(), token, request.remote_addr)
+            if self._logins:
+                self._logins.refuse(error.user.encode(), token, request.remote_addr)
             logger.warning('a refresh token for %s from %s: %s', error.user or 'an unknown user', request.remote_addr, error)
             raise errors.Unauthorized(str(error), headers={'WWW-Authenticate': BASIC})
 
-    # Challenges
-
-    def _unauthorized(self, request: Request, needed: Scopes, error: str, message: str | None = None) -> errors.Unauthorized:
-        return errors.Unauthorized(message, headers={'WWW-Authenticate': self._challenge(request, needed, error)})
-
-    def _challenge(self, request: Request, needed: Scopes, error: str = '') -> str:
-        if not self._tokens or self._is_misled(request):
-            return BASIC
-        if not addresses.is_host(request.host):
-            raise errors.ParameterInvalid('the Host header is not a host name or an address')
-        if request.method == 'POST' and request.args.get(
-            'mount'
-        ):  # an upload begins if the token does not cover this, so clients are told in advance
-            needed |= _needed(PULL, request.args.get('from'))
-        fields = {'realm': f'{request.scheme}://{request.host}{TOKEN_PATH}', 'service': request.host, 'scope': str(needed), 'error': error}
-        return 'Bearer ' + ','.join(f'{name}="{value}"' for name, value in fields.items() if value)
-
-    def _is_misled(self, request: Request) -> bool:
-        """Return whether an untrusted proxy says that the client uses TLS.
-
-        A token URL without TLS would then make the client send its password in the clear, so it gets a Basic challenge instead.
-        """
-        misled = request.scheme == 'http' and 'https' in request.headers.get('X-Forwarded-Proto', '').lower()
-        if misled and not self._has_warned:
-            self._has_warned = True
-            logger.warning(
-                'the proxy %s says that clients use TLS, but --trusted-proxies (REGISTRY_TRUSTED_PROXIES) does not name it. '
-                'Until you add it, the registry asks for passwords (Basic) instead of tokens, and docker cannot pull without a login',
-                request.remote_addr,
-            )
-        return misled
+    def _require_unexpired(self, identity: Identity, challenge: str) -> None:
+        """:raises Unauthorized: the user's login has ended, as the policy says"""
+        last = self._policy.expires(identity.name) if identity.source == htpasswd.KIND else None
+        if last and datetime.datetime.now(datetime.timezone.utc).date() >= last:
+            logger.warning('the login of %s ended on %s, as the rules say', identity.name, last)
+            raise errors.Unauthorized(f'the login of this user ended on {last}', headers={'WWW-Authenticate': challenge})
 
 
-BASIC = 'Basic realm="registry"'
+def require(request: Request, action: str, repository: str, tag: str | None) -> None:
+    """Raise `Denied` if an admitted request may not do something with one tag of its repository; None for no tag."""
+    decision = request.rights.decide(action, tag)
+    if not decision.allowed:
+        audit.refused(request, action, repository, decision, tag)
+        raise errors.Denied()
 
 
 @contextlib.contextmanager
-def _known_users() -> Iterator[None]:
-    """Turn `htpasswd.Broken` into `Unavailable`: while the file of users cannot be used, no password can be called wrong."""
+def _usable_files() -> Iterator[None]:
+    """Turn `Broken` into `Unavailable`: while the file of users or the rules cannot be used, nobody can be called right or wrong."""
     try:
         yield
-    except htpasswd.Broken:
-        raise errors.Unavailable('the registry cannot look up users at the moment; retry later')
-
-
-def _needed(access: Access, repository: str | None) -> Scopes:
-    """Return the scopes that a token needs for a request. A repository that cannot exist needs none: no endpoint serves it."""
-    kind, actions = access
-    if kind != 'repository':
-        return Scopes({(kind, 'catalog'): actions})
-    try:
-        return Scopes({(kind, names.repository(repository or '')): actions})
-    except errors.NameInvalid:
-        return Scopes()
+    except Broken:
+        raise errors.Unavailable('the registry cannot look up users and their rights at the moment; retry later')
 
 
 def authorization(request: Request) -> tuple[str, bytes]:

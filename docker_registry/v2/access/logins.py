@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Protocol
 
-from docker_registry.v2.access import addresses
+from docker_registry.v2.access import addresses, audit
 from docker_registry.v2.access.failures import Buckets, Failures, Limits
 from docker_registry.v2.access.identity import Identity
 from docker_registry.v2.access.shared import Seen
@@ -116,6 +116,7 @@ class Logins:
             self._count(login)
         else:
             self._known.add((login.household, login.name))
+            audit.login(identity, login.client)
         return identity
 
     def _rank(self, login: '_Login') -> tuple[bool, int]:
@@ -150,7 +151,7 @@ class _Login:
     """What a client sends to log in, and from where. `known` says who the user would be."""
 
     def __init__(self, name: bytes, password: bytes, client: str | None, known: Identity | None = None):
-        self.name, self.password, self._stored = name, password, known and known.stored
+        self.name, self.password, self.client, self._stored = name, password, client, known and known.stored
         self.networks = addresses.networks(client or '')
         self.household = self.networks[0][0]
 

@@ -3,10 +3,10 @@
 import datetime
 import functools
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from docker_registry.v2.access import rule_words, spans
 from docker_registry.v2.access.identity import Identity
+from docker_registry.v2.access.policies import Decision
 from docker_registry.v2.access.rule_lines import Line, Statements
 from docker_registry.v2.access.rule_words import DELETE, PULL
 from docker_registry.v2.access.visible import Visible
@@ -14,22 +14,6 @@ from docker_registry.v2.registry.patterns import Pattern
 
 MOST_CLIENTS = 1000  # whose lines are remembered
 MOST_RIGHTS = 10_000  # of one client in one repository, which are remembered
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Whether a client may do something.
-
-    :param line: number of the deny that forbids it, else of the first allow; None if no line is about it
-    """
-
-    allowed: bool
-    line: int | None
-
-    @property
-    def text(self) -> str:
-        """The reason, for people."""
-        return 'no line allows it' if self.line is None else f'{"allow" if self.allowed else "deny"}, line {self.line}'
 
 
 class Rulebook:

@@ -4,7 +4,8 @@ import datetime
 
 from docker_registry.v2.access import rule_lines
 from docker_registry.v2.access.identity import Identity
-from docker_registry.v2.access.rulebook import Decision, Rights, Rulebook
+from docker_registry.v2.access.policies import Decision
+from docker_registry.v2.access.rulebook import Rights, Rulebook
 from docker_registry.v2.access.visible import Visible
 from docker_registry.v2.access.watched import Broken, File
 
@@ -13,6 +14,8 @@ __all__ = ['Broken', 'Decision', 'Rights', 'Rules', 'Visible', 'read']
 
 class Rules:
     """The rules in a file. While the file cannot be used, all questions raise `Broken`."""
+
+    everybody_lists = True
 
     def __init__(self, path: str):
         """Read the file.

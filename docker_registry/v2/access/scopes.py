@@ -3,7 +3,7 @@
 https://distribution.github.io/distribution/spec/auth/scope/
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from docker_registry.v2.registry import errors, names
 
@@ -14,6 +14,14 @@ MOST = 100  # scopes that a client may ask for
 ACTIONS = {'repository': ('pull', 'push', 'delete'), 'registry': ('*',)}
 
 Resource = tuple[str, str]  # type and name
+
+#: The kinds of access: the type of the resource, and the actions on it. The last action is the one that the request is about.
+Access = tuple[str, tuple[str, ...]]
+PING: Access = ('', ())
+CATALOG: Access = ('registry', ('*',))
+PULL: Access = ('repository', ('pull',))
+PUSH: Access = ('repository', ('pull', 'push'))
+DELETE: Access = ('repository', ('delete',))
 
 
 class Scopes:
@@ -65,9 +73,12 @@ class Scopes:
     def covers(self, needed: 'Scopes') -> bool:
         return all(some <= self.actions.get(resource, frozenset()) for resource, some in needed.actions.items())
 
-    def only(self, action: str) -> 'Scopes':
-        """Return these scopes without any other action."""
-        return Scopes({resource: some & {action} for resource, some in self.actions.items()})
+    def only(self, allows: Callable[[str, str, str], bool]) -> 'Scopes':
+        """Return these scopes without the actions that are not allowed.
+
+        :param allows: called with the type of a resource, its name, and an action
+        """
+        return Scopes({resource: [action for action in some if allows(*resource, action)] for resource, some in self.actions.items()})
 
 
 def _is_resource(kind: str, name: str) -> bool:
@@ -77,3 +88,21 @@ def _is_resource(kind: str, name: str) -> bool:
         return bool(names.repository(name))
     except errors.NameInvalid:
         return False
+
+
+def access_of(access: Access, method: str) -> Access:
+    """Return the kind of access that a request with this method needs, on a route of a kind."""
+    if access == PULL and method not in ('GET', 'HEAD'):
+        return DELETE if method == 'DELETE' else PUSH
+    return access
+
+
+def needed_for(access: Access, repository: str | None) -> Scopes:
+    """Return the scopes that a token needs for a request. A repository that cannot exist needs none: no endpoint serves it."""
+    kind, actions = access
+    if kind != 'repository':
+        return Scopes({(kind, 'catalog'): actions})
+    try:
+        return Scopes({(kind, names.repository(repository or '')): actions})
+    except errors.NameInvalid:
+        return Scopes()

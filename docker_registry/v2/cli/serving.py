@@ -2,14 +2,14 @@
 
 import dataclasses
 import logging
-import re
 import secrets
 import signal
 import sys
 from logging.config import dictConfig
 
 from docker_registry.core.exceptions import ConfigError
-from docker_registry.v2.access import addresses, htpasswd
+from docker_registry.v2.access import addresses
+from docker_registry.v2.cli import rights
 from docker_registry.v2.cli.arguments import add_option, environment, new_parser, settings
 from docker_registry.v2.http import app, listening, server, worker
 from docker_registry.v2.registry import keys
@@ -39,8 +39,8 @@ def serve(options, environ):
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     level = log_level(environ)
     server_settings, access = settings(config.ServerSettings, options, environ), settings(config.Access, options, environ)
-    require_sense(server_settings, access, options, environ)
-    users = read_users(access, worker.in_thread)
+    rights.require_sense(server_settings, access, options, environ)
+    users, rules = rights.read_users(access, worker.in_thread), rights.read_rules(access)
     registry_config = settings(config.Config, options, environ)
     storage_config = storage_settings.read(environ) | ({'swift_create_container': 'false'} if access.read_only else {})
     certificates = server_settings.tls_certificate and listening.Certificates(server_settings.tls_certificate, server_settings.tls_key)
@@ -53,11 +53,11 @@ def serve(options, environ):
     registry_config = with_secret(registry_config, access, logged_in)
     storage = storage_settings.open_storage(storage_config)
     warn_of_small_pool(storage, server_settings.threads + registry_config.storage_threads)
-    loopback_only = is_open_to_this_machine_only(sock, users, certificates)
-    registry = app.create_app(registry_config, storage, users, access, server_settings.threads, loopback_only)
+    loopback_only = is_open_to_this_machine_only(sock, users or rules, certificates)
+    registry = app.create_app(registry_config, storage, users, access, server_settings.threads, loopback_only, rules)
     registry.trash.know(Trash(logged_in).look())
     listening.begin_to_listen(sock, server_settings)
-    logging.info('%s', rights(users, access))
+    logging.info('%s', rights.described(users, rules, access))
     return server.Server(registry, storage, server_settings, sock, certificates, log_config, access.trusted_proxies).run()
 
 
@@ -79,7 +79,7 @@ def with_secret(registry_config, access, storage):
         or keys.is_stored(storage, Absence(storage, registry_config.replication_cycle))
     ):
         return registry_config
-    if access.anonymous_pull or access.bearer_tokens:
+    if access.anonymous_pull or access.bearer_tokens or access.rules:
         logging.warning(
             'the container has no secret, and a read-only registry stores none: logins end when it restarts, and no other registry '
             'accepts them. Set REGISTRY_UPLOAD_SECRET to change that'
@@ -87,20 +87,12 @@ def with_secret(registry_config, access, storage):
     return dataclasses.replace(registry_config, upload_secret=secrets.token_hex())
 
 
-def rights(users, access):
-    """Return a line that says who may do what."""
-    pulling = 'everybody' if access.anonymous_pull or not users else str(users)
-    if access.read_only:
-        return f'the registry is read-only: {pulling} may pull, and nobody may push or delete'
-    return f'{users or "everybody"} may do everything' + (', and everybody may pull' if access.anonymous_pull else '')
-
-
-def is_open_to_this_machine_only(sock, users, certificates):
+def is_open_to_this_machine_only(sock, has_rights, certificates):
     """Return whether the registry has no passwords and can be reached from this machine only.
 
     With TLS, it does not matter which names lead here: a browser compares the name with the certificate.
     """
-    return users is None and not certificates and addresses.is_loopback(sock.getsockname()[0])
+    return not has_rights and not certificates and addresses.is_loopback(sock.getsockname()[0])
 
 
 def warn_of_small_pool(storage, threads):
@@ -111,45 +103,6 @@ def warn_of_small_pool(storage, threads):
             storage.settings.pool_size,
             threads,
         )
-
-
-def require_sense(server_settings, access, options, environ):
-    """Check settings that must not be empty or depend on each other.
-
-    :raises ConfigError: a file's name is empty, a setting needs another one, or a variable is meant for CNCF distribution
-    """
-    for option, name in (('htpasswd', 'REGISTRY_HTPASSWD'), ('tls_certificate', 'REGISTRY_TLS_CERTIFICATE')):
-        if '' in (getattr(options, option), environ.get(name)):  # mostly because a shell variable in the command is not set
-            raise config_error(f'--{option.replace("_", "-")} ({name}) is empty. Set it to the name of the file, or remove it')
-    if server_settings.tls_key and not server_settings.tls_certificate:
-        raise config_error('--tls-key (REGISTRY_TLS_KEY) is set, but --tls-certificate (REGISTRY_TLS_CERTIFICATE) is not. Set both')
-    if access.anonymous_pull and not access.htpasswd:
-        raise config_error(
-            '--anonymous-pull (REGISTRY_ANONYMOUS_PULL) is set, but --htpasswd (REGISTRY_HTPASSWD) is not. '
-            'Without a file of users, everybody may push as well. Set both'
-        )
-    if access.bearer_tokens and not access.htpasswd:
-        raise config_error(
-            '--bearer-tokens (REGISTRY_BEARER_TOKENS) is set, but --htpasswd (REGISTRY_HTPASSWD) is not. '
-            'Without a file of users, everybody may do everything. Set both'
-        )
-    foreign = sorted(name for name in environ if re.fullmatch('REGISTRY_AUTH(_(HTPASSWD|TOKEN|SILLY).*)?', name))
-    if foreign:
-        raise config_error(
-            f'{foreign[0]} is a setting of CNCF distribution. Remove it, and set REGISTRY_HTPASSWD to the name of the file of users'
-        )
-
-
-def read_users(access, run):
-    """Return `htpasswd.Users`, or None if everybody may do everything.
-
-    :param run: calls what takes the processor for long
-    :raises ConfigError: the file of users cannot be used
-    """
-    try:
-        return htpasswd.Users(access.htpasswd, run) if access.htpasswd else None
-    except htpasswd.Broken as error:
-        raise config_error(f'--htpasswd (REGISTRY_HTPASSWD): {error}')
 
 
 def log_level(environ):

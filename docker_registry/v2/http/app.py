@@ -12,14 +12,19 @@ from werkzeug import Request as WerkzeugRequest
 from werkzeug.exceptions import HTTPException
 
 from docker_registry.core import exceptions
-from docker_registry.v2.access import guard
+from docker_registry.v2.access import audit, guard, scopes
+from docker_registry.v2.access.identity import ANONYMOUS
+from docker_registry.v2.access.logins import Logins
+from docker_registry.v2.access.policies import UsersOnly
 from docker_registry.v2.access.tokens import Tokens
-from docker_registry.v2.http import blob_endpoints, browsers, endpoints, headers, proxies, token_endpoint, upload_endpoints
+from docker_registry.v2.http import browsers, headers, proxies
 from docker_registry.v2.http.bodies import Body, Counted
 from docker_registry.v2.http.readiness import Readiness
 from docker_registry.v2.http.responses import COMMON_FIELDS, error_document
+from docker_registry.v2.http.routes import ROUTES
 from docker_registry.v2.http.work import Places, Work
 from docker_registry.v2.registry import errors, names
+from docker_registry.v2.registry.catalog import Positions
 from docker_registry.v2.registry.domain import Domain
 from docker_registry.v2.registry.keys import Keys
 from docker_registry.v2.registry.read_only import ReadOnly
@@ -30,68 +35,45 @@ logger = logging.getLogger(__name__)
 access_logger = logging.getLogger('docker_registry.v2.http.requests')
 
 READING = ('GET', 'HEAD')
+COMMITTED = {'POST': (201,), 'PUT': (201,), 'DELETE': (202,)}  # methods with the statuses that say: the registry has changed
 PROBES = ('/healthz', '/readyz')  # never wait for a place: /readyz itself limits what it asks of Swift
 LONGEST_LOGGED_PATH = 512  # characters; the path of the longest repository name with the longest digest fits
-
-# A repository name may contain any word of the routes, such as `blobs`. So it is everything before the last words of the route.
-# The last column is the kind of access that requests need; None means that the guard is not asked.
-ROUTES = [
-    (re.compile(pattern), methods, action)
-    for pattern, methods, action in (
-        (r'/v2/?', {'GET': endpoints.base}, guard.PING),
-        (r'/v2/_catalog', {'GET': endpoints.list_repositories}, guard.CATALOG),
-        (guard.TOKEN_PATH, {'GET': token_endpoint.get_token, 'POST': token_endpoint.post_token}, None),
-        (r'/healthz', {'GET': endpoints.healthz}, None),
-        (r'/readyz', {'GET': endpoints.readyz}, None),
-        (r'/v2/(?P<repository>.+)/tags/list', {'GET': endpoints.list_tags}, guard.PULL),
-        (
-            r'/v2/(?P<repository>.+)/manifests/(?P<reference>[^/]+)',
-            {'GET': endpoints.get_manifest, 'PUT': endpoints.put_manifest, 'DELETE': endpoints.delete_manifest},
-            guard.PULL,
-        ),
-        (r'/v2/(?P<repository>.+)/referrers/(?P<digest>[^/]+)', {'GET': endpoints.list_referrers}, guard.PULL),
-        (r'/v2/(?P<repository>.+)/blobs/uploads/?', {'POST': upload_endpoints.begin_upload}, guard.PUSH),
-        (
-            r'/v2/(?P<repository>.+)/blobs/uploads/(?P<token>[^/]+)',
-            {
-                'GET': upload_endpoints.get_upload,
-                'PATCH': upload_endpoints.append_to_upload,
-                'PUT': upload_endpoints.finish_upload,
-                'DELETE': upload_endpoints.cancel_upload,
-            },
-            guard.PUSH,
-        ),
-        (
-            r'/v2/(?P<repository>.+)/blobs/(?P<digest>[^/]+)',
-            {'HEAD': blob_endpoints.head_blob, 'GET': blob_endpoints.get_blob, 'DELETE': blob_endpoints.delete_blob},
-            guard.PULL,
-        ),
-    )
-]
 
 _swift_requests = contextvars.ContextVar('swift_requests', default=None)
 
 
 def create_app(
-    config, storage, users=None, access=config_module.Access(), threads=config_module.ServerSettings.threads, loopback_only=False
+    config,
+    storage,
+    users=None,
+    access=config_module.Access(),
+    threads=config_module.ServerSettings.threads,
+    loopback_only=False,
+    rules=None,
+    logins=None,
 ):
     """Return the registry as a WSGI application.
 
     :param config: `config.Config`
     :param storage: the Swift driver, `docker_registry.core.driver.fetch('swift')(...)`
-    :param users: `htpasswd.Users`, or None if everybody may do everything
+    :param users: `htpasswd.Users`, or None
     :param access: `config.Access`
     :param threads: requests of one client address that are worked on at a time
     :param loopback_only: see `browsers.Browsers`
+    :param rules: `rules.Rules`, or None: then users may do everything
+    :param logins: the places that know passwords, see `logins.Source`, in the order in which they are asked. Unset: `users`. Without any
+        place and without rules, everybody may do everything
     """
-    return Registry(config, storage, users, access, threads, loopback_only)
+    sources = logins if logins is not None else [users] if users else []
+    return Registry(config, storage, access, threads, loopback_only, lambda key: _guard(users, sources, rules, access, key))
 
 
 class Request(WerkzeugRequest):
-    """A request with its `body`, its `id` for the log and, once they are known, its `user` and the `scopes` of its token."""
+    """A request with its `body` and its `id` for the log. The guard sets who sends it, the `scopes` of its token, and its `rights`."""
 
-    user = ''
+    identity = ANONYMOUS
     scopes = None
+    rights = None
     work = None
 
     def __init__(self, environ):
@@ -144,7 +126,7 @@ class Request(WerkzeugRequest):
 class Registry:
     """The WSGI application. Endpoints use its attributes to reach the domain."""
 
-    def __init__(self, config, storage, users, access, threads, loopback_only):
+    def __init__(self, config, storage, access, threads, loopback_only, make_guard):
         self._places = Places(threads)
         storage.on_request = count_swift_request
         self.read_only = access.read_only
@@ -153,8 +135,9 @@ class Registry:
         self.config, self.storage = config, storage
         self._proxies, self._browsers = proxies.Proxies(access.trusted_proxies), browsers.Browsers(loopback_only)
         keys = Keys(storage, domain.absence, config.upload_secret)
-        self.guard = _guard(users, access, functools.partial(keys.key, 'logins of the registry v2 API'))
-        self.state_tokens = StateTokens(functools.partial(keys.key, 'uploads of the registry v2 API'), config.upload_lifetime)
+        self.guard = make_guard(functools.partial(keys.key, 'logins of the registry v2 API'))
+        carried = functools.partial(keys.key, 'uploads of the registry v2 API')
+        self.state_tokens, self.positions = StateTokens(carried, config.upload_lifetime), Positions(carried)
         self.blobs, self.uploads, self.tags = domain.blobs, domain.uploads, domain.tags
         self.referrers, self.manifests, self.trash = domain.referrers, domain.manifests, domain.trash
         self.readiness = Readiness(storage, config.retry_after)
@@ -192,7 +175,7 @@ class Registry:
                 time.monotonic() - started,
                 counter.count,
                 request.remote_addr or '-',
-                request.user or '-',
+                request.identity.name or '-',
                 request.id,
             )
 
@@ -232,10 +215,19 @@ class Registry:
                     if self.read_only and method not in READING:  # only now: strangers are asked who they are, as ever
                         raise errors.ReadOnly(headers=self._allowed(methods, action))
                 response = methods[method](self, request, **match.groupdict())
-                if action == guard.PULL and not self.guard.everybody_pulls:
+                if action == scopes.PULL and method in READING and not self.guard.is_public(match['repository']):
                     response.cache_control.private = True  # a cache that others use must not keep it
+                if action is not None and response.status_code in COMMITTED.get(method, ()):
+                    self._audit(request, scopes.access_of(action, method), response, **match.groupdict())
                 return response
         raise errors.NotFound(detail=request.path)
+
+    def _audit(self, request, access, response, repository, reference=None, digest=None, token=None):
+        """Log that a request has changed something."""
+        tag = reference if reference and ':' not in reference else None
+        digest = response.headers.get('Docker-Content-Digest') or digest or (None if tag else reference)
+        action = access[1][-1]
+        audit.changed(request, action, repository, request.rights.decide(action, tag), tag, digest)
 
     def _allowed(self, methods, action):
         """Return the field that a 405 must have. It is empty if no method is allowed at the moment (RFC 9110, 10.2.1)."""
@@ -255,11 +247,14 @@ class Registry:
         return errors.Unavailable(headers={'Retry-After': str(int(wait))})
 
 
-def _guard(users, access, key):
-    if users is None:
+def _guard(users, sources, rules, access, key):
+    if not sources and not rules:
         return guard.Everybody()
-    tokens = Tokens(key, access.token_lifetime, users) if access.anonymous_pull or access.bearer_tokens else None
-    return guard.Guard(users, access.login_failures, tokens, access.anonymous_pull)
+    others = [source.kind for source in sources if source is not users]
+    asks_for_tokens = rules or access.anonymous_pull or access.bearer_tokens
+    tokens = Tokens(key, access.token_lifetime, users, others) if asks_for_tokens else None
+    logins = Logins(sources, access.login_failures) if sources else None
+    return guard.Guard(logins, tokens, rules or UsersOnly(access.anonymous_pull))
 
 
 class SwiftRequests:

@@ -8,9 +8,10 @@ import json
 
 from werkzeug import Response
 
+from docker_registry.v2.access.guard import require
 from docker_registry.v2.http import headers
 from docker_registry.v2.http.responses import empty, json_document
-from docker_registry.v2.registry import catalog, errors, formats, names
+from docker_registry.v2.registry import catalog, errors, formats, layout, names
 
 MOST_TAGS = 50  # tags in one PUT of a manifest; each is a field of the response, and many clients read no more than 100 fields
 MOST_TAG_BYTES = 3 * 1024  # bytes of these fields; many proxies read no more than 4 KiB of a response's head
@@ -43,6 +44,9 @@ def get_manifest(registry, request, repository, reference):
 def put_manifest(registry, request, repository, reference):
     repository, reference = names.repository(repository), names.reference(reference)
     tags = _tags(request) if isinstance(reference, names.Digest) else [reference]
+    for tag in tags:
+        require(request, 'push', repository, tag)
+    immutable = [tag for tag in tags if not request.rights.may('overwrite', tag)]
     request.collect_body()
     content = request.body.read_all(registry.config.manifest_limit)
     if content is None:
@@ -51,7 +55,7 @@ def put_manifest(registry, request, repository, reference):
     if isinstance(reference, names.Digest) and digest != reference:
         raise errors.DigestInvalid(detail=str(reference))
     is_wanted = request.environ.get(CLIENT_IS_THERE, lambda: True)
-    parsed = registry.manifests.put(repository, digest, content, request.headers.get('Content-Type', ''), tags, is_wanted)
+    parsed = registry.manifests.put(repository, digest, content, request.headers.get('Content-Type', ''), tags, is_wanted, immutable)
     response = empty(201, {'Location': f'/v2/{repository}/manifests/{digest}', 'Docker-Content-Digest': str(digest)})
     if parsed.subject:
         response.headers['OCI-Subject'] = str(parsed.subject)
@@ -81,8 +85,12 @@ def delete_manifest(registry, request, repository, reference):
     except errors.TagInvalid:
         raise errors.ManifestUnknown(detail=reference)
     if isinstance(reference, names.Digest):
+        if request.rights.has_tag_rules('delete'):  # its tags go with it
+            for tag in registry.tags.pointing_to(repository, reference) or [None]:
+                require(request, 'delete', repository, tag)
         registry.manifests.delete(repository, reference)
     else:
+        require(request, 'delete', repository, reference)
         registry.tags.delete(repository, reference)
     return empty(202)
 
@@ -103,10 +111,15 @@ def list_tags(registry, request, repository):
 def list_repositories(registry, request):
     count = min(headers.page_size(request.args.get('n'), registry.config.page), registry.config.page)
     last = request.args.get('last') or ''
-    found, more = catalog.page(registry.storage, count, last and names.repository(last))
+    position = last and layout.after_repository(names.repository(last))
+    if request.args.get('after'):
+        position = registry.positions.read(request.args['after'])
+    found, position = catalog.page(registry.storage, count, position, registry.guard.visible(request)) if count else ([], None)
     response = json_document({'repositories': found})
-    if more and found:
+    if position and found and position == layout.after_repository(found[-1]):
         response.headers['Link'] = headers.next_link('/v2/_catalog', last=found[-1], n=count)
+    elif position:  # among names that the client may not know
+        response.headers['Link'] = headers.next_link('/v2/_catalog', after=registry.positions.sign(position), n=count)
     return response
 
 

@@ -77,12 +77,10 @@ def mentioned(domain: Domain, digests: Iterable[Digest]) -> dict[Digest, Mention
 
 def repositories(domain: Domain) -> Iterable[str]:
     """Yield the names of all repositories, page by page."""
-    last, more = '', True
-    while more:
-        page, more = catalog.page(domain.storage, PAGE, last)
+    marker: str | None = ''
+    while marker is not None:
+        page, marker = catalog.page(domain.storage, PAGE, marker)
         yield from page
-        last = page[-1] if page else last
-        more = more and bool(page)
 
 
 def in_order(digests: Iterable[Digest], known: Mapping[Digest, Mentions | None]) -> list[list[Digest]]:

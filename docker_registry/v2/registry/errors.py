@@ -153,6 +153,12 @@ class Denied(RegistryError):
     code, status, message = 'DENIED', 403, 'requested access to the resource is denied'
 
 
+class TagImmutable(RegistryError):
+    """A tag exists, and must not point to anything else. The detail is the tag."""
+
+    code, status, message = 'DENIED', 403, 'this tag exists already, and you may not overwrite it'
+
+
 class Unauthorized(RegistryError):
     """The client has to log in. The header WWW-Authenticate says how."""
 

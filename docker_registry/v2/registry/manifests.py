@@ -4,7 +4,7 @@ import collections
 import contextlib
 import functools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from docker_registry.core import exceptions
@@ -13,6 +13,7 @@ from docker_registry.v2.registry.absence import Absence, Reappeared, looking_aga
 from docker_registry.v2.registry.blobs import Blobs
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.deletions import Deletions
+from docker_registry.v2.registry.immutable import ImmutableTags
 from docker_registry.v2.registry.names import Digest
 from docker_registry.v2.registry.recent import Recent
 from docker_registry.v2.registry.references import References
@@ -63,6 +64,7 @@ class Manifests:
         self._limit = max(limit, LARGEST)
         self._references = References(storage, together, blobs)
         self._cache = ContentCache(cache_size)
+        self._immutable = ImmutableTags(storage, tags, lambda repository, tag: self.get(repository, tag).digest)
         self._stated = Recent(REMEMBERED_SECONDS)  # digest: media type that the manifest states, or ''
 
     # Reading
@@ -177,6 +179,7 @@ class Manifests:
         content_type: str = '',
         tags: Sequence[str] = (),
         is_wanted: Callable[[], bool] = lambda: True,
+        immutable: Collection[str] = (),
     ) -> formats.Parsed:
         """Store a manifest, tag it, and return it as `formats.Parsed`.
 
@@ -184,12 +187,15 @@ class Manifests:
         a referrer only after its bytes and its link are stored.
 
         :param is_wanted: called while the registry looks for the references
+        :param immutable: those of the tags that must not be overwritten
         :raises ManifestInvalid: see `formats.parse`, `referrers.descriptor` and `References.require`
         :raises DigestInvalid: see `formats.parse`
         :raises ManifestBlobUnknown: a blob or manifest that it names is not in the repository
         :raises ClientGone: `is_wanted` has returned False
+        :raises TagImmutable: one of these tags points to another manifest
         """
         parsed = formats.parse(content, content_type, self._most_references)
+        self._together.map(lambda tag: self._immutable.require(repository, tag, digest), immutable)
         descriptor = referrers.descriptor(digest, len(content), parsed) if parsed.subject else b''
         if not self._sparse:
             self._references.require(repository, parsed, is_wanted)
@@ -199,7 +205,9 @@ class Manifests:
             links.append(lambda: self._storage.replace(layout.revision_media_type(repository, digest), parsed.media_type.encode()))
         links += [functools.partial(self._tags.remember, repository, tag, digest) for tag in tags]
         self._together.all(*links)
-        visible: list[Callable[[], object]] = [functools.partial(self._tags.point, repository, tag, digest) for tag in tags]
+        visible: list[Callable[[], object]] = [
+            functools.partial(self._immutable.point if tag in immutable else self._tags.point, repository, tag, digest) for tag in tags
+        ]
         if parsed.subject:
             visible.append(functools.partial(self._referrers.add, repository, parsed.subject, digest, descriptor))
         self._together.all(*visible)

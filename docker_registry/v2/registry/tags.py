@@ -92,6 +92,12 @@ class Tags:
         # Whoever pushes the tag meanwhile writes `current` again, which must stay.
         self._discard(stat.path for stat in listing.below(self._storage, layout.tag(repository, tag)) if stat.path != current)
 
+    def pointing_to(self, repository: str, digest: Digest) -> list[str]:
+        """Return the tags of the repository that point to the digest, as far as a listing shows them."""
+        suspects = [tag.tag for tag in self.listed(repository) if tag.may_point_to(digest)]
+        now = self._together.map(lambda tag: self.now(repository, tag), suspects)
+        return [tag for tag, (found, _) in zip(suspects, now) if found == digest]
+
     def delete_pointing_to(self, repository: str, digest: Digest) -> dict[str, float]:
         """Delete all tags of the repository that point to the digest, as far as a listing shows them.
 

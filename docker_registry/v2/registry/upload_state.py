@@ -1,9 +1,6 @@
 """The state of an upload, and the token that carries it in the URL. So no instance has to store the state."""
 
-import base64
 import hashlib
-import hmac
-import os
 import struct
 import uuid
 import zlib
@@ -12,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from docker_registry.v2.registry import errors
+from docker_registry.v2.registry.seal import Broken, Seal
 
 
 class Part(NamedTuple):
@@ -27,7 +25,6 @@ MOST_PARTS = 48  # parts that a token carries; a longer list is stored in Swift
 MOST_PENDING = 1400  # compressed bytes of content that a token carries; enough for most image configs
 TOKEN_SIZE = 3000  # characters; the longest a token can be
 
-_NONCE, _MAC = 16, 32
 _HEAD = struct.Struct('!B16sIQB64s8sIHH')  # see _pack
 _PART = struct.Struct('!4sQ16s')
 _VERSION = 1
@@ -95,14 +92,11 @@ class StateTokens:
     """
 
     def __init__(self, key: Callable[[], bytes], lifetime: int):
-        self._key, self._lifetime = key, lifetime
+        self._seal, self._lifetime = Seal(key, 'upload token'), lifetime
 
     def sign(self, upload: Upload) -> str:
         """Return a URL-safe token of at most `TOKEN_SIZE` characters."""
-        mac_key, mask_key = self._keys()
-        nonce = os.urandom(_NONCE)
-        body = nonce + _masked(mask_key, nonce, _pack(upload))
-        token = base64.urlsafe_b64encode(body + _mac(mac_key, upload.repository, body)).rstrip(b'=').decode()
+        token = self._seal.seal(_pack(upload), upload.repository)
         assert len(token) <= TOKEN_SIZE
         return token
 
@@ -113,32 +107,12 @@ class StateTokens:
         :raises UploadUnknown: the token was not signed with this key, belongs to another repository, or has expired
         """
         try:
-            raw = base64.b64decode(token + '=' * (-len(token) % 4), b'-_', validate=True)
-        except ValueError:
+            upload = _unpack(repository, self._seal.open(token, repository, _HEAD.size))
+        except Broken:
             raise errors.UploadUnknown()
-        body, mac = raw[:-_MAC], raw[-_MAC:]
-        if len(body) < _NONCE + _HEAD.size:  # no token; so it needs no key
-            raise errors.UploadUnknown()
-        mac_key, mask_key = self._keys()
-        if not hmac.compare_digest(mac, _mac(mac_key, repository, body)):
-            raise errors.UploadUnknown()
-        upload = _unpack(repository, _masked(mask_key, body[:_NONCE], body[_NONCE:]))
         if now - upload.started > self._lifetime:
             raise errors.UploadUnknown(detail='the upload has expired: its client took too long to finish it')
         return upload
-
-    def _keys(self) -> tuple[bytes, bytes]:
-        key = self._key()
-        return hmac.digest(key, b'upload token: signature', 'sha256'), hmac.digest(key, b'upload token: mask', 'sha256')
-
-
-def _mac(key: bytes, repository: str, body: bytes) -> bytes:
-    return hmac.digest(key, repository.encode() + b'\0' + body, 'sha256')
-
-
-def _masked(key: bytes, nonce: bytes, content: bytes) -> bytes:
-    mask = hashlib.shake_256(key + nonce).digest(len(content))
-    return (int.from_bytes(content, 'big') ^ int.from_bytes(mask, 'big')).to_bytes(len(content), 'big')
 
 
 def _pack(upload: Upload) -> bytes:

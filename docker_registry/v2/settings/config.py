@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 SHORTEST_SECRET = 32  # characters
+LOGINS = ('htpasswd', 'keystone', 'swift')
 Kind = TypeVar('Kind', bound='Config | Access | ServerSettings')
 
 
@@ -39,6 +40,13 @@ def _networks(text: str) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(word) for word in text.replace(',', ' ').split())
     except ValueError as error:
         raise ValueError(f'must be addresses or networks, separated by commas (10.0.0.5, 192.168.0.0/24): {error}')
+
+
+def _logins(text: str) -> tuple[str, ...]:
+    words = tuple(text.replace(',', ' ').split())
+    if not set(words) <= set(LOGINS) or len(set(words)) < len(words):
+        raise ValueError(f'must be some of {", ".join(LOGINS)}, each once, separated by commas')
+    return words
 
 
 def _setting(
@@ -99,8 +107,21 @@ class Access:
     htpasswd: str = _setting(
         '',
         'file of users and their bcrypt password hashes, as `registry-swift htpasswd` or `htpasswd -B` writes it; '
-        're-read when it changes. Unset: everybody may do everything',
+        're-read when it changes. Unset, and no other logins: everybody may do everything',
     )
+    rules: str = _setting(
+        '',
+        'file with the rights of users, groups and everybody in repositories; re-read when it changes. '
+        'Unset: users may do everything. See `registry-swift rules --help`',
+    )
+    logins: tuple[str, ...] = _setting(
+        (),
+        'places that know passwords, separated by commas, in the order in which they are asked: htpasswd (the file), keystone (users and '
+        'application credentials of the cloud), swift (users of the Swift account, with OS_AUTH_VERSION=1). Unset: htpasswd, if there is a '
+        'file. keystone and swift need rules',
+        _logins,
+    )
+    keystone_url: str = _setting('', 'URL of the Keystone that checks passwords, up to and with /v3. Unset: OS_AUTH_URL')
     anonymous_pull: bool = _setting(
         False, 'let everybody pull without a password; pushing, deleting and listing repositories still need a user', _flag
     )

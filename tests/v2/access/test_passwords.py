@@ -84,7 +84,8 @@ def test_attackers_with_many_addresses_keep_nobody_out(fake, tmp_path):
 
         assert statuses == [200] * 3
         assert time.monotonic() - started < 3 * 10
-        assert {429, 401} == set(itertools.chain(*(attacker.result() for attacker in attackers)))
+        # A machine that hashes fast enough refuses none of them: then nobody waits for 10 seconds.
+        assert {401} <= set(itertools.chain(*(attacker.result() for attacker in attackers))) <= {401, 429}
 
 
 def test_a_user_is_added_while_the_registry_runs(fake, tmp_path, users):
