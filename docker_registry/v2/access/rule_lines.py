@@ -37,6 +37,11 @@ class Line:
     places: tuple[Place, ...]
 
     @property
+    def is_personal(self) -> bool:
+        """True if the line says something else to each user."""
+        return any(rule_words.USER in place.repositories for place in self.places)
+
+    @property
     def decides(self) -> frozenset[str]:
         """All actions that the line gives or takes."""
         implied = rule_words.GIVES if self.allows else rule_words.TAKES
@@ -131,9 +136,7 @@ class _Reader:
         if all(place.is_exception for place in line.places):
             raise ValueError('there are only exceptions. Write where first, for example **')
         if rule_words.PULL in line.actions and any(place.tags for place in line.places):
-            raise ValueError(
-                'pull is for whole repositories, with or without tags: what has a tag can be pulled by its digest, too. Leave out pull or the tags'
-            )
+            raise ValueError('pull is for whole repositories: what has a tag can be pulled by its digest, too. Leave out pull or the tags')
         self.found.lines.append(line)
 
     def _group(self, number: int, words: list[str], name: str = '', equals: str = '', *members: str) -> None:

@@ -97,9 +97,10 @@ def _encoded(part: str) -> str:
     """Return how a part of a principal must be written."""
     first, *rest = part.split('%')
     try:
-        return quoted(b''.join([first.encode(), *(bytes.fromhex(piece[:2]) + piece[2:].encode() for piece in rest)]).decode())
-    except ValueError:
+        decoded = b''.join([first.encode(), *(bytes([int(piece[:2], 16)]) + piece[2:].encode() for piece in rest)]).decode()
+    except ValueError:  # a percent sign that begins no encoded byte, or bytes that are no text
         return quoted(part)
+    return quoted(decoded)
 
 
 # What
@@ -138,10 +139,6 @@ class Place:
 
     def __str__(self) -> str:
         return self.text
-
-    @property
-    def is_everywhere(self) -> bool:
-        return self.repositories == '**'
 
     def pattern(self, component: str | None) -> Pattern | None:
         """Return the pattern of repositories for a user, or None if it matches nothing.

@@ -12,7 +12,7 @@ from docker_registry.v2.access.rule_words import DELETE, PULL
 from docker_registry.v2.access.visible import Visible
 from docker_registry.v2.registry.patterns import Pattern
 
-MOST_CLIENTS = 1000  # whose lines are remembered
+MOST_CLIENTS = 256  # whose lines are remembered
 MOST_RIGHTS = 10_000  # of one client in one repository, which are remembered
 
 
@@ -20,9 +20,9 @@ class Rulebook:
     """The rules of one version of a file."""
 
     def __init__(self, statements: Statements):
-        self._lines, self._groups, self._expiries = statements.lines, statements.groups, statements.expiries
+        self._groups, self._expiries = statements.groups, statements.expiries
+        self._lines = [(line, None if line.is_personal else _Applied(line, None)) for line in statements.lines]
         self._lines_of = functools.lru_cache(MOST_CLIENTS)(self._find_lines)
-        self._visible_to = functools.lru_cache(MOST_CLIENTS)(self._find_visible)
         self._rights_of = functools.lru_cache(MOST_RIGHTS)(self._find_rights)
 
     def __len__(self) -> int:
@@ -48,7 +48,10 @@ class Rulebook:
 
     def visible(self, identity: Identity) -> Visible:
         """Return the repositories from which a client may pull."""
-        return self._visible_to(identity)
+        lines = [line for line in self._lines_of(identity) if PULL in line.decides]
+        allowed = spans.union(line.spans_of_all() for line in lines if line.allows)
+        denied = spans.union(line.spans_of_no_others() for line in lines if not line.allows)
+        return Visible(lambda repository: Rights(lines, repository).may(PULL), spans.difference(allowed, denied))
 
     def _find_rights(self, identity: Identity, repository: str) -> 'Rights':
         return Rights(self._lines_of(identity), repository)
@@ -58,14 +61,8 @@ class Rulebook:
         known = rule_words.known_as(identity)
         known.update([f'@{name}' for name, group in self._groups.items() if not group.members.isdisjoint(known)])
         component = rule_words.component(identity)
-        found = (_Applied(line, component) for line in self._lines if not line.who.isdisjoint(known))
+        found = (applied or _Applied(line, component) for line, applied in self._lines if not line.who.isdisjoint(known))
         return tuple(line for line in found if line.patterns)
-
-    def _find_visible(self, identity: Identity) -> Visible:
-        lines = [line for line in self._lines_of(identity) if PULL in line.decides]
-        allowed = spans.union(line.spans_of_all() for line in lines if line.allows)
-        denied = spans.union(line.spans_of_no_others() for line in lines if not line.allows)
-        return Visible(lambda repository: Rights(lines, repository).may(PULL), spans.difference(allowed, denied))
 
 
 class Rights:
@@ -104,6 +101,7 @@ class _Applied:
         self.patterns = [(pattern, place.tags) for pattern, place in places if pattern and not place.is_exception]
         self._exceptions = [(pattern, place.tags) for pattern, place in places if pattern and place.is_exception]
         self.is_everywhere = any(str(pattern) == '**' for pattern, _ in self.patterns) and not self._exceptions
+        self._whole = _Match(self, [None], [])
 
     def match(self, repository: str) -> '_Match | None':
         """Return what the line says about a repository, or None if it says nothing."""
@@ -111,6 +109,8 @@ class _Applied:
         if not tags:
             return None
         exceptions = [tags for pattern, tags in self._exceptions if pattern.matches(repository)]
+        if None in tags and not exceptions:
+            return self._whole
         return None if None in exceptions else _Match(self, tags, exceptions)
 
     def spans_of_all(self) -> spans.Spans:

@@ -366,7 +366,7 @@ some_identity = strategies.sampled_from([ANONYMOUS, user('a'), user('b'), user('
 
 
 @given(some_rules, some_identity, some_repository, strategies.sampled_from([None, 'v', 'vw', 'w', 'x']))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_rights_are_those_of_the_naive_way(found, identity, repository, tag):
     text, groups = '\n'.join(found), ['g'] if identity.name in ('a', 'c') else []
     rights = book(f'{text}\ngroup g = a c').rights(identity, repository)
@@ -379,7 +379,7 @@ def test_rights_are_those_of_the_naive_way(found, identity, repository, tag):
 
 
 @given(some_rules, some_identity, strategies.lists(some_repository, unique=True), some_repository, strategies.sampled_from('_~0a'))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @example(['allow a pull **', 'deny a pull a/**'], user('a'), ['a', 'a/b'], 'a', '0')
 def test_a_listing_passes_by_no_repository_that_one_may_see(found, identity, repositories, start, after):
     rules = book('\n'.join(found) + '\ngroup g = a c')
