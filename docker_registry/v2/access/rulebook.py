@@ -28,6 +28,10 @@ class Rulebook:
     def __len__(self) -> int:
         return len(self._lines)
 
+    def text_of(self, number: int | None) -> str | None:
+        """Return the text of a line that allows or denies something, or None if the number is that of no such line."""
+        return next((line.text for line, _ in self._lines if line.number == number), None)
+
     def rights(self, identity: Identity, repository: str) -> 'Rights':
         """Return what a client may do in a repository, which need not be there."""
         return self._rights_of(identity, repository)

@@ -7,11 +7,11 @@ import sys
 
 from docker_registry.core.exceptions import UnspecifiedError
 from docker_registry.drivers.swift import __version__
-from docker_registry.v2.cli import checking, collecting, deleting, fsck, passwords, retaining, serving, surveying, trashing
+from docker_registry.v2.cli import checking, collecting, deleting, fsck, passwords, retaining, ruling, serving, surveying, trashing
 from docker_registry.v2.cli.arguments import environment, new_parser
 from docker_registry.v2.registry.errors import RegistryError
 
-COMMANDS = (serving, checking, surveying, collecting, trashing, fsck, deleting, retaining, passwords)
+COMMANDS = (serving, checking, surveying, collecting, trashing, fsck, deleting, retaining, passwords, ruling)
 
 
 DESCRIPTION = """\
@@ -28,6 +28,7 @@ A registry of container images (Docker Registry API v2, OCI distribution-spec 1.
     registry-swift undelete      get an image back that was deleted
     registry-swift retain        delete old tags and untagged manifests, by rules in a file
     registry-swift htpasswd      make a line with a user and a password, for serve --htpasswd
+    registry-swift rules         say who may do what, by the file of serve --rules, and which line says so
 """
 
 

@@ -8,14 +8,13 @@ import time
 import pytest
 from hypothesis import example, given, settings, strategies
 
-from docker_registry.v2.access import rule_lines
 from docker_registry.v2.access.identity import ANONYMOUS, Identity, quoted
-from docker_registry.v2.access.rulebook import Decision, Rulebook
+from docker_registry.v2.access.rulebook import Decision
 from docker_registry.v2.access.rules import Broken, Rules
 from docker_registry.v2.registry import layout
+from random_rules import ACTIONS, book, some_identity, some_repository, some_rules, user
 from registry_process import until
 
-ACTIONS = ('pull', 'push', 'delete', 'overwrite')
 EXAMPLE = """\
 # who          what             where
 group admins = alice
@@ -31,19 +30,9 @@ expires robot-ci 2027-01-31
 """
 
 
-def user(name):
-    return Identity(name, frozenset([name]), 'htpasswd', b'hash')
-
-
 def of_keystone(project, domain, *roles, name='alice'):
     scope = f'keystone:{quoted(project)}@{quoted(domain)}'
     return Identity(f'{name}@{domain}/{project}', frozenset([scope, *(f'{scope}/{role}' for role in roles)]), 'keystone')
-
-
-def book(text):
-    statements = rule_lines.parse(text)
-    assert not statements.errors
-    return Rulebook(statements)
 
 
 def may(text, identity, repository, tag=None):
@@ -342,27 +331,6 @@ def naive_may(text, name, groups, action, repository, tag):
             is_about = any(map(names, ours)) and not any(map(names, others))
         allowed, denied = allowed or is_about and kind == 'allow', denied or is_about and kind == 'deny'
     return allowed and not denied
-
-
-def joined(words, most=3):
-    return strategies.lists(strategies.sampled_from(words), min_size=1, max_size=most, unique=True).map(','.join)
-
-
-@strategies.composite
-def lines(draw):
-    kind = draw(strategies.sampled_from(['allow', 'allow', 'deny']))
-    what = draw(joined(ACTIONS if kind == 'deny' else ['pull', 'push', 'delete'], 2))
-    words = ['a', 'b', '**', '*', 'a/**', 'a/*', '**/b', '{user}/**', '**{user}', 'a/?', '*a*', 'b/a/a']
-    place = strategies.sampled_from(words)
-    if 'pull' not in what:
-        place = strategies.tuples(place, strategies.sampled_from(['', '', ':v', ':v*', ':*w', ':**'])).map(''.join)
-    where = draw(strategies.lists(place, min_size=1, max_size=3)) + [f'!{one}' for one in draw(strategies.lists(place, max_size=2))]
-    return f'{kind} {draw(joined(["everybody", "users", "a", "b", "@g"]))} {what} {" ".join(draw(strategies.permutations(where)))}'
-
-
-some_rules = strategies.lists(lines(), min_size=1, max_size=6).filter(lambda found: any(line.startswith('allow') for line in found))
-some_repository = strategies.sampled_from(['a', 'b', 'ab', 'a/a', 'a/b', 'b/a', 'b/a/a', 'a/b/a', 'a/ab'])
-some_identity = strategies.sampled_from([ANONYMOUS, user('a'), user('b'), user('c')])
 
 
 @given(some_rules, some_identity, some_repository, strategies.sampled_from([None, 'v', 'vw', 'w', 'x']))
