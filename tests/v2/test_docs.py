@@ -9,6 +9,7 @@ import pytest
 
 from docker_registry.drivers import swift
 from docker_registry.v2.access import addresses, htpasswd, logins, scopes, tokens, watched
+from docker_registry.v2.access.remembered import REMEMBERED_SECONDS
 from docker_registry.v2.http import app, connections, crowd, endpoints, headers, memory, ranges, readiness, server, token_endpoint
 from docker_registry.v2.operations import check, clearing
 from docker_registry.v2.operations.collection import aside, bounds, brakes, lock
@@ -161,7 +162,7 @@ NUMBERS = [
     ('docs/operations.rst', 'takes effect after {} second,', watched.SETTLED_SECONDS),
     ('docs/operations.rst', 'the cost of {} that ``registry-swift htpasswd`` uses', htpasswd.COST),
     ('docs/operations.rst', '0.3 seconds with {}.', htpasswd.MOST_COST),
-    ('docs/operations.rst', 'hashes a correct password at most once in {} minutes', htpasswd.REMEMBERED_SECONDS / MINUTE),
+    ('docs/operations.rst', 'hashes a correct password at most once in {} minutes', REMEMBERED_SECONDS / MINUTE),
     ('docs/operations.rst', '``REGISTRY_LOGIN_FAILURES`` ({}) for one user', ACCESS.login_failures),
     ('docs/operations.rst', '{} times as many for all users', logins.ALL_USERS),
     ('docs/operations.rst', 'The refresh token is older than {} days', tokens.REFRESH_SECONDS / 86400),
@@ -190,7 +191,7 @@ NUMBERS = [
         in_file(r'client_header_timeout (\d+)s', 'deploy/nginx.conf'),
     ),
     ('docs/walkthrough.rst', 'network of its own, {},', in_file(r'subnet: ([0-9./]+)', 'deploy/docker-compose.yml')),
-    ('docs/operations.rst', 'They hash a password at most once in {} minutes', htpasswd.REMEMBERED_SECONDS / MINUTE),
+    ('docs/operations.rst', 'They hash a password at most once in {} minutes', REMEMBERED_SECONDS / MINUTE),
     ('docs/operations.rst', 'receives or sends {} blobs of one client', SERVER.threads),
     ('docs/operations.rst', 'keeps {} connections of one', SERVER.connections),
     ('docs/operations.rst', 'slowly may take {} MiB', crowd.MOST_HELD // MiB),
@@ -301,7 +302,7 @@ NUMBERS = [
     ('docs/security.rst', 'expires after {} days', tokens.REFRESH_SECONDS // 86400),
     ('docs/security.rst', 'for {} minutes by default', WORDS[(ACCESS.token_lifetime + tokens.LEEWAY) // MINUTE]),
     ('docs/security.rst', 'ends after {} hours', REGISTRY.upload_lifetime // 3600),
-    ('docs/security.rst', 'For {} minutes it remembers', htpasswd.REMEMBERED_SECONDS // MINUTE),
+    ('docs/security.rst', 'For {} minutes it remembers', REMEMBERED_SECONDS // MINUTE),
     ('CONTRIBUTING.rst', 'longer than {} ms of the', in_file(r'^MOST_SECONDS = 0\.0(\d+)', 'tests/fuzz/target.py') + '0'),
     ('CONTRIBUTING.rst', 'An input of {} KiB', in_file(r'^LONGEST = (\d+) \* 1024', 'tests/fuzz/target.py')),
     ('docs/layout.rst', 'For the registry v2 API that is ``{}``', storage.STORAGE_PATH),

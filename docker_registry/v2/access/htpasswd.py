@@ -3,7 +3,6 @@
 https://httpd.apache.org/docs/2.4/misc/password_encryptions.html
 """
 
-import hmac
 import os
 import re
 from collections.abc import Callable
@@ -12,15 +11,14 @@ from typing import Any
 import bcrypt
 
 from docker_registry.v2.access.identity import Identity
+from docker_registry.v2.access.remembered import Remembered
 from docker_registry.v2.access.watched import Broken, File
-from docker_registry.v2.registry.recent import Recent
 
 KIND = 'htpasswd'  # the name of this login
 COST = 10  # the default for new hashes: 2 ** COST rounds, about 70 milliseconds
 LEAST_COST = 4  # the lowest that bcrypt has
 MOST_COST = 12  # 0.3 seconds; with more, a few wrong passwords could occupy the machine
 MOST_BYTES = 72  # bcrypt ignores further bytes of a password
-REMEMBERED_SECONDS = 300  # clients send the password with each request, and it need not be hashed each time
 
 # Only two bits of the salt's last character count.
 _LINE = re.compile(rb'([^:\s]{1,255}):(\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31})')
@@ -47,8 +45,7 @@ class Users:
         :raises Broken: the file cannot be used, or has no users
         """
         self._path, self.run = path, run
-        self._remembered = Recent(REMEMBERED_SECONDS)
-        self._key = os.urandom(32)
+        self._remembered = Remembered()
         self._file = File(path, self._read, 'users', 'nobody can log in until you correct the file of users')
         if not self._file.current():
             raise Broken(f'{path} has no users. Add one with `registry-swift htpasswd`')
@@ -75,12 +72,12 @@ class Users:
         return None if stored is None else _identity(name, stored)
 
     def recall(self, name: bytes, password: bytes) -> Identity | None:
-        """Return who the user is if this process has checked this password within `REMEMBERED_SECONDS`, else None.
+        """Return who the user is if this process remembers that the password is right, else None.
 
         :raises Broken: the file cannot be used
         """
         stored = self.hash_of(name)
-        return _identity(name, stored) if stored and self._mark(name, password, stored) in self._remembered else None
+        return self._remembered.get(name, password, stored) if stored else None
 
     def check(self, name: bytes, password: bytes) -> Identity | None:
         """Return who the user is if the password is right, else None.
@@ -92,15 +89,9 @@ class Users:
         stored = self.hash_of(name)
         if not self.run(_is_right, password, stored or self._decoy, self._cost) or stored is None:
             return None
-        self._remembered.add(self._mark(name, password, stored))
-        return _identity(name, stored)
-
-    def _mark(self, name: bytes, password: bytes, stored: bytes) -> bytes:
-        """Return the value that stands for a right login in memory.
-
-        It does not reveal the password. It no longer matches after the user's hash in the file has changed.
-        """
-        return hmac.digest(self._key, b'%d:%b%d:%b%b' % (len(name), name, len(password), password, stored), 'sha256')
+        identity = _identity(name, stored)
+        self._remembered.add(identity, name, password, stored)  # no longer found after the hash in the file has changed
+        return identity
 
     def _read(self, path: str) -> dict[bytes, bytes]:
         """Return {name: hash} of the file, and make what is compared with the password of an unknown user.
