@@ -12,7 +12,7 @@ import signal
 import time
 from http import HTTPStatus
 
-from gevent import GreenletExit, get_hub
+from gevent import GreenletExit, Timeout, get_hub
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
@@ -152,6 +152,21 @@ class Worker(GeventWorker):
 def in_thread(call, *arguments):
     """Return what a call returns that takes the processor for long. It runs in another thread, while greenlets run in this one."""
     return get_hub().threadpool.apply(call, arguments)
+
+
+def within(seconds, call, *arguments):
+    """Return what a call returns that waits for another server. After these seconds, it ends wherever it waits.
+
+    :raises TimeoutError: it has not returned in time
+    """
+    timeout = Timeout(seconds)  # not an Exception: a library could take it for an error of the network, and try again
+    try:
+        with timeout:
+            return call(*arguments)
+    except Timeout as error:
+        if error is not timeout:
+            raise
+        raise TimeoutError()
 
 
 class Page:
