@@ -1,8 +1,9 @@
 """What the options of `serve` about rights mean together: who can log in, and who may do what."""
 
+import logging
 import re
 
-from docker_registry.v2.access import htpasswd
+from docker_registry.v2.access import addresses, htpasswd, keystone, outside, swift_account
 from docker_registry.v2.access.rules import Rules
 from docker_registry.v2.access.watched import Broken
 from docker_registry.v2.settings.storage import config_error
@@ -82,6 +83,42 @@ def read_rules(access):
         return Rules(access.rules) if access.rules else None
     except Broken as error:
         raise config_error(f'--rules (REGISTRY_RULES): {error}')
+
+
+def read_logins(access, users, storage, within):
+    """Return the places that know passwords, in the order in which they are asked. See `logins.Source`.
+
+    :param storage: the driver. Its settings say where the login service is, unless the registry's own settings do
+    :param within: ends a call that takes too long, see `outside.Server`
+    :raises ConfigError: nobody can be asked there
+    """
+    settings = storage.settings
+
+    def server(url, setting):
+        return outside.Server.at(url, setting, settings, within)
+
+    sources = {htpasswd.KIND: users}
+    if keystone.KIND in access.logins:
+        if not access.keystone_url and (settings.auth_version != 3 or not settings.authurl):
+            raise config_error('--logins (REGISTRY_LOGINS) has keystone: set --keystone-url (REGISTRY_KEYSTONE_URL), or OS_AUTH_VERSION=3')
+        named = server(access.keystone_url, 'REGISTRY_KEYSTONE_URL') if access.keystone_url else server(settings.authurl, 'OS_AUTH_URL')
+        sources[keystone.KIND] = keystone.Keystone(named)
+    if swift_account.KIND in access.logins:
+        if settings.auth_version != 1 or not settings.authurl:
+            raise config_error('--logins (REGISTRY_LOGINS) has swift, which needs OS_AUTH_URL and OS_AUTH_VERSION=1, as v1 auth has users')
+        sources[swift_account.KIND] = swift_account.SwiftAccount(server(settings.authurl, 'OS_AUTH_URL'), storage.storage_url)
+    return [sources[kind] for kind in access.logins or (htpasswd.KIND,) if sources[kind]]
+
+
+def warn_of_open_passwords(logins, certificates, host, trusted_proxies):
+    """Warn if passwords of the cloud may cross a network in the clear."""
+    others = [str(source) for source in logins if source.kind != htpasswd.KIND]
+    if others and not certificates and not trusted_proxies and not addresses.is_loopback(host):
+        logging.warning(
+            'passwords of %s reach this registry without TLS: set --tls-certificate (REGISTRY_TLS_CERTIFICATE), or name your proxy in '
+            'REGISTRY_TRUSTED_PROXIES',
+            others[0],
+        )
 
 
 def described(users, rules, access):
