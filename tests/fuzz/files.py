@@ -10,7 +10,10 @@ import bcrypt
 
 from docker_registry.core.exceptions import ConfigError
 from docker_registry.drivers import swift
-from docker_registry.v2.access import htpasswd
+from docker_registry.v2.access import htpasswd, rule_lines
+from docker_registry.v2.access.identity import ANONYMOUS, Identity
+from docker_registry.v2.access.rulebook import Rulebook
+from docker_registry.v2.access.watched import Broken
 from docker_registry.v2.operations import retention_rules
 from docker_registry.v2.settings import config, storage
 from signed import PASSWORD_HASH
@@ -165,6 +168,53 @@ def retention_file(data):
     for rule in rules:
         assert rule.repositories and rule.tags and not (rule.keeps_all and rule.newest)
         assert rule.newest >= 0 and (rule.younger_than is None or rule.younger_than > 0)
+
+
+@target(
+    b'group a = alice keystone:p%20q@d/r\nallow users,@a pull,push x/** !x/y # why\r\ndeny everybody delete **:v*\nexpires bob 2027-01-31',
+    b'allow everybody pull **\nallow users push {user}/**\ndeny alice pull *a*/?',
+    b'allow swift-user:u@AUTH_a push **a*b:*c !**:v',
+    b'allow alice, bob pull a\nallow @b pull \xc2\xa0\nexpires a 2027-W05-1\ngroup b = b',
+    b'\xef\xbb\xbfallow everybody pull **',
+    words=(
+        b'allow ',
+        b'deny ',
+        b'group ',
+        b'expires ',
+        b' = ',
+        b'everybody ',
+        b'users',
+        b'@',
+        b'keystone:',
+        b'%2F',
+        b'{user}',
+        b' !',
+        b':v*',
+        b'**',
+    ),
+    most_seconds=1,  # clients cannot write this file
+)
+def rules_file(data):
+    """A file of rules is refused with lines that say where, or answers every question. Who may push may pull."""
+    try:
+        statements = rule_lines.load(written(data))
+    except Broken as error:
+        assert '\n' not in str(error) and path_of_file() in str(error)
+        return
+    for number, why in statements.errors:
+        assert 1 <= number <= data.count(b'\n') + 1 and '\n' not in why and len(why) < 300
+    if statements.errors:
+        return
+    rules = Rulebook(statements)
+    for identity in (ANONYMOUS, Identity('alice', frozenset(['alice']), 'htpasswd')):
+        visible = rules.visible(identity)
+        for repository, tag in (('x/y', 'v1'), ('alice/a', None), ('b', 'latest')):
+            rights = rules.rights(identity, repository)
+            for action in ('push', 'delete', 'overwrite'):
+                assert rights.may('pull') or not rights.may(action, tag)
+                assert rights.has_tag_rules(action) or rights.may(action, tag) == rights.may(action, 'other')
+            assert visible.sees(repository) == rights.may('pull')
+            assert not rights.may('pull') or visible.after(f'{repository}/_layers') == f'{repository}/_layers'
 
 
 @target(

@@ -16,7 +16,7 @@ allow @ci push prod/**
 deny  @ci delete **
 deny  everybody overwrite prod/**:v*
 allow swift:AUTH_a push,delete swift/**
-expires robot-ci 2027-01-31
+expires robot-ci 2999-01-31
 expires robot-old 2020-01-31
 """
 
@@ -46,7 +46,7 @@ def test_it_says_what_a_user_may_do_and_which_line_says_so(capsys, path):
         'push       yes  line 4: allow @ci pull,push team-a/**',
         'delete     no   line 6: deny @ci delete **',
         'overwrite  yes  line 4: allow @ci pull,push team-a/**',
-        'The login of robot-ci ends at the beginning of 2027-01-31 (UTC).',
+        'The login of robot-ci ends at the beginning of 2999-01-31 (UTC).',
     ]
 
 
@@ -89,8 +89,8 @@ def test_it_knows_the_principals_of_other_logins(capsys, path, who, repository, 
 def test_json_has_the_same(capsys, path):
     pull, push, delete, overwrite = [json.loads(line) for line in said(capsys, '--json', path, 'robot-ci', 'team-b/app')]
 
-    assert pull == {'action': 'pull', 'allowed': True, 'line': 3, 'text': 'allow users pull **', 'login_ends': '2027-01-31'}
-    assert push == {'action': 'push', 'allowed': False, 'line': None, 'text': None, 'login_ends': '2027-01-31'}
+    assert pull == {'action': 'pull', 'allowed': True, 'line': 3, 'text': 'allow users pull **', 'login_ends': '2999-01-31'}
+    assert push == {'action': 'push', 'allowed': False, 'line': None, 'text': None, 'login_ends': '2999-01-31'}
     assert (delete['line'], overwrite['allowed']) == (6, False)
 
 
