@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from docker_registry.drivers import swift
-from docker_registry.v2.access import addresses, htpasswd, logins, scopes, tokens, watched
+from docker_registry.v2.access import addresses, htpasswd, logins, rule_lines, scopes, tokens, watched
 from docker_registry.v2.access.remembered import REMEMBERED_SECONDS
 from docker_registry.v2.http import app, connections, crowd, endpoints, headers, memory, ranges, readiness, server, token_endpoint
 from docker_registry.v2.operations import check, clearing
@@ -297,6 +297,9 @@ NUMBERS = [
     ('README.rst', 'Tests run on version {},', in_file(r"version='(\d+\.\d+)", 'tests/fake_swift/ceph.py')),
     ('docs/operations.rst', 'free blocks of {} MiB or more', memory.LARGE // MiB),
     ('docs/security.rst', 'wait after {} wrong ones', ACCESS.login_failures),
+    ('docs/rules.rst', 'takes effect after {} second,', watched.SETTLED_SECONDS),
+    ('docs/rules.rst', 'has at most {} MiB,', rule_lines.LARGEST_FILE // MiB),
+    ('docs/rules.rst', 'at most {} characters in a line', f'{rule_lines.LONGEST_LINE:,}'),
     ('docs/security.rst', 'runs as user {}.', in_file(r'^USER (\d+):', 'Dockerfile')),
     ('docs/security.rst', 'writes only to ``{}``', server.MEMORY_FOLDER),
     ('docs/security.rst', 'expires after {} days', tokens.REFRESH_SECONDS // 86400),
