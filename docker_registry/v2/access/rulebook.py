@@ -80,13 +80,20 @@ class Rights:
         self._matches = [match for match in (line.match(repository) for line in lines) if match]
 
     def decide(self, action: str, tag: str | None = None) -> Decision:
-        allowed = None
-        for match in self._matches:
-            if action in match.line.decides and match.covers(action, tag):
-                if not match.line.allows:
-                    return Decision(False, match.line.number)
-                allowed = match.line.number if allowed is None else allowed
-        return Decision(allowed is not None, allowed)
+        return self._decided([match for match in self._matches if match.covers(action, tag)], action)
+
+    def possible(self, action: str) -> Decision:
+        """Return whether there may be a tag, or something without a tag, for which `decide` allows it.
+
+        It is for requests whose tags are not known yet, and for tokens.
+        """
+        return self._decided([match for match in self._matches if match.may_cover], action)
+
+    @staticmethod
+    def _decided(matches: 'list[_Match]', action: str) -> Decision:
+        lines = [match.line for match in matches if action in match.line.decides]
+        line = next((line for line in lines if not line.allows), lines[0] if lines else None)
+        return Decision(line.allows, line.number) if line else Decision(False, None)
 
     def may(self, action: str, tag: str | None = None) -> bool:
         return self.decide(action, tag).allowed
@@ -143,10 +150,15 @@ class _Match:
     def depends_on_the_tag(self) -> bool:
         return bool(self._exceptions) or None not in self._tags
 
+    @property
+    def may_cover(self) -> bool:
+        """True if the line decides, or may decide, whether there is a tag for which something is allowed."""
+        return self.line.allows or not self.depends_on_the_tag
+
     def covers(self, action: str, tag: str | None) -> bool:
         """Return whether the line is about an action on a tag, or on something without a tag."""
-        if action == PULL or tag is None and action != DELETE:  # is there a tag for which it is allowed?
-            return self.line.allows or not self.depends_on_the_tag
+        if action == PULL or tag is None and action != DELETE:
+            return self.may_cover
         if tag is None:
             return None in self._tags
         return any(tags is None or tags.matches(tag) for tags in self._tags) and not any(tags.matches(tag) for tags in self._exceptions)

@@ -158,6 +158,23 @@ def test_whether_the_answer_may_depend_on_the_tag(lines, action, depends):
     assert book(lines).rights(user('alice'), 'a').has_tag_rules(action) is depends
 
 
+@pytest.mark.parametrize(
+    'lines, action, possible',
+    [
+        ('allow alice delete a:v*', 'delete', Decision(True, 1)),
+        ('allow alice push a:v*', 'delete', Decision(False, None)),
+        ('allow alice delete a !a:v*', 'delete', Decision(True, 1)),
+        ('deny alice delete a:v*\nallow alice delete a', 'delete', Decision(True, 2)),
+        ('deny alice delete a !a:v*\nallow alice delete a', 'delete', Decision(True, 2)),
+        ('deny alice delete a\nallow alice delete a:v*', 'delete', Decision(False, 1)),
+        ('allow alice push a:v*', 'push', Decision(True, 1)),
+        ('allow alice push a:v*', 'pull', Decision(True, 1)),
+    ],
+)
+def test_whether_there_may_be_a_tag_for_which_it_is_allowed(lines, action, possible):
+    assert book(lines).rights(user('alice'), 'a').possible(action) == possible
+
+
 def test_a_decision_names_the_deny_that_decides_or_the_first_allow():
     rights = book('deny alice delete **\nallow alice push **\nallow alice pull,delete a\ndeny alice push a:v*').rights(user('alice'), 'a')
 
@@ -341,7 +358,9 @@ def test_rights_are_those_of_the_naive_way(found, identity, repository, tag):
 
     for action in ACTIONS:
         assert rights.may(action, tag) == naive_may(text, identity.name, groups, action, repository, tag), action
+        assert rights.possible(action).allowed or not rights.may(action, tag)
         if not rights.has_tag_rules(action):
+            assert rights.possible(action) == rights.decide(action, tag)
             assert rights.may(action, tag) == rights.may(action, 'other')
     assert not rights.may('push', tag) or rights.may('pull', tag)
 
