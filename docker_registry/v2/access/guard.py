@@ -66,6 +66,7 @@ class Guard:
         """Admit a request and set its `identity`, `scopes` and `rights`, or raise.
 
         What a request may do is decided before storage is asked. So nobody learns whether something is there that they may not pull.
+        If it depends on tags, the request is admitted, and its endpoint calls `require` when it knows them.
 
         :raises Unauthorized: the request needs a login, its login or token is wrong, or its token is for something else
         :raises Denied: the user has logged in, and may not do this
@@ -111,7 +112,7 @@ class Guard:
             request.rights = self._policy.rights(identity, names.repository(repository or ''))
         except errors.NameInvalid:  # the endpoint says so
             return policies.Decision(bool(identity) or access == PULL and somebody)
-        return request.rights.decide(actions[-1])
+        return request.rights.possible(actions[-1])
 
     def may_mount(self, request: Request, source: str | None) -> bool:
         """Return whether an admitted request may mount a blob from a repository, or from any if that is None."""
@@ -160,7 +161,7 @@ class Guard:
         lists = bool(identity) or self._policy.everybody_lists and self._policy.pulls_something(identity)
 
         def allows(kind: str, name: str, action: str) -> bool:
-            return lists if kind == 'registry' else self._policy.rights(identity, name).may(action)
+            return lists if kind == 'registry' else self._policy.rights(identity, name).possible(action).allowed
 
         return asked.only(allows)
 

@@ -28,6 +28,9 @@ class Rights(Protocol):
 
     def decide(self, action: str, tag: str | None = None) -> Decision: ...
     def may(self, action: str, tag: str | None = None) -> bool: ...
+    def possible(self, action: str) -> Decision:
+        """Return whether there may be a tag, or something without a tag, for which it is allowed."""
+
     def has_tag_rules(self, action: str) -> bool:
         """Return whether it may depend on the tag."""
 
@@ -57,6 +60,9 @@ class Everything:
     """All rights in all repositories."""
 
     def decide(self, action: str, tag: str | None = None) -> Decision:
+        return self.possible(action)
+
+    def possible(self, action: str) -> Decision:
         return Decision(self.may(action))
 
     def may(self, action: str, tag: str | None = None) -> bool:

@@ -4,6 +4,7 @@ import contextvars
 
 from werkzeug import Response
 
+from docker_registry.v2.access.guard import require
 from docker_registry.v2.http import headers, ranges
 from docker_registry.v2.http.responses import empty
 from docker_registry.v2.registry import names
@@ -77,5 +78,7 @@ def _blob_headers(digest, length):
 
 
 def delete_blob(registry, request, repository, digest):
-    registry.blobs.unlink(names.repository(repository), names.digest(digest))
+    repository, digest = names.repository(repository), names.digest(digest)
+    require(request, 'delete', repository, None)
+    registry.blobs.unlink(repository, digest)
     return empty(202)

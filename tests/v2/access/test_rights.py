@@ -464,6 +464,22 @@ def test_what_is_pushed_without_a_tag_is_of_no_tag(fake_place, files):
     assert push(registry, 'builder', None, b'x', ['dev-1', 'v1']).status_code == 403
 
 
+def test_who_may_delete_some_tags_deletes_these_and_nothing_else(place, files):
+    registry = with_rules(place, files, b'allow builder push app\nallow builder delete app:dev-*\n')
+    sent = credentials('builder')
+    found = digest(push(registry, 'builder', 'dev-1'))
+    untagged, both = digest(push(registry, 'builder', None, b'1')), digest(push(registry, 'builder', 'dev-2', b'2'))
+    push(registry, 'builder', 'v2', b'2')
+
+    assert registry('DELETE', f'/v2/app/manifests/{untagged}', headers=sent).status_code == 403
+    assert registry('DELETE', f'/v2/app/manifests/{both}', headers=sent).status_code == 403
+    assert registry('DELETE', '/v2/app/manifests/v2', headers=sent).status_code == 403
+    assert registry('DELETE', f'/v2/app/blobs/{DIGEST}', headers=sent).status_code == 403
+    assert granted(registry, 'builder', 'repository:app:delete') == 'repository:app:delete'
+    assert registry('DELETE', f'/v2/app/manifests/{found}', headers=sent).status_code == 202
+    assert registry('DELETE', '/v2/app/manifests/dev-2', headers=sent).status_code == 202
+
+
 # Logins that end
 
 
