@@ -27,6 +27,7 @@ from docker_registry.v2.registry import errors, names
 from docker_registry.v2.registry.catalog import Positions
 from docker_registry.v2.registry.domain import Domain
 from docker_registry.v2.registry.keys import Keys
+from docker_registry.v2.registry.protection import Protection
 from docker_registry.v2.registry.read_only import ReadOnly
 from docker_registry.v2.registry.upload_state import StateTokens
 from docker_registry.v2.settings import config as config_module
@@ -140,6 +141,7 @@ class Registry:
         self.state_tokens, self.positions = StateTokens(carried, config.upload_lifetime), Positions(carried)
         self.blobs, self.uploads, self.tags = domain.blobs, domain.uploads, domain.tags
         self.referrers, self.manifests, self.trash = domain.referrers, domain.manifests, domain.trash
+        self.protection = Protection(domain.together, domain.manifests)
         self.readiness = Readiness(storage, config.retry_after)
 
     def read_token(self, repository, token):

@@ -4,8 +4,8 @@ import contextvars
 
 from werkzeug import Response
 
-from docker_registry.v2.access.guard import require
 from docker_registry.v2.http import headers, ranges
+from docker_registry.v2.http.deletes import require_deletable
 from docker_registry.v2.http.responses import empty
 from docker_registry.v2.registry import names
 
@@ -79,6 +79,6 @@ def _blob_headers(digest, length):
 
 def delete_blob(registry, request, repository, digest):
     repository, digest = names.repository(repository), names.digest(digest)
-    require(request, 'delete', repository, None)
+    require_deletable(registry, request, repository, digest, list)
     registry.blobs.unlink(repository, digest)
     return empty(202)

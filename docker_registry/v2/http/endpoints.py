@@ -10,6 +10,7 @@ from werkzeug import Response
 
 from docker_registry.v2.access.guard import require
 from docker_registry.v2.http import headers
+from docker_registry.v2.http.deletes import require_deletable
 from docker_registry.v2.http.responses import empty, json_document
 from docker_registry.v2.registry import catalog, errors, formats, layout, names
 
@@ -85,9 +86,7 @@ def delete_manifest(registry, request, repository, reference):
     except errors.TagInvalid:
         raise errors.ManifestUnknown(detail=reference)
     if isinstance(reference, names.Digest):
-        if request.rights.has_tag_rules('delete'):  # its tags go with it
-            for tag in registry.tags.pointing_to(repository, reference) or [None]:
-                require(request, 'delete', repository, tag)
+        require_deletable(registry, request, repository, reference, lambda: registry.tags.pointing_to(repository, reference))
         registry.manifests.delete(repository, reference)
     else:
         require(request, 'delete', repository, reference)

@@ -14,9 +14,9 @@ DOCKER_IMAGE = 'application/vnd.docker.distribution.manifest.v2+json'
 DOCKER_LIST = 'application/vnd.docker.distribution.manifest.list.v2+json'
 
 _IMAGES = (OCI_IMAGE, DOCKER_IMAGE)
-_INDEXES = (OCI_INDEX, DOCKER_LIST)
+INDEXES = (OCI_INDEX, DOCKER_LIST)
 _SCHEMA_1 = ('application/vnd.docker.distribution.manifest.v1+json', 'application/vnd.docker.distribution.manifest.v1+prettyjws')
-_MANIFESTS = (*_IMAGES, *_INDEXES, OCI_ARTIFACT, *_SCHEMA_1)
+_MANIFESTS = (*_IMAGES, *INDEXES, OCI_ARTIFACT, *_SCHEMA_1)
 #: Content-Types that clients send by default. They do not state a manifest's type.
 _NO_TYPE = ('', 'application/json', 'application/octet-stream', 'application/x-www-form-urlencoded', 'text/plain')
 #: Types of layers that clients do not push: their descriptor names another place to download them from.
@@ -132,7 +132,7 @@ def _refuse_schema_1(document: dict, sent: str, own: str) -> None:
 
 def _refuse_ambiguity(document: dict, kind: str) -> None:
     """Refuse a manifest that some clients would read as an image and others as an index (CVE-2021-41190)."""
-    other = ('manifests',) if kind in _IMAGES else ('config', 'layers') if kind in _INDEXES else ()
+    other = ('manifests',) if kind in _IMAGES else ('config', 'layers') if kind in INDEXES else ()
     if any(_has(document, key) for key in other):
         raise errors.ManifestInvalid(f'a manifest of type {kind} must not have {" or ".join(other)}')
     if other and not _has_version(document, 2):
@@ -154,7 +154,7 @@ def _named(document: dict, kind: str) -> dict[str, Any]:
     if kind in _IMAGES:
         layers = [layer for layer in _descriptors(document, 'layers') if not _type_of(layer).startswith(_FOREIGN_LAYERS)]
         return {'blobs': _references([_descriptor(document.get('config'), 'config')] + layers)}
-    if kind in _INDEXES:
+    if kind in INDEXES:
         return _entries(_descriptors(document, 'manifests'))
     if kind == OCI_ARTIFACT:
         return {'blobs': _references(_descriptors(document, 'blobs'))}
@@ -193,7 +193,7 @@ def _artifact_type(document: dict, kind: str) -> str:
     https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers
     """
     stated = _text(_field(document, 'artifactType', ''), 'artifactType')
-    if stated or kind in _INDEXES or not isinstance(document.get('config'), dict):
+    if stated or kind in INDEXES or not isinstance(document.get('config'), dict):
         return stated
     return _text(_field(_descriptor(document['config'], 'config'), 'mediaType', ''), 'config.mediaType')
 

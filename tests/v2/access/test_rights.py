@@ -480,6 +480,26 @@ def test_who_may_delete_some_tags_deletes_these_and_nothing_else(place, files):
     assert registry('DELETE', '/v2/app/manifests/dev-2', headers=sent).status_code == 202
 
 
+def test_what_a_tag_needs_that_must_not_be_deleted_stays(staying):
+    sent = credentials('builder')
+    platform = digest(push(staying, 'builder', 'dev-1'))
+    index = {
+        'schemaVersion': 2,
+        'mediaType': 'application/vnd.oci.image.index.v1+json',
+        'manifests': [{'mediaType': 'application/vnd.oci.image.manifest.v1+json', 'digest': platform, 'size': 404}],
+    }
+    answer = staying('PUT', '/v2/app/manifests/v1', json.dumps(index), headers={**sent, 'Content-Type': index['mediaType']})
+    assert answer.status_code == 201
+    free = digest(push(staying, 'builder', 'dev-2', b'free'))
+
+    for path in (f'manifests/{platform}', f'blobs/{DIGEST}', f'blobs/{digest_of(b"{}")}'):
+        assert staying('DELETE', f'/v2/app/{path}', headers=sent).status_code == 403, path
+    for path in (f'blobs/{digest_of(b"free")}', f'manifests/{free}', 'manifests/dev-1'):
+        assert staying('DELETE', f'/v2/app/{path}', headers=sent).status_code == 202, path
+    assert staying('GET', f'/v2/app/manifests/{platform}', headers=sent).status_code == 200
+    assert staying('GET', f'/v2/app/blobs/{DIGEST}', headers=sent).status_code == 200
+
+
 # Logins that end
 
 
