@@ -112,7 +112,7 @@ class _Reader:
             return
         kind, *rest = words
         if kind not in FORMS:
-            raise ValueError(f'{kind[:60]!r} begins no line. Lines begin with {", ".join(FORMS)} or #')
+            raise ValueError(f'{kind[:60]!r} cannot begin a line. A line begins with {", ".join(FORMS)} or #')
         statement = {'allow': self._line, 'deny': self._line, 'group': self._group, 'expires': self._expiry}[kind]
         statement(number, words, *rest)
 
@@ -134,14 +134,14 @@ class _Reader:
             number, ' '.join(words), allows, rule_words.who(who), rule_words.actions(what, allows), tuple(Place(place) for place in where)
         )
         if all(place.is_exception for place in line.places):
-            raise ValueError('there are only exceptions. Write where first, for example **')
+            raise ValueError('there are only exceptions. Add a pattern without !, for example **')
         if rule_words.PULL in line.actions and any(place.tags for place in line.places):
             raise ValueError('pull is for whole repositories: what has a tag can be pulled by its digest, too. Leave out pull or the tags')
         self.found.lines.append(line)
 
     def _group(self, number: int, words: list[str], name: str = '', equals: str = '', *members: str) -> None:
         if equals != '=':
-            raise ValueError(f'a blank, = and a blank must follow the name. Write {FORMS["group"]}')
+            raise ValueError(f'blanks must separate the name, = and the members. Write {FORMS["group"]}')
         rule_words.group(name)
         if name in self.found.groups:
             raise ValueError(f'line {self.found.groups[name].number} has the same group {name!r}. Remove one of them')
@@ -180,5 +180,5 @@ def _day(text: str) -> datetime.date:
     except ValueError:
         day = None
     if not day or day.isoformat() != text:  # newer Pythons read other formats, too
-        raise ValueError(f'{text[:60]!r} is no day. Write YYYY-MM-DD, for example 2027-01-31')
+        raise ValueError(f'{text[:60]!r} is not a day. Write YYYY-MM-DD, for example 2027-01-31')
     return day

@@ -44,7 +44,7 @@ def who(text: str) -> frozenset[str]:
 def group(name: str) -> str:
     """Return the name of a group, unchanged."""
     if not name or not _PLAIN.issuperset(name):
-        raise ValueError(f'{name[:60]!r} is no name of a group: use letters, digits and ._-')
+        raise ValueError(f'{name[:60]!r} is not a name for a group. Use letters, digits and ._-')
     return name
 
 
@@ -57,7 +57,7 @@ def member(word: str) -> str:
     if word in (EVERYBODY, USERS) or word.startswith('@'):
         raise ValueError(f'{word[:60]!r} cannot be here: write the names of users')
     if not is_name(word):
-        raise ValueError(f'{word[:60]!r} is no name of a user. For all, write {EVERYBODY}, or {USERS} for those who have logged in')
+        raise ValueError(f'{word[:60]!r} is not the name of a user. For all, write {EVERYBODY}, or {USERS} for those who have logged in')
     return word
 
 
@@ -77,7 +77,7 @@ def known_as(identity: Identity) -> set[str]:
 def _principal(word: str) -> str:
     kind, _, rest = word.partition(':')
     if kind not in KINDS:
-        raise ValueError(f'{kind[:60] + ":"!r} is no kind of login. Known are {", ".join(f"{known}:" for known in KINDS)}')
+        raise ValueError(f'{kind[:60] + ":"!r} is not a kind of login. Known are {", ".join(f"{known}:" for known in KINDS)}')
     parts = rest.replace('/', '@').split('@')
     if _separators(rest) not in map(_separators, KINDS[kind]) or not all(parts):
         forms = ' or '.join(f'{kind}:{form}' for form in KINDS[kind])
@@ -111,9 +111,9 @@ def actions(text: str, allows: bool) -> frozenset[str]:
     found = text.split(',')
     for action in found:
         if action not in ACTIONS:
-            raise ValueError(f'{action[:60]!r} is no action. Write {", ".join(ACTIONS)}, joined by commas without blanks')
+            raise ValueError(f'{action[:60]!r} is not an action. Write {", ".join(ACTIONS)}, joined by commas without blanks')
     if allows and OVERWRITE in found and PUSH not in found:
-        raise ValueError('who may overwrite tags must be allowed to push. Write push: it allows both')
+        raise ValueError('overwrite needs push. Write push: it allows both')
     return frozenset(found)
 
 
@@ -135,7 +135,7 @@ class Place:
         #: The pattern of tags, or None if the word is about all tags.
         self.tags = Pattern(tags) if colon else None
         if '/' in tags:
-            raise ValueError(f'{tags[:60]!r} is no pattern of tags: no tag has a slash')
+            raise ValueError(f'{tags[:60]!r} is not a pattern of tags: no tag has a slash')
 
     def __str__(self) -> str:
         return self.text

@@ -104,7 +104,7 @@ def test_json_has_the_same(capsys, path):
         (['users', 'a'], "'users' is not one user. Write the name of one of them, or everybody"),
         (['@ci', 'a'], "'@ci' is not one user. Write the name of one of them, or everybody"),
         (['keystone:a@b,alice', 'a'], "'keystone:a@b,alice' has a name and a principal. Write principals only"),
-        (['x:y', 'a'], "'x:' is no kind of login. Known are keystone:, keystone-user:, swift:, swift-user:"),
+        (['x:y', 'a'], "'x:' is not a kind of login. Known are keystone:, keystone-user:, swift:, swift-user:"),
         (['alice', 'A'], 'invalid repository name'),
         (['alice', 'a:'], 'invalid tag'),
     ],
