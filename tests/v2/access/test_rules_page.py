@@ -8,10 +8,14 @@ import textwrap
 
 import pytest
 
+from access_client import LAYER, basic, bearer, token
 from docker_registry.v2 import cli
 from docker_registry.v2.access import rule_lines, rule_words
 from docker_registry.v2.access.htpasswd import make
 from docker_registry.v2.cli import ruling
+from docker_registry.v2.registry import formats
+from docker_registry.v2.settings.config import Access
+from registry_client import as_json, image
 
 PAGE = (pathlib.Path(__file__).parents[3] / 'docs' / 'rules.rst').read_text(encoding='utf-8')
 RULES = textwrap.dedent(re.search(r"cat > rules <<'END'\n(.*?)\n    END", PAGE, re.DOTALL)[1]) + '\n'
@@ -47,3 +51,23 @@ def test_the_page_has_every_kind_of_line_word_and_right():
     assert all(f'``{form}``' in PAGE for form in rule_lines.FORMS.values())
     assert all(f'\n``{kind}:{form}``  ' in PAGE for kind, forms in rule_words.KINDS.items() for form in forms)
     assert all(f'\n``{action}``  ' in PAGE for action in rule_words.ACTIONS)
+
+
+def test_the_registry_does_what_the_page_says_of_the_example(folder, fake_place, tmp_path):
+    whole = fake_place.registry()
+    for repository in ('red/app', 'blue/app', 'public/tool'):
+        whole.push_image(repository, 'base', LAYER)
+    registry = fake_place.registry(Access(htpasswd=str(tmp_path / 'htpasswd'), rules=str(tmp_path / 'rules')))
+
+    def push(name, path, comment):
+        content = as_json(image(b'{}', LAYER, annotations={'comment': comment}))
+        fields = {**basic(name, name), 'Content-Type': formats.OCI_IMAGE}
+        return registry('PUT', f'/v2/{path}', content, headers=fields).status_code
+
+    assert [push('robot', 'red/app/manifests/v1', comment) for comment in 'aab'] == [201, 201, 403]
+    assert [push('robot', 'red/app/manifests/latest', comment) for comment in 'ab'] == [201, 201]
+    assert push('robot', 'blue/app/manifests/v1', 'a') == push('alice', 'blue/app/manifests/v1', 'a') == 403
+    assert registry('DELETE', '/v2/red/app/manifests/v1', headers=basic('robot', 'robot')).status_code == 403
+    for path, status in (('public/tool', 200), ('red/app', 401)):
+        anonymous = bearer(token(registry, f'repository:{path}:pull'))
+        assert registry('GET', f'/v2/{path}/manifests/base', headers=anonymous).status_code == status
