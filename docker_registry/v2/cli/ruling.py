@@ -12,17 +12,25 @@ from docker_registry.v2.settings.storage import config_error
 
 RULES = """\
 Say what the rules of a file allow, and which line says so. Or check the file. The command needs no Swift. The file is the one that
---rules (REGISTRY_RULES) names.
+`serve --rules` (REGISTRY_RULES) names. docs/rules.rst explains it. These are rules:
+
+    # who              what             where
+    group ci           = robot-ci robot-nightly
+    allow  everybody   pull             public/**
+    allow  users       pull             **
+    allow  users       push,delete      home/{user}/**
+    allow  @ci         push             team-a/** !team-a/release/**
+    deny   everybody   overwrite        **:v*
 
     registry-swift rules /etc/registry/rules robot-ci team-a/app:v1
 
         robot-ci, team-a/app:v1
-        pull       yes  line 5: allow users pull **
-        push       yes  line 6: allow @ci pull,push team-a/**
-        delete     no   line 8: deny @ci delete **
-        overwrite  yes  line 6: allow @ci pull,push team-a/**
+        pull       yes  line 4: allow users pull **
+        push       yes  line 6: allow @ci push team-a/** !team-a/release/**
+        delete     no   no line allows it
+        overwrite  no   line 7: deny everybody overwrite **:v*
 
-    registry-swift rules /etc/registry/rules everybody public/app                      who has not logged in
+    registry-swift rules /etc/registry/rules everybody public/app      for somebody without a login
     registry-swift rules /etc/registry/rules keystone:images@Default/member team-a/app
     registry-swift rules --check --htpasswd /etc/registry/htpasswd /etc/registry/rules
 

@@ -1,11 +1,14 @@
 """The command `registry-swift rules`."""
 
 import json
+import re
+import textwrap
 
 import pytest
 
 from docker_registry.v2 import cli
 from docker_registry.v2.access import htpasswd
+from docker_registry.v2.cli import ruling
 
 RULES = """\
 group ci = robot-ci keystone:images@Default/member
@@ -145,3 +148,12 @@ def test_a_check_says_all_mistakes_and_warnings_at_once(capsys, tmp_path):
 
 def test_a_file_with_nothing_but_warnings_is_right(capsys, path):
     assert said(capsys, '--check', path)[-1] == '7 lines allow or deny something, 0 mistakes, 1 warnings'
+
+
+def test_the_help_shows_what_the_command_prints(capsys, tmp_path):
+    file = re.search(r'\n\n((?:    (?:#|group|allow|deny) .*\n)+)', ruling.RULES)[1]
+    output = re.search(r'\n((?:        .*\n)+)', ruling.RULES)[1]
+    (tmp_path / 'rules').write_text(textwrap.dedent(file))
+
+    assert said(capsys, str(tmp_path / 'rules'), 'robot-ci', 'team-a/app:v1') == textwrap.dedent(output).splitlines()
+    assert said(capsys, '--check', str(tmp_path / 'rules'))[-1].endswith('0 mistakes, 0 warnings')
