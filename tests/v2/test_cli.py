@@ -1,9 +1,11 @@
 """The command line: errors that prevent a start, where settings come from, and the help texts."""
 
 import dataclasses
+import datetime
 import io
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +18,7 @@ from docker_registry.core.exceptions import ConfigError
 from docker_registry.drivers.swift import SETTINGS, __version__
 from docker_registry.v2 import cli
 from docker_registry.v2.access import htpasswd
+from docker_registry.v2.access.rules import Rules
 from docker_registry.v2.cli import serving
 from docker_registry.v2.http import listening
 from docker_registry.v2.settings import config
@@ -299,6 +302,38 @@ def test_the_cost_of_a_password_may_be_chosen(capsys, monkeypatch):
     assert capsys.readouterr().out.startswith('alice:$2y$05$')
     assert cli.main(['htpasswd', '--cost', '13', 'alice']) == 1
     assert 'from 4 to 12' in capsys.readouterr().err
+
+
+def test_a_random_password_is_long_and_shown_once(capsys, tmp_path):
+    assert cli.main(['htpasswd', '--random', 'robot']) == 0
+    line, password = capsys.readouterr()
+    (tmp_path / 'htpasswd').write_text(line)
+
+    assert re.fullmatch(r'[A-Za-z0-9_-]{43,72}\n', password) and password.strip() not in line
+    assert htpasswd.Users(str(tmp_path / 'htpasswd')).check(b'robot', password.strip().encode())
+
+
+def test_every_random_password_is_another_one(capsys):
+    for _ in range(2):
+        cli.main(['htpasswd', '--cost', '4', '--random', 'robot'])
+
+    assert len(set(capsys.readouterr().err.split())) == 2
+
+
+def test_a_random_password_that_expires_comes_with_the_line_for_the_rules(capsys, tmp_path):
+    assert cli.main(['htpasswd', '--random', 'robot', '--expires', '2999-01-31']) == 0
+    (tmp_path / 'rules').write_text(capsys.readouterr().err.splitlines()[1] + '\nallow robot pull **\n')
+
+    assert Rules(str(tmp_path / 'rules')).expires('robot') == datetime.date(2999, 1, 31)
+
+
+@pytest.mark.parametrize('day', ['2020-01-31', '2999-02-30', '29990131', '2999-W05-1', 'tomorrow', '2999-01-31\n', ''])
+def test_a_password_expires_on_a_day_to_come(capsys, day):
+    with pytest.raises(SystemExit):
+        cli.main(['htpasswd', '--random', 'robot', '--expires', day])
+
+    output = capsys.readouterr()
+    assert output.out == '' and '2027-01-31' in output.err
 
 
 @pytest.mark.parametrize(
