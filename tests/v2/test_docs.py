@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from docker_registry.drivers import swift
-from docker_registry.v2.access import addresses, htpasswd, logins, rule_lines, scopes, tokens, watched
+from docker_registry.v2.access import addresses, htpasswd, logins, outside, rule_lines, scopes, tokens, watched
 from docker_registry.v2.access.remembered import REMEMBERED_SECONDS
 from docker_registry.v2.http import app, connections, crowd, endpoints, headers, memory, ranges, readiness, server, token_endpoint
 from docker_registry.v2.operations import check, clearing
@@ -164,6 +164,20 @@ NUMBERS = [
     ('docs/operations.rst', '0.3 seconds with {}.', htpasswd.MOST_COST),
     ('docs/operations.rst', 'hashes a correct password at most once in {} minutes', REMEMBERED_SECONDS / MINUTE),
     ('docs/operations.rst', '``REGISTRY_LOGIN_FAILURES`` ({}) for one user', ACCESS.login_failures),
+    ('docs/operations.rst', '``REGISTRY_LOGIN_FAILURES`` ({}) wrong passwords of an address for one user', ACCESS.login_failures),
+    ('docs/operations.rst', 'user, and once in {} minutes for the same one', logins.FAILURES_SECONDS / MINUTE),
+    ('docs/operations.rst', 'a correct password and its roles for {} minutes', REMEMBERED_SECONDS / MINUTE),
+    ('docs/operations.rst', 'is good for {} more', (tokens.OUTSIDE_SECONDS + tokens.LEEWAY) / MINUTE),
+    ('docs/operations.rst', 'go on for up to {} minutes', (REMEMBERED_SECONDS + tokens.OUTSIDE_SECONDS + tokens.LEEWAY) / MINUTE),
+    ('docs/operations.rst', 'tells the client to retry after {} seconds', outside.RETRY_SECONDS),
+    (
+        'docs/operations.rst',
+        'waits for an answer for {} seconds at most. Each process asks {} questions',
+        outside.SECONDS,
+        outside.AT_A_TIME,
+    ),
+    ('docs/operations.rst', 'from the same address within {} hours come first', logins.KNOWN_SECONDS / 3600),
+    ('docs/operations.rst', 'same ``Retry-After``, or {} minutes if', outside.MOST_RETRY_SECONDS / MINUTE),
     ('docs/operations.rst', '{} times as many for all users', logins.ALL_USERS),
     ('docs/operations.rst', 'The refresh token is older than {} days', tokens.REFRESH_SECONDS / 86400),
     ('docs/decisions.rst', 'lasts {} days', tokens.REFRESH_SECONDS / 86400),
