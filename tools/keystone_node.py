@@ -22,6 +22,7 @@ import threading
 REGION, REGION_WITHOUT_SWIFT = 'RegionOne', 'RegionTwo'
 USER_DOMAIN, PROJECT_DOMAIN = 'people', 'cloud'  # two domains, neither is the default: a client that mixes them up fails
 ADMIN, ADMIN_KEY = 'admin', 'keystone'  # the user `admin` and the project `admin`, both in the default domain
+LOCKOUT_FAILURES = 12  # wrong passwords after which Keystone lets a user no longer in
 ROLE = 'swiftoperator'  # https://docs.openstack.org/swift/latest/overview_auth.html#configuring-swift-to-use-keystone
 
 
@@ -108,6 +109,7 @@ class KeystoneNode:
             'application_credential_secret': self._application_credential['secret'],
             'admin': ADMIN,
             'admin_key': ADMIN_KEY,
+            'lockout_failures': LOCKOUT_FAILURES,
         }
 
     def authtoken(self):
@@ -141,6 +143,10 @@ class KeystoneNode:
                 'fernet_tokens': keys,
                 'fernet_receipts': keys,
                 'identity': {'password_hash_rounds': '4'},  # the minimum, since the password is no secret
+                # Many clouds lock out a user after wrong passwords. Ours allows a few more than a registry does by default.
+                'security_compliance': {'lockout_failure_attempts': str(LOCKOUT_FAILURES), 'lockout_duration': '1800'},
+                # The default and totp, so that a user can need a second factor.
+                'auth': {'methods': 'external,password,token,oauth1,mapped,application_credential,totp'},
                 'cache': {'backend': 'dogpile.cache.memory'},  # without a cache, a token takes hundreds of queries
             }
         )

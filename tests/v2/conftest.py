@@ -1,5 +1,6 @@
 """Fixtures for tests of the registry v2 API. Most tests call the WSGI application without a server, on the fake and the real Swift."""
 
+import base64
 import os
 import subprocess
 import sys
@@ -43,8 +44,14 @@ def keystone_swift():
 
 @pytest.fixture(scope='session')
 def shared_swift():
-    """A real Swift with a second user, test:reader with the key `reading`, who may do only what a container allows."""
-    yield from running('swift', set='filter:tempauth:user_test_reader=reading')
+    """A real Swift with more users.
+
+    test:reader with the key `reading` may do only what a container allows. test:Zoë@example.com has the key `zoe`. other:tester, with the
+    key `testing`, has another account.
+    """
+    odd = '_'.join(base64.b64encode(name.encode()).decode().rstrip('=') for name in ('test', 'Zoë@example.com'))
+    users = ('user_test_reader=reading', f'user64_{odd}=zoe', 'user_other_tester=testing .admin')
+    yield from running('swift', set=[f'filter:tempauth:{user}' for user in users])
 
 
 @pytest.fixture(autouse=True)
