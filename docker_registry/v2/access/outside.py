@@ -144,14 +144,19 @@ class _Whole(requests.Response):
 def part(raw: bytes) -> str:
     """Return a part of a user name as text, with its percent-encoded bytes decoded; '' if no name is like that.
 
-    A `%` without two hexadecimal digits after it stands for itself.
+    Both are UTF-8: what was sent stands in the log. A `%` without two hexadecimal digits after it stands for itself.
     """
-    content = re.sub(rb'%([0-9A-Fa-f]{2})', lambda match: bytes([int(match[1], 16)]), raw)
-    text = content.decode(errors='replace')
-    return text if len(text) <= LONGEST_PART and text.isprintable() and text.encode() == content else ''
+    try:
+        raw.decode()
+        text = re.sub(rb'%([0-9A-Fa-f]{2})', lambda match: bytes([int(match[1], 16)]), raw).decode()
+    except UnicodeDecodeError:
+        return ''
+    return text if len(text) <= LONGEST_PART and text.isprintable() else ''
 
 
 def password(raw: bytes) -> str:
     """Return a password as text; '' if no user has a password like that. Some directories let everybody in who sends an empty one."""
-    text = raw[: LONGEST_PASSWORD + 1].decode(errors='replace')
-    return text if len(raw) <= LONGEST_PASSWORD and text.encode() == raw else ''
+    try:
+        return raw.decode() if len(raw) <= LONGEST_PASSWORD else ''
+    except UnicodeDecodeError:
+        return ''

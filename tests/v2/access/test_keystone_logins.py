@@ -70,6 +70,7 @@ def typed_credential(made):
         (b'alice@people/\xff', False),
         (b'alice@people/%ff', False),
         (b'alice@people/%ed%a0%80', False),
+        (b'alice@people/\xc3%a9', False),
         ('alice\u202e@people/images'.encode(), False),
         (b'a' * 255 + b'@people/images', True),
         (b'a' * 256 + b'@people/images', False),

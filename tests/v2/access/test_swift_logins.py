@@ -29,6 +29,7 @@ def account(shared_swift):
         (b'tester%0D%0AX-Auth-Key: x@test', False),
         (b'tester@test\n', False),
         (b'tester@\xff', False),
+        (b'\xc3%a9@test', False),
         (b'a' * 256 + b'@test', False),
     ],
 )
