@@ -41,14 +41,14 @@ class Peer:
             client.settimeout(30)
             with self._tls.wrap_socket(client, server_side=True) if self._tls else contextlib.nullcontext(client) as connection:
                 self.requests.append(_request(connection))
-                self.answer(Answering(self, connection))
+                self.answer(Answering(self, connection, self.requests[-1]))
 
 
 class Answering:
-    """What an answer can do."""
+    """What an answer can do. It knows the bytes of the request."""
 
-    def __init__(self, peer, connection):
-        self._peer, self._connection = peer, connection
+    def __init__(self, peer, connection, request):
+        self._peer, self._connection, self.request = peer, connection, request
 
     def send(self, content):
         self._connection.sendall(content)

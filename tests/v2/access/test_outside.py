@@ -1,5 +1,6 @@
 """Logins that ask a server of the cloud, when that server is down, slow, overloaded, or not what it should be."""
 
+import concurrent.futures
 import json
 import logging
 import ssl
@@ -10,13 +11,14 @@ import zlib
 
 import pytest
 
+from access_client import basic
 from docker_registry.v2.access import htpasswd, logins, outside
 from docker_registry.v2.access.keystone import Keystone
 from docker_registry.v2.access.logins import Logins
 from docker_registry.v2.access.swift_account import SwiftAccount
 from docker_registry.v2.registry import errors
 from peer import Peer, answer
-from registry_process import until
+from registry_process import Serving, environment, until
 from tls import make_certificate
 
 SECRET = b'no-one-may-see-this'
@@ -417,8 +419,56 @@ def test_logins_with_the_file_do_not_wait_for_a_silent_server(kind, tmp_path):
         crowd.join()
 
 
-def test_a_user_who_has_logged_in_waits_for_one_question_at_most(kind):
+def test_a_user_who_has_logged_in_before_comes_first(kind, monkeypatch):
+    """Otherwise attackers with many addresses could keep everybody out, if they make the server think for long."""
     assert outside.SECONDS < logins.WAIT_SECONDS
+    monkeypatch.setattr(outside, 'SECONDS', 1)
+
+    def think(client):
+        kind.right(client) if b'alice' in client.request else client.hang()
+
+    with Peer(think) as peer:
+        source = kind(peer)
+        sources = Logins([source], 3)
+        assert sources.check(kind.name, SECRET, '192.0.2.200')
+        crowd = Crowd(sources)
+        for number in range(64):
+            crowd.log_in(kind.name.replace(b'alice', b'carol'), f'192.0.2.{number}')
+        until(lambda: len(peer.requests) == 1 + outside.AT_A_TIME)
+        monkeypatch.setattr(source, 'recall', lambda name, password: None)  # as if it had been long ago
+        assert sources.check(kind.name, SECRET, '192.0.2.200')
+        assert len(crowd.ends) < 4 * outside.AT_A_TIME
+        peer.answer = answer(401)
+        peer.released.set()
+        crowd.join()
+
+
+def test_a_registry_serves_others_while_keystone_is_silent(fake, tmp_path):
+    """Each of 40 attackers has an address of its own, and asks for as much as one address may."""
+    (tmp_path / 'users').write_text(htpasswd.line('alice', SECRET.decode(), 4) + '\n')
+    (tmp_path / 'rules').write_text('allow users pull **\n')
+    with Peer(lambda client: client.hang()) as peer:
+        environ = environment(
+            fake,
+            REGISTRY_LOGINS='htpasswd,keystone',
+            REGISTRY_KEYSTONE_URL=peer.url,
+            REGISTRY_HTPASSWD=tmp_path / 'users',
+            REGISTRY_RULES=tmp_path / 'rules',
+            REGISTRY_TRUSTED_PROXIES='127.0.0.0/8',
+        )
+        with Serving(tmp_path, environ) as server, concurrent.futures.ThreadPoolExecutor(160) as pool:
+
+            def log_in(name, client):
+                return server.request('GET', '/v2/', X_Forwarded_For=client, **basic(name, SECRET.decode()))[0]
+
+            attacks = [pool.submit(log_in, f'x{time}@y/z', f'198.51.{number}.1') for number in range(40) for time in range(4)]
+            until(lambda: len(peer.requests) == outside.AT_A_TIME)
+            for number in range(10):
+                assert log_in('alice', f'192.0.2.{number}') == 200
+            assert not peer.released.is_set() and not all(attack.done() for attack in attacks)
+            peer.answer = answer(401)
+            peer.released.set()
+            assert {attack.result() for attack in attacks} <= {401, 429, 503}
 
 
 HASHING = """
