@@ -12,10 +12,11 @@ import signal
 import time
 from http import HTTPStatus
 
-from gevent import GreenletExit, Timeout, get_hub
+from gevent import GreenletExit, Timeout
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
+from gevent.threadpool import ThreadPool
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
@@ -150,8 +151,16 @@ class Worker(GeventWorker):
 
 
 def in_thread(call, *arguments):
-    """Return what a call returns that takes the processor for long. It runs in another thread, while greenlets run in this one."""
-    return get_hub().threadpool.apply(call, arguments)
+    """Return what a call returns that takes the processor for long. It runs in another thread, while greenlets run in this one.
+
+    The thread is not one of those in which gevent looks up hosts: a name server may be silent for half a minute.
+    """
+    return _threads().apply(call, arguments)
+
+
+@functools.cache
+def _threads():
+    return ThreadPool(2)
 
 
 def within(seconds, call, *arguments):
