@@ -4,6 +4,7 @@ A `place` is the container of one test, and the servers that the test starts on 
 `tools/run_tests.py` names, `registry-swift` in this virtualenv, and a SWIFT_PYTHON.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ import certificates
 import clients
 import containers
 import images
+import people
 import proxies
 import servers
 import swift_process
@@ -105,12 +107,21 @@ def cloud():
 
 @pytest.fixture
 def place(swift, folder):
+    with placed(folder, swift) as place:
+        yield place
+
+
+@contextlib.contextmanager
+def placed(folder, swift):
+    """A new `Place`. Its servers end with the block, and what they have written last is printed."""
     need('registry-swift', 'setpriv')
     place = Place(folder, swift)
-    yield place
-    for server in reversed(place.servers):
-        print('--- %s' % server.log_path, *server.log.splitlines()[-LOG_LINES:], sep='\n')
-        server.stop()
+    try:
+        yield place
+    finally:
+        for server in reversed(place.servers):
+            print('--- %s' % server.log_path, *server.log.splitlines()[-LOG_LINES:], sep='\n')
+            server.stop()
 
 
 @pytest.fixture
@@ -180,6 +191,20 @@ def ctr(docker):
     """containerd's client, for the containerd of the docker engine. Call it with the words of a command; it may fail."""
     need('ctr')
     return docker.ctr
+
+
+@pytest.fixture
+def user_of(request, new_folder):
+    """A function that returns somebody with a client program, see `people`: `user_of('docker', server, 'name:password')`."""
+
+    def user_of(program, server, credentials=''):
+        need(program)
+        if program == 'buildah':
+            return people.WithBuildah(server, credentials, new_folder())
+        options = [new_folder()] if program == 'skopeo' else []
+        return people.PROGRAMS[program](server, credentials, request.getfixturevalue(program), *options)
+
+    return user_of
 
 
 @pytest.fixture

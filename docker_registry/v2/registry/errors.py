@@ -150,7 +150,8 @@ class PreconditionFailed(RegistryError):
 
 
 class Denied(RegistryError):
-    code, status, message = 'DENIED', 403, 'requested access to the resource is denied'
+    # Not the text that distribution has for this code: docker then takes the error for one that may pass, and tries a push for 50 seconds.
+    code, status, message = 'DENIED', 403, 'the rules of this registry do not let you do this'
 
 
 class TagImmutable(RegistryError):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 from werkzeug.test import Client
 
+from docker_registry.v2.registry import errors
 from docker_registry.v2.settings.config import Config, ServerSettings
 from fake_swift import lost_answer, on, status
 from registry_client import Registry, code_of, digest_of
@@ -240,3 +241,8 @@ def test_other_servers_may_forget_to_close_a_response(fake_registry):
     """Only our own server limits the requests of an address: it always closes the responses."""
     for _ in range(2 * ServerSettings.threads):
         assert Client(fake_registry.app).get('/v2/a/manifests/v1').status_code == 404  # nobody reads the body
+
+
+def test_docker_does_not_repeat_what_the_rules_refuse():
+    """Its client gives up on the code DENIED only if the message is not the one that CNCF distribution has for the code."""
+    assert errors.Denied.message != 'requested access to the resource is denied'
