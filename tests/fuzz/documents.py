@@ -39,7 +39,7 @@ WORDS = (
 #: {media type: the keys under which such a manifest names others}
 NAMING = {
     **dict.fromkeys(formats._IMAGES, ('config', 'layers')),
-    **dict.fromkeys(formats._INDEXES, ('manifests',)),
+    **dict.fromkeys(formats.INDEXES, ('manifests',)),
     formats.OCI_ARTIFACT: ('blobs',),
 }
 

@@ -3,6 +3,7 @@
 Words in braces in an input stand for what the registry has signed or stored: see `World.words`.
 """
 
+import atexit
 import base64
 import contextlib
 import functools
@@ -133,13 +134,12 @@ def open_world():
 
 @functools.cache
 def closed_world():
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, 'htpasswd')
-        with open(path, 'w') as file:
-            file.write(htpasswd.line('alice', PASSWORD.decode(), 4))
-        world = World(htpasswd=path, bearer_tokens=True, anonymous_pull=True)
-    world._users._current = lambda hashes=world._users._current.__self__._hashes: hashes  # the file has gone
-    return world
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    path = os.path.join(folder.name, 'htpasswd')
+    with open(path, 'w') as file:
+        file.write(htpasswd.line('alice', PASSWORD.decode(), 4))
+    return World(htpasswd=path, bearer_tokens=True, anonymous_pull=True)
 
 
 def parsed(raw):
