@@ -92,7 +92,6 @@ class Session(requests.Session):
     def __init__(self, server: Server):
         super().__init__()
         self.trust_env = False
-        self.headers['Accept-Encoding'] = 'identity'  # the size of an answer is to be what is read
         self._server = server
 
     def request(self, method: Any, url: Any, *arguments: Any, **options: Any) -> requests.Response:

@@ -266,6 +266,16 @@ def test_a_compressed_answer_does_not_become_huge(caplog):
     assert 'has more than' in caplog.text
 
 
+def test_a_login_that_keystone_calls_malformed_is_wrong():
+    with Peer(answer(400, b'{"error": {"code": 400, "message": "...", "title": "Bad Request"}}')) as peer:
+        assert KINDS['keystone'].check(peer) is None
+
+
+def test_a_user_whom_keystone_does_not_know_is_no_404():
+    with Peer(answer(404, b'{"error": {"code": 404, "message": "...", "title": "Not Found"}}')) as peer:
+        unavailable(KINDS['keystone'], peer)
+
+
 def test_a_wrong_url_of_keystone_is_no_unknown_credential():
     credential = b'applicationcredential-21dced0fd20347869b93710d2b98aae0'
     for content in (b'<html>', b'{}', b'[]', b'"error"', b'{"error": "not found"}'):
