@@ -42,6 +42,10 @@ class Keystone:
     def knows(self, name: bytes) -> bool:
         return bool(_CREDENTIAL.fullmatch(name) or _parsed(name))
 
+    def user_of(self, name: bytes) -> bytes:
+        parts = _parsed(name)
+        return outside.likeness(*parts[:2]) if parts else name
+
     def identity(self, name: bytes) -> None:
         return None
 

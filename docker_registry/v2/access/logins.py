@@ -30,6 +30,9 @@ class Source(Protocol):
     def knows(self, name: bytes) -> bool:
         """Return whether this place is the one to ask about a name."""
 
+    def user_of(self, name: bytes) -> bytes:
+        """Return what stands for the user when failed logins are counted. It is the same for all names that one user has here."""
+
     def identity(self, name: bytes) -> Identity | None:
         """Return who a user is if that can be said without a password, else None."""
 
@@ -76,7 +79,7 @@ class Logins:
         :raises watched.Broken: the file of users cannot be used
         """
         source = self.source_of(name) or self._sources[0]
-        login = _Login(name, password, client, source.identity(name))
+        login = _Login(name, source.user_of(name), password, client, source.identity(name))
         while True:
             # The count comes first: otherwise guesses could be tried against remembered passwords at full speed.
             self._require_patience(login)
@@ -98,7 +101,7 @@ class Logins:
         :param name: user that the token was made for, or b'' if this registry did not make it
         :raises TooManyRequests: too many logins failed
         """
-        login = _Login(name, token, client)
+        login = _Login(name, name, token, client)
         self._require_patience(login)
         self._count(login)
 
@@ -137,7 +140,7 @@ class Logins:
 
     def _limits(self, login: '_Login', network: str, households: int) -> Limits:
         most = self._most * households
-        return ((network, login.name), most), ((network,), most * ALL_USERS)
+        return ((network, login.user), most), ((network,), most * ALL_USERS)
 
     def _require_patience(self, login: '_Login') -> None:
         """Raise `TooManyRequests` if too many logins failed. An address that is known does not wait for its neighbours."""
@@ -148,10 +151,10 @@ class Logins:
 
 
 class _Login:
-    """What a client sends to log in, and from where. `known` says who the user would be."""
+    """What a client sends to log in, and from where. `user` stands for the user, and `known` says who that would be."""
 
-    def __init__(self, name: bytes, password: bytes, client: str | None, known: Identity | None = None):
-        self.name, self.password, self.client, self._stored = name, password, client, known and known.stored
+    def __init__(self, name: bytes, user: bytes, password: bytes, client: str | None, known: Identity | None = None):
+        self.name, self.user, self.password, self.client, self._stored = name, user, password, client, known and known.stored
         self.networks = addresses.networks(client or '')
         self.household = self.networks[0][0]
 

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -159,3 +160,12 @@ def password(raw: bytes) -> str:
         return raw.decode() if len(raw) <= LONGEST_PASSWORD else ''
     except UnicodeDecodeError:
         return ''
+
+
+def likeness(*parts: str) -> bytes:
+    """Return a text that is the same for all names that a server may take for one user.
+
+    Databases compare names as their collation says: often without regard to case, accents, or blanks at the end.
+    """
+    plain = (''.join(filter(str.isalnum, unicodedata.normalize('NFKD', each.casefold()))) for each in parts)
+    return '@'.join(plain).encode()

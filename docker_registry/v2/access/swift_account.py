@@ -40,6 +40,9 @@ class SwiftAccount:
     def knows(self, name: bytes) -> bool:
         return _parsed(name) is not None
 
+    def user_of(self, name: bytes) -> bytes:
+        return outside.likeness(*_parsed(name) or ())
+
     def identity(self, name: bytes) -> None:
         return None
 

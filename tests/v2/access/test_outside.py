@@ -386,6 +386,37 @@ def test_wrong_passwords_are_counted_before_the_server_is_asked(kind):
     assert len(peer.requests) == 3
 
 
+@pytest.mark.parametrize('change', [(b'alice', b'%61lice'), (b'alice', b'ALICE'), (b'alice', 'älice'.encode()), (b'alice', b'alice%20%20')])
+def test_a_user_who_is_typed_in_many_ways_has_no_more_attempts(kind, change):
+    """Some databases of Keystone find a user in each of these ways, and it locks the user out after a few wrong passwords."""
+    other = kind.name.replace(*change)
+    if not kind('http://127.0.0.1:1').knows(other):
+        pytest.skip('no name of this login')
+    with Peer(answer(401)) as peer:
+        sources = Logins([kind(peer)], 2)
+        assert sources.check(kind.name, b'1', '192.0.2.1') is sources.check(other, b'2', '192.0.2.1') is None
+        for name in (kind.name, other):
+            with pytest.raises(errors.TooManyRequests):
+                sources.check(name, b'3', '192.0.2.1')
+
+
+def test_a_user_has_no_more_attempts_for_having_many_projects():
+    with Peer(answer(401)) as peer:
+        sources = Logins([KINDS['keystone'](peer)], 2)
+        for number in range(2):
+            assert sources.check(b'alice@people/%d' % number, b'%d' % number, '192.0.2.1') is None
+        with pytest.raises(errors.TooManyRequests):
+            sources.check(b'alice@people/images', SECRET, '192.0.2.1')
+
+
+@pytest.mark.parametrize('name', [b'bob@people/images', b'alice@cloud/images', b'applicationcredential-alice'])
+def test_another_user_has_attempts_of_its_own(name):
+    with Peer(answer(401)) as peer:
+        sources = Logins([KINDS['keystone'](peer)], 1)
+        for each in (b'alice@people/images', name):
+            assert sources.check(each, b'wrong', '192.0.2.1') is None
+
+
 def test_a_right_password_is_asked_about_once(kind):
     with Peer(kind.right) as peer:
         sources = Logins([kind(peer)], 3)
