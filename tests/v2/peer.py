@@ -71,8 +71,9 @@ class Answering:
 
 def answer(status=200, body=b'', **headers):
     """Return an answer of HTTP."""
-    fields = {'Content-Type': 'application/json', 'Content-Length': len(body), 'Connection': 'close', **headers}
-    lines = [f'HTTP/1.1 {status} Status', *(f'{name.replace("_", "-")}: {value}' for name, value in fields.items() if value is not None)]
+    fields = {'Content-Type': 'application/json', 'Content-Length': len(body), 'Connection': 'close'}
+    fields.update({name.replace('_', '-'): value for name, value in headers.items()})
+    lines = [f'HTTP/1.1 {status} Status', *(f'{name}: {value}' for name, value in fields.items() if value is not None)]
     head = '\r\n'.join(lines).encode() + b'\r\n\r\n'
     return lambda client: client.send(head + body)
 
