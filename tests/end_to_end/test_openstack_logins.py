@@ -1,4 +1,4 @@
-"""Logins with what an OpenStack cloud has given to people, with docker, skopeo and podman. The Keystone and the TempAuth are OpenStack's."""
+"""Logins with what an OpenStack cloud has given to people, with docker, skopeo and podman, and OpenStack's own Keystone and TempAuth."""
 
 import os
 from urllib.parse import quote
