@@ -2,7 +2,8 @@
 
 import datetime
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
+from dataclasses import dataclass
 
 from docker_registry.v2.access import rule_words, spans
 from docker_registry.v2.access.identity import Identity
@@ -10,9 +11,10 @@ from docker_registry.v2.access.policies import Decision
 from docker_registry.v2.access.rule_lines import Line, Statements
 from docker_registry.v2.access.rule_words import DELETE, PULL
 from docker_registry.v2.access.visible import Visible
-from docker_registry.v2.registry.patterns import Pattern
+from docker_registry.v2.registry.patterns import Pattern, Patterns
 
 MOST_CLIENTS = 256  # whose lines are remembered
+MOST_NAMES = 1000  # of repositories, for which the patterns that match are remembered
 MOST_RIGHTS = 10_000  # of one client in one repository, which are remembered
 
 
@@ -22,6 +24,9 @@ class Rulebook:
     def __init__(self, statements: Statements):
         self._groups, self._expiries = statements.groups, statements.expiries
         self._lines = [(line, None if line.is_personal else _Applied(line, None)) for line in statements.lines]
+        # One pattern after the other would take a tenth of a second, if there are a thousand and the name is long.
+        shared = Patterns(pattern for _, line in self._lines if line for pattern in line.all_patterns())
+        self._shared = functools.lru_cache(MOST_NAMES)(shared.matching)
         self._lines_of = functools.lru_cache(MOST_CLIENTS)(self._find_lines)
         self._rights_of = functools.lru_cache(MOST_RIGHTS)(self._find_rights)
 
@@ -43,30 +48,42 @@ class Rulebook:
 
     def pulls_everything(self, identity: Identity) -> bool:
         """Return whether one line lets a client pull everything, and none takes any pull from the client."""
-        lines = [line for line in self._lines_of(identity) if PULL in line.decides]
+        lines = [line for line in self._lines_of(identity).lines if PULL in line.decides]
         return all(line.allows for line in lines) and any(line.is_everywhere for line in lines)
 
     def pulls_something(self, identity: Identity) -> bool:
         """Return whether there may be a repository from which a client may pull."""
-        return any(line.allows for line in self._lines_of(identity))
+        return any(line.allows for line in self._lines_of(identity).lines)
 
     def visible(self, identity: Identity) -> Visible:
         """Return the repositories from which a client may pull."""
-        lines = [line for line in self._lines_of(identity) if PULL in line.decides]
+        lines = [line for line in self._lines_of(identity).lines if PULL in line.decides]
         allowed = spans.union(line.spans_of_all() for line in lines if line.allows)
         denied = spans.union(line.spans_of_no_others() for line in lines if not line.allows)
-        return Visible(lambda repository: Rights(lines, repository).may(PULL), spans.difference(allowed, denied))
+        return Visible(lambda repository: self._find_rights(identity, repository).may(PULL), spans.difference(allowed, denied))
 
     def _find_rights(self, identity: Identity, repository: str) -> 'Rights':
-        return Rights(self._lines_of(identity), repository)
+        found = self._lines_of(identity)
+        return Rights(found.lines, self._shared(repository) | found.own.matching(repository))
 
-    def _find_lines(self, identity: Identity) -> tuple['_Applied', ...]:
+    def _find_lines(self, identity: Identity) -> '_Lines':
         """Return the lines that are about a client, unless no repository can match them."""
         known = rule_words.known_as(identity)
         known.update([f'@{name}' for name, group in self._groups.items() if not group.members.isdisjoint(known)])
         component = rule_words.component(identity)
-        found = (applied or _Applied(line, component) for line, applied in self._lines if not line.who.isdisjoint(known))
-        return tuple(line for line in found if line.patterns)
+        about = [(line, applied) for line, applied in self._lines if not line.who.isdisjoint(known)]
+        own = {line.number: _Applied(line, component) for line, applied in about if not applied}
+        lines = [applied or own[line.number] for line, applied in about]
+        patterns = Patterns(pattern for line in own.values() for pattern in line.all_patterns())
+        return _Lines(tuple(line for line in lines if line.patterns), patterns)
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """The lines about a client, and the patterns of those that are about no other."""
+
+    lines: tuple['_Applied', ...]
+    own: Patterns
 
 
 class Rights:
@@ -74,10 +91,13 @@ class Rights:
 
     A question may name the tag. Without a tag, it is about blobs, uploads, and manifests by digest: a push of these is allowed if the
     client may push some tag, and a delete if the client may delete what has no tag.
+
+    :param lines: what may be about the client
+    :param matching: texts of all patterns that match the repository
     """
 
-    def __init__(self, lines: Iterable['_Applied'], repository: str):
-        self._matches = [match for match in (line.match(repository) for line in lines) if match]
+    def __init__(self, lines: Iterable['_Applied'], matching: Set[str]):
+        self._matches = [match for match in (line.match(matching) for line in lines) if match]
 
     def decide(self, action: str, tag: str | None = None) -> Decision:
         return self._decided([match for match in self._matches if match.covers(action, tag)], action)
@@ -114,12 +134,15 @@ class _Applied:
         self.is_everywhere = any(str(pattern) == '**' for pattern, _ in self.patterns) and not self._exceptions
         self._whole = _Match(self, [None], [])
 
-    def match(self, repository: str) -> '_Match | None':
-        """Return what the line says about a repository, or None if it says nothing."""
-        tags = [tags for pattern, tags in self.patterns if pattern.matches(repository)]
+    def all_patterns(self) -> list[Pattern]:
+        return [pattern for pattern, _ in self.patterns + self._exceptions]
+
+    def match(self, matching: Set[str]) -> '_Match | None':
+        """Return what the line says about a repository that these patterns match, or None if it says nothing."""
+        tags = [tags for pattern, tags in self.patterns if pattern.text in matching]
         if not tags:
             return None
-        exceptions = [tags for pattern, tags in self._exceptions if pattern.matches(repository)]
+        exceptions = [tags for pattern, tags in self._exceptions if pattern.text in matching]
         if None in tags and not exceptions:
             return self._whole
         return None if None in exceptions else _Match(self, tags, exceptions)
