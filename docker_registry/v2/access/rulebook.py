@@ -2,8 +2,8 @@
 
 import datetime
 import functools
+from collections import defaultdict
 from collections.abc import Iterable, Set
-from dataclasses import dataclass
 
 from docker_registry.v2.access import rule_words, spans
 from docker_registry.v2.access.identity import Identity
@@ -64,7 +64,8 @@ class Rulebook:
 
     def _find_rights(self, identity: Identity, repository: str) -> 'Rights':
         found = self._lines_of(identity)
-        return Rights(found.lines, self._shared(repository) | found.own.matching(repository))
+        matching = self._shared(repository) | found.own.matching(repository)
+        return Rights(found.with_one_of(matching), matching)
 
     def _find_lines(self, identity: Identity) -> '_Lines':
         """Return the lines that are about a client, unless no repository can match them."""
@@ -74,16 +75,25 @@ class Rulebook:
         about = [(line, applied) for line, applied in self._lines if not line.who.isdisjoint(known)]
         own = {line.number: _Applied(line, component) for line, applied in about if not applied}
         lines = [applied or own[line.number] for line, applied in about]
-        patterns = Patterns(pattern for line in own.values() for pattern in line.all_patterns())
-        return _Lines(tuple(line for line in lines if line.patterns), patterns)
+        return _Lines(
+            [line for line in lines if line.patterns], Patterns(pattern for line in own.values() for pattern in line.all_patterns())
+        )
 
 
-@dataclass(frozen=True)
 class _Lines:
-    """The lines about a client, and the patterns of those that are about no other."""
+    """The `lines` about a client, and the patterns of those that are about no other: its `own`."""
 
-    lines: tuple['_Applied', ...]
-    own: Patterns
+    def __init__(self, lines: list['_Applied'], own: Patterns):
+        self.lines, self.own = lines, own
+        self._with: dict[str, list[_Applied]] = defaultdict(list)
+        for line in lines:
+            for pattern, _ in line.patterns:
+                self._with[pattern.text].append(line)
+
+    def with_one_of(self, matching: Set[str]) -> list['_Applied']:
+        """Return the lines with one of these patterns, in their order."""
+        found = {line.number: line for text in matching for line in self._with.get(text, ())}
+        return [found[number] for number in sorted(found)]
 
 
 class Rights:

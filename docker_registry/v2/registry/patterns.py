@@ -99,7 +99,8 @@ class _Steps:
             if not reached:
                 return []
             reached |= (reached & stars) << 1
-        return [self._end_of[match.start()] for match in re.finditer('1', bin(reached & self._end)[:1:-1])]
+        reached &= self._end
+        return [self._end_of[match.start()] for match in re.finditer('1', bin(reached)[:1:-1])] if reached else []
 
 
 def _tokens(text: str) -> list[str]:
