@@ -163,7 +163,7 @@ def test_a_server_that_is_never_silent_for_long_has_as_little_time_as_any_other(
         code = IN_GREENLETS.format(path=sys.path, kind=kind, url=peer.url)
         done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=60)
 
-    assert 1 <= float(done.stdout) < 5, done.stderr
+    assert 1 <= float(done.stdout) < 30, done.stderr  # to its end, the answer would take minutes
 
 
 # Answers that make no sense
@@ -250,14 +250,14 @@ def test_a_server_that_does_not_speak_http(kind, content):
 
 
 @pytest.mark.parametrize('length', [None, 2**40])
-def test_a_huge_answer_is_not_read_to_its_end(length):
+def test_a_huge_answer_is_not_read_to_its_end(length, caplog):
     def flood(client):
         answer(201, Content_Length=length, X_Subject_Token='token')(client)
         client.flood()
 
     with Peer(flood) as peer:
         unavailable(KINDS['keystone'], peer)
-    assert peer.sent < 2**25
+    assert peer.sent < 2**25 and 'has more than' in caplog.text
 
 
 def test_a_compressed_answer_does_not_become_huge(caplog):
