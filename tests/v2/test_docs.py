@@ -74,6 +74,7 @@ NUMBERS = [
     ('README.rst', '``serve`` listens on {} by default', ADDRESS),
     ('README.rst', 'Swift returns {} or {}, or the connection fails', ', '.join(STATUSES[:-1]), STATUSES[-1]),
     ('README.rst', 'renews the token {} seconds before', swift.RENEWED_AHEAD),
+    ('README.rst', 'A change of ``rules`` takes effect after {} second', watched.SETTLED_SECONDS),
     ('README.rst', 'below ``{}/``', layout.SEGMENTS),
     ('docs/settings.rst', '``registry-swift`` uses ``{}`` if it is not set', storage.STORAGE_PATH),
     ('docs/operations.rst', 'shows the {} repositories that have most', survey_report.SHOWN),
