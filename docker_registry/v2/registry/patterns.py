@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 LONGEST = 255  # characters, as the longest name of a repository has
 
@@ -99,12 +99,18 @@ class _Steps:
             if not reached:
                 return []
             reached |= (reached & stars) << 1
-        reached &= self._end
-        return [self._end_of[match.start()] for match in re.finditer('1', bin(reached)[:1:-1])] if reached else []
+        return [self._end_of[at] for at in _set_bits(reached & self._end)]
 
 
 def _tokens(text: str) -> list[str]:
     return re.findall(r'\*\*+|.', text)
+
+
+def _set_bits(number: int) -> Iterator[int]:
+    while number:
+        lowest = number & -number
+        yield lowest.bit_length() - 1
+        number ^= lowest
 
 
 def _set(bits: bytearray, at: int) -> None:
