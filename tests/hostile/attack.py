@@ -25,7 +25,8 @@ class Attack:
     :param ramp: seconds that the clients have to get ready, before the attack counts
     :param seconds: how long the attack lasts after that
     :param over: whether it goes over TLS: `PLAIN`, `TLS` or both
-    :param users: whether the server asks for passwords
+    :param users: whether the client that measures logs in, and the server knows users of the cloud as well
+    :param ours: whether only our registry has what is attacked
     :param stops_storage: whether the storage is stopped meanwhile
     """
 
@@ -40,6 +41,7 @@ class Attack:
     seconds: float = 2.8
     over: tuple = (PLAIN,)
     users: bool = False
+    ours: bool = False
     stops_storage: bool = False
 
 

@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -24,8 +26,17 @@ from tls import make_certificate, tls_options
 from wire import HOST, Target, digest_of, image
 
 WORKERS = 2
-REPOSITORY, PASSWORD, READER = 'library/probe', 'right', 'reader'
-USERS = [READER, *(f'user{number}' for number in range(20))]
+LINES, PIECES = 1000, ['a', '*a*a*a*', '?' * 40, '/*/', 'a**' * 60]  # of the file of rules
+MANY, AT_A_TIME = 300, 8  # repositories that nobody but the owner sees, and how many are made at a time
+REPOSITORY, PASSWORD = 'library/probe', 'right'
+OWNER, READER, ATTACKER_NAME = 'owner', 'reader', 'attacker'
+USERS = [OWNER, READER, ATTACKER_NAME, *(f'user{number}' for number in range(20))]
+# The attacker may push to one place. The other lines match no name, and only the last character of a name says so.
+RULES = f"""
+allow  {OWNER}          pull,push  **
+allow  everybody        pull       library/**
+allow  {ATTACKER_NAME}  pull,push  hostile/**
+""" + ''.join(f'allow  everybody  pull  **{piece}**{number}**-\n' for number, piece in zip(range(LINES), itertools.cycle(PIECES)))
 COST = 12  # of the passwords
 CONFIG = json.dumps({'architecture': 'amd64', 'os': 'linux', 'rootfs': {'type': 'layers', 'diff_ids': []}}).encode()
 LARGE = 300 * 2**20  # bytes of the blob that attackers ask for
@@ -47,6 +58,7 @@ class Server:
     """A server process that listens on `port` of loopback.
 
     :param command: its command and arguments
+    :param users: whether the client that measures logs in. The server then knows users of the cloud as well, if it is our registry
     """
 
     health = '/healthz'
@@ -96,7 +108,8 @@ class Registry(Server):
         environ = environment(bench.swift, OS_CONTAINER='hostile', GUNICORN_WORKERS=WORKERS, SWIFT_SEGMENT_SIZE=None)
         port, options = free_port(), []
         options += tls_options(bench.folder) if tls else []
-        options += ['--htpasswd', str(bench.passwords), '--bearer-tokens'] if users else []
+        options += ['--htpasswd', str(bench.passwords), '--rules', str(bench.rules)]
+        options += ['--logins', 'htpasswd,keystone', '--keystone-url', bench.keystone_url] if users else []
         super().__init__(bench.folder, [*COMMAND, 'serve', '--port', str(port), *options], environ, port, tls, users)
 
 
@@ -133,7 +146,10 @@ class Bench:
     def __init__(self, make=Registry):
         self._make, self._servers = make, {}
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix='hostile-'))
-        self.passwords = self.folder / 'htpasswd'
+        self.passwords, self.rules = self.folder / 'htpasswd', self.folder / 'rules'
+        self.rules.write_text(RULES)
+        self._keystone = socket.create_server((HOST, 0))  # nobody answers there
+        self.keystone_url = 'http://%s:%d/v3' % self._keystone.getsockname()
         self.swift = swift_process.start() if make is Registry else None
         try:
             make_certificate(self.folder)
@@ -146,17 +162,28 @@ class Bench:
 
     def _fill(self):
         """Push what attackers and the probe ask for."""
-        server, large = self.server(False, False), os.urandom(2**20) * (LARGE // 2**20)
-        target = Target(server.port, False, {})
+        large = os.urandom(2**20) * (LARGE // 2**20)
+        target = self.target(OWNER)
 
         async def push():
             await target.push_blob(probes.ADDRESS, REPOSITORY, CONFIG)
             await target.push_blob(probes.ADDRESS, REPOSITORY, large)
             answer = await target.push_manifest(probes.ADDRESS, REPOSITORY, 'v1', image((digest_of(CONFIG), len(CONFIG))))
             assert answer.status == 201, answer
+            await asyncio.gather(*[push_many(first) for first in range(AT_A_TIME)])
+
+        async def push_many(first):
+            for number in range(first, MANY if self.swift else 0, AT_A_TIME):
+                mount = f'mount={digest_of(CONFIG)}&from={REPOSITORY}'
+                answer = await target.ask(probes.ADDRESS, 'POST', f'/v2/many/of-{number}/blobs/uploads/?{mount}')
+                assert answer.status == 201, answer
 
         asyncio.run(push())
         return Content(REPOSITORY, digest_of(CONFIG), digest_of(large), LARGE)
+
+    def target(self, name):
+        """Return a `Target` for somebody who attacks a server, or fills it."""
+        return Target(self.server(False, False).port, False, {}, f'{name}:{PASSWORD}')
 
     def server(self, tls, users):
         """Return the server of this kind, which runs."""
@@ -200,6 +227,7 @@ class Bench:
             server.stop()
         if self.swift:
             self.swift.stop()
+        self._keystone.close()
         shutil.rmtree(self.folder)
 
 
@@ -235,7 +263,8 @@ def forget_peak(pid):
 
 def start_attacker(name, server, content):
     """Start the process of an attack on a server. Returns it when the attack begins; then it runs for the attack's `seconds`."""
-    target = json.dumps(dict(port=server.port, tls=server.tls, content=dataclasses.asdict(content)))
+    credentials = f'{ATTACKER_NAME}:{PASSWORD}'
+    target = json.dumps(dict(port=server.port, tls=server.tls, content=dataclasses.asdict(content), credentials=credentials))
     command = ['setpriv', '--pdeathsig', 'KILL', 'nice', sys.executable, str(ATTACKER), name, target]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     process.stdout.readline()

@@ -5,7 +5,17 @@ import against_connections
 import against_heads
 import against_logins
 import against_manifests
+import against_rules
 import against_storage
 from attack import ATTACKS
 
-__all__ = ['ATTACKS', 'against_bodies', 'against_connections', 'against_heads', 'against_logins', 'against_manifests', 'against_storage']
+__all__ = [
+    'ATTACKS',
+    'against_bodies',
+    'against_connections',
+    'against_heads',
+    'against_logins',
+    'against_manifests',
+    'against_rules',
+    'against_storage',
+]

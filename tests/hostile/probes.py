@@ -1,12 +1,11 @@
 """Measures what other clients of a server see: how long /healthz and a small pull take, each request on a connection of its own."""
 
-import base64
 import http.client
 import math
 import threading
 import time
 
-from wire import HOST, context
+from wire import HOST, basic, context
 
 ADDRESS = '127.0.0.2'  # of the client that is not an attacker
 TIMEOUT = 10  # seconds
@@ -25,7 +24,7 @@ class Client:
 
     def __init__(self, port, tls, credentials=None, address=ADDRESS):
         self._port, self._address, self._context = port, address, context() if tls else None
-        self._headers = {'Authorization': 'Basic ' + base64.b64encode(credentials.encode()).decode()} if credentials else {}
+        self._headers = basic(credentials) if credentials else {}
 
     def get(self, path, headers=()):
         """Return the body of a response, on a connection of its own.

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from wire import Target, digest_of
+from bench import ATTACKER_NAME
+from wire import digest_of
 
 LONG = 6000
 MOST = 2000  # bytes of an error document
@@ -28,8 +29,7 @@ PATHS = [
 @pytest.mark.parametrize('method', ['GET', 'PUT', 'DELETE'])
 @pytest.mark.parametrize('path', PATHS)
 def test_an_error_does_not_repeat_a_long_name(bench, path, method):
-    server = bench.server(False, False)
-    answer = asyncio.run(Target(server.port, False, {}).ask('127.0.0.2', method, path.format(text='x' * LONG)))
+    answer = asyncio.run(bench.target(ATTACKER_NAME).ask('127.0.0.2', method, path.format(text='x' * LONG)))
     assert 400 <= answer.status < 500
     assert len(answer.body) < MOST
     assert all(len(value) < MOST for value in answer.headers.values())
@@ -37,9 +37,8 @@ def test_an_error_does_not_repeat_a_long_name(bench, path, method):
 
 @pytest.mark.parametrize('name', ['Range', 'Content-Range', 'Content-Type', 'Authorization', 'X-Request-Id', 'Content-Length', 'Expect'])
 def test_an_answer_does_not_repeat_a_long_field(bench, name):
-    server = bench.server(False, False)
     path = f'/v2/a/blobs/{digest_of(b"missing")}'
-    answer = asyncio.run(Target(server.port, False, {}).ask('127.0.0.2', 'GET', path, {name: 'x' * LONG}))
+    answer = asyncio.run(bench.target(ATTACKER_NAME).ask('127.0.0.2', 'GET', path, {name: 'x' * LONG}))
     assert 400 <= answer.status < 500
     assert len(answer.body) < MOST
     assert all(len(value) < MOST for value in answer.headers.values())

@@ -3,9 +3,8 @@
 import asyncio
 
 from against_manifests import push_large, push_nested
-from bench import memory
+from bench import ATTACKER_NAME, memory
 from registry_process import until
-from wire import Target
 
 PUSHES = 16
 MOST_LEFT = 200 * 10**6  # bytes of a worker
@@ -14,7 +13,7 @@ SECONDS = 10  # after the last push
 
 def test_memory_goes_back_after_large_manifests(bench):
     server = bench.settled_server(False, False)
-    target = Target(server.port, False, {})
+    target = bench.target(ATTACKER_NAME)
 
     async def push():
         await push_nested(target)

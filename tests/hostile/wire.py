@@ -1,6 +1,7 @@
 """Speaks HTTP to a server as an attacker may: from any address of loopback, with any bytes, and without reading what comes back."""
 
 import asyncio
+import base64
 import collections
 import contextlib
 import dataclasses
@@ -29,17 +30,30 @@ def digest_of(content):
     return 'sha256:' + hashlib.sha256(content).hexdigest()
 
 
+def basic(credentials):
+    """Return the header of a login.
+
+    :param credentials: `name:password`
+    """
+    return {'Authorization': 'Basic ' + base64.b64encode(credentials.encode()).decode()}
+
+
 @dataclasses.dataclass
 class Target:
-    """A server that is attacked, and what it stores for the attacks: `Content` as a dict."""
+    """A server that is attacked, and what it stores for the attacks: `Content` as a dict.
+
+    :param credentials: `name:password` that all requests send which have no Authorization of their own, or None
+    """
 
     port: int
     tls: bool
     content: dict
+    credentials: str | None = None
     counts: collections.Counter = dataclasses.field(default_factory=collections.Counter)
 
     def __post_init__(self):
         self._context = context()
+        self.authorization = basic(self.credentials) if self.credentials else {}
 
     async def connect(self, address, tls=None, receive_buffer=None, limit=2**16):
         """Return a `Connection`.
@@ -104,7 +118,7 @@ class Connection:
 
     async def send_head(self, method, path, headers=()):
         self._target.counts['requests'] += 1
-        fields = ''.join(f'{name}: {value}\r\n' for name, value in dict(headers).items())
+        fields = ''.join(f'{name}: {value}\r\n' for name, value in {**self._target.authorization, **dict(headers)}.items())
         host = '' if 'Host' in dict(headers) else 'Host: localhost\r\n'
         await self.send(f'{method} {path} HTTP/1.1\r\n{host}{fields}\r\n'.encode('latin-1'))
 
