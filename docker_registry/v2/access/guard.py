@@ -38,6 +38,9 @@ class Everybody:
     def admit(self, request: Request, access: Access, repository: str | None = None) -> None:
         request.rights = EVERYTHING
 
+    def admit_again(self, request: Request, access: Access, repository: str | None = None) -> None:
+        pass
+
     def may_mount(self, request: Request, source: str | None) -> bool:
         return True
 
@@ -78,11 +81,35 @@ class Guard:
         with _usable_files():
             is_bearer = self._identify(request, needed)
             decision = self._decide(request, access, repository, is_bearer)
+        self._require(request, access, repository, decision)
+        if not decision.allowed or request.scopes is not None and not request.scopes.covers(needed):
+            raise self._challenges.unauthorized(request, needed, 'insufficient_scope' if is_bearer else '')
+
+    def admit_again(self, request: Request, access: Access, repository: str | None = None) -> None:
+        """Ask again about an admitted request, all of whose body is there: a client can take any time to send it.
+
+        It is too late to ask for a new token or a password, so these may end meanwhile. What an operator takes counts.
+
+        :raises Unauthorized: the user is gone, or has another password, or the login has ended, or everybody has lost the right
+        :raises Denied: the user has lost the right
+        :raises Unavailable: the file of users or the rules cannot be used
+        """
+        access, identity = access_of(access, request.method), request.identity
+        needed = needed_for(access, repository)
+        with _usable_files():
+            if identity.source == htpasswd.KIND and self._logins and self._logins.identity(identity) != identity:
+                raise self._challenges.unauthorized(request, needed, '', 'the user or the password has changed; log in again')
+            self._require_unexpired(identity, self._challenges.make(request, needed))
+            decision = self._decide(request, access, repository, request.scopes is not None)
+        self._require(request, access, repository, decision)
+        if not decision.allowed:
+            raise self._challenges.unauthorized(request, needed, '')
+
+    def _require(self, request: Request, access: Access, repository: str | None, decision: policies.Decision) -> None:
+        """:raises Denied: a user may not do this"""
         if not decision.allowed and request.identity:
             audit.refused(request, access[1][-1], repository, decision)
             raise errors.Denied()
-        if not decision.allowed or request.scopes is not None and not request.scopes.covers(needed):
-            raise self._challenges.unauthorized(request, needed, 'insufficient_scope' if is_bearer else '')
 
     def _identify(self, request: Request, needed: Scopes) -> bool:
         """Set the `identity` and the `scopes` of a request. Return whether it has a token."""

@@ -70,6 +70,14 @@ class Logins:
         """
         return next((source for source in self._sources if source.knows(name)), None)
 
+    def identity(self, identity: Identity) -> Identity | None:
+        """Return who somebody is now who has logged in; None if the place is gone, or cannot say that without a password.
+
+        :raises watched.Broken: the file of users cannot be used
+        """
+        source = next((source for source in self._sources if source.kind == identity.source), None)
+        return source.identity(identity.name.encode()) if source else None
+
     def check(self, name: bytes, password: bytes, client: str | None) -> Identity | None:
         """Return who the user is if the password is right, else None.
 

@@ -213,7 +213,9 @@ class Registry:
                 if method not in methods:
                     raise errors.MethodNotAllowed(headers=self._allowed(methods, action))
                 if action is not None:
-                    self.guard.admit(request, action, match.groupdict().get('repository'))
+                    repository = match.groupdict().get('repository')
+                    self.guard.admit(request, action, repository)
+                    request.body.at_end = functools.partial(self.guard.admit_again, request, action, repository)
                     if self.read_only and method not in READING:  # only now: strangers are asked who they are, as ever
                         raise errors.ReadOnly(headers=self._allowed(methods, action))
                 response = methods[method](self, request, **match.groupdict())

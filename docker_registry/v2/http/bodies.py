@@ -8,6 +8,8 @@ READ_SIZE = 256 * 1024
 class Body:
     """The body of a request as a file. It raises an error if the body ends early.
 
+    Set `at_end` to a function that is called once, when all of the body is there, and before its reader gets the last bytes.
+
     :param length: the Content-Length in bytes, or None if the body is chunked; then the server finds the end
     """
 
@@ -15,6 +17,7 @@ class Body:
         self._stream = stream
         self.length = length
         self.count = 0
+        self.at_end = None
 
     def read(self, size=READ_SIZE):
         """Return up to `size` bytes, b'' at the end.
@@ -34,6 +37,9 @@ class Body:
         self.count += len(block)
         if not block and self.length is not None:
             raise errors.SizeInvalid('the request body is shorter than its Content-Length')
+        if self.at_end and (not block or self.count == self.length):
+            at_end, self.at_end = self.at_end, None
+            at_end()
         return block
 
     def read_all(self, most):

@@ -45,13 +45,13 @@ def get_manifest(registry, request, repository, reference):
 def put_manifest(registry, request, repository, reference):
     repository, reference = names.repository(repository), names.reference(reference)
     tags = _tags(request) if isinstance(reference, names.Digest) else [reference]
-    for tag in tags:
-        require(request, 'push', repository, tag)
-    immutable = [tag for tag in tags if not request.rights.may('overwrite', tag)]
+    _require_push(request, repository, tags)
     request.collect_body()
     content = request.body.read_all(registry.config.manifest_limit)
     if content is None:
         raise errors.ManifestTooLarge(detail={'limit': registry.config.manifest_limit})
+    _require_push(request, repository, tags)  # again: the rules may have changed while the body arrived
+    immutable = [tag for tag in tags if not request.rights.may('overwrite', tag)]
     digest = names.Digest.of(content, reference.algorithm if isinstance(reference, names.Digest) else 'sha256')
     if isinstance(reference, names.Digest) and digest != reference:
         raise errors.DigestInvalid(detail=str(reference))
@@ -64,6 +64,12 @@ def put_manifest(registry, request, repository, reference):
         for tag in tags:
             response.headers.add('OCI-Tag', tag)
     return response
+
+
+def _require_push(request, repository, tags):
+    """:raises Denied: the client may not push one of these tags"""
+    for tag in tags:
+        require(request, 'push', repository, tag)
 
 
 def _tags(request):

@@ -1,5 +1,6 @@
 """Every way into the registry asks the rules: each endpoint for each client, tokens, mounts, lists, and tags that stay."""
 
+import io
 import itertools
 import json
 import re
@@ -7,9 +8,10 @@ import re
 import pytest
 
 from access_client import LAYER, basic, bearer, replace, token
-from docker_registry.v2.access import htpasswd
+from docker_registry.v2.access import htpasswd, tokens
 from docker_registry.v2.http.routes import ROUTES
 from docker_registry.v2.registry import catalog
+from docker_registry.v2.registry.formats import OCI_IMAGE
 from docker_registry.v2.settings.config import Access
 from registry_client import code_of, digest_of
 
@@ -188,6 +190,78 @@ def test_a_token_gives_no_right_that_is_taken_meanwhile(ruled, files):
 
     assert ruled('GET', '/v2/team/app/tags/list', headers=sent).status_code == 403
     assert ruled('GET', '/v2/team/app/tags/list', headers=credentials('builder')).status_code == 403
+
+
+class Arriving(io.BytesIO):
+    """The body of a request. Before its last bytes arrive, something happens."""
+
+    def __init__(self, content, event):
+        super().__init__(content)
+        self._event = event
+
+    def read(self, size=-1):
+        block = super().read(size)
+        event, self._event = self._event, lambda: None
+        event()
+        return block
+
+
+@pytest.mark.parametrize('with_a_token', [False, True], ids=['password', 'token'])
+@pytest.mark.parametrize(
+    'name, content, status',
+    [
+        ('rules', RULES + b'deny builder push **\n', 403),
+        ('rules', RULES + b'deny builder push **:new\n', 403),
+        ('rules', RULES + b'expires builder 2020-01-31\n', 401),
+        ('rules', b'wrong\n', 503),
+        ('htpasswd', b'other:%b\n' % PASSWORD, 401),
+        ('htpasswd', b'builder:%b\n' % htpasswd.make(b'new', 4), 401),
+    ],
+    ids=['right', 'tag', 'expired', 'broken', 'removed', 'password changed'],
+)
+def test_a_right_that_is_taken_while_the_body_arrives_is_gone(ruled, files, name, content, status, with_a_token):
+    manifest = ruled('GET', '/v2/team/app/manifests/v1', headers=credentials('builder')).data
+    sent = credentials('builder', ruled if with_a_token else None, 'repository:team/app:pull,push')
+    body = Arriving(manifest, lambda: replace(str(files / name), content))
+    length = {'wsgi.input': body, 'CONTENT_LENGTH': str(len(manifest))}
+    answer = ruled('PUT', '/v2/team/app/manifests/new', headers={**sent, 'Content-Type': OCI_IMAGE}, environ_overrides=length)
+
+    assert answer.status_code == status
+    replace(str(files / 'rules'), RULES)
+    assert ruled('GET', '/v2/team/app/manifests/new', headers=credentials('reader')).status_code in (404, 401)
+
+
+@pytest.mark.parametrize('length', [100, None], ids=['of known length', 'chunked'])
+def test_a_layer_whose_push_is_forbidden_while_it_arrives_is_not_stored(ruled, files, length):
+    content = b'q' * 100
+    body = Arriving(content, lambda: replace(str(files / 'rules'), RULES + b'deny builder push **\n'))
+    fields = {'wsgi.input': body} | ({'CONTENT_LENGTH': str(length)} if length else {'wsgi.input_terminated': True})
+    path = f'/v2/team/app/blobs/uploads/?digest={digest_of(content)}'
+    answer = ruled('POST', path, headers=credentials('builder'), environ_overrides=fields)
+
+    assert (answer.status_code, code_of(answer)) == (403, 'DENIED')
+    assert ruled('HEAD', f'/v2/team/app/blobs/{digest_of(content)}', headers=credentials('reader')).status_code == 404
+
+
+def test_a_tag_that_must_stay_from_now_on_is_not_overwritten_by_a_push_that_has_begun(fake_place, ruled, files):
+    first = ruled('GET', '/v2/team/app/manifests/v1', headers=credentials('builder')).data
+    content = first.replace(b'{', b'{ ', 1)
+    body = Arriving(content, lambda: replace(str(files / 'rules'), RULES + b'deny everybody overwrite **\n'))
+    fields = {'wsgi.input': body, 'CONTENT_LENGTH': str(len(content))}
+    sent = {**credentials('builder'), 'Content-Type': OCI_IMAGE}
+
+    assert ruled('PUT', '/v2/team/app/manifests/v1', headers=sent, environ_overrides=fields).status_code == 403
+    assert ruled('GET', '/v2/team/app/manifests/v1', headers=credentials('builder')).data == first
+
+
+def test_a_token_that_ends_while_the_body_arrives_is_good_for_it(ruled, monkeypatch):
+    manifest = ruled('GET', '/v2/team/app/manifests/v1', headers=credentials('builder')).data
+    sent = credentials('builder', ruled, 'repository:team/app:pull,push')
+    body = Arriving(manifest, lambda: monkeypatch.setattr(tokens, 'LEEWAY', -(10**6)))
+    fields = {'wsgi.input': body, 'CONTENT_LENGTH': str(len(manifest))}
+
+    answer = ruled('PUT', '/v2/team/app/manifests/new', headers={**sent, 'Content-Type': OCI_IMAGE}, environ_overrides=fields)
+    assert answer.status_code == 201
 
 
 def test_a_right_that_is_given_counts_for_passwords_at_once(ruled, files):
