@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Protocol
 
-from docker_registry.v2.access import addresses, audit
+from docker_registry.v2.access import addresses, audit, htpasswd
 from docker_registry.v2.access.failures import Buckets, Failures, Limits
 from docker_registry.v2.access.identity import Identity
 from docker_registry.v2.access.shared import Seen
@@ -53,12 +53,14 @@ class Logins:
     A process checks few passwords at a time; of those that are hashed, one. First come addresses that have logged in as the same user
     before, then those that have asked for the least. So nobody can occupy the processes with wrong passwords.
 
-    :param sources: the first that knows a name is asked about it; if none does, the first of all, so that time tells nothing about users
+    :param sources: the first that knows a name is asked about it. If none does, that is the one whose users have names of any form, or
+        else the first of all: it takes as long for a user that it does not have, so time tells nothing about users
     :param most_failures: failed logins of an address for one user, in `FAILURES_SECONDS`, after which it must wait
     """
 
     def __init__(self, sources: Sequence[Source], most_failures: int):
         self._sources, self._most = sources, most_failures
+        self._fallback = next((source for source in sources if source.kind == htpasswd.KIND), sources[0])
         self._failures, self._asked = Failures(FAILURES_SECONDS), Buckets(ASKED_SECONDS)
         self._known = Seen(2**16, KNOWN_SECONDS)
         self._turns = {source.kind: [Turns(MOST_WAITING, WAIT_SECONDS) for _ in range(source.at_a_time)] for source in sources}
@@ -86,7 +88,7 @@ class Logins:
         :raises Unavailable: the source cannot be asked at the moment
         :raises watched.Broken: the file of users cannot be used
         """
-        source = self.source_of(name) or self._sources[0]
+        source = self.source_of(name) or self._fallback
         login = _Login(name, source.user_of(name), password, client, source.identity(name))
         while True:
             # The count comes first: otherwise guesses could be tried against remembered passwords at full speed.

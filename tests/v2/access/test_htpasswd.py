@@ -11,6 +11,9 @@ import pytest
 
 from docker_registry.v2.access import htpasswd
 from docker_registry.v2.access.htpasswd import Users
+from docker_registry.v2.access.keystone import Keystone
+from docker_registry.v2.access.logins import Logins
+from docker_registry.v2.access.outside import Server
 from registry_process import until
 
 CHEAP, DEAR = 4, 7
@@ -50,6 +53,17 @@ def rewrite(path, content):
 )
 def test_a_password_is_its_users(path, name, password, right):
     assert (Users(str(path)).check(name, password) is not None) is right
+
+
+@pytest.mark.parametrize('name', [b'bob', b'nobody'])
+def test_a_wrong_password_is_hashed_wherever_the_file_stands_among_the_logins(path, name):
+    hashed = []
+    users = Users(str(path), lambda call, *arguments: hashed.append(call) or call(*arguments))
+    keystone = Keystone(Server('http://127.0.0.1:1', 'OS_AUTH_URL'))  # which is not asked: the name is not of its form
+    del hashed[:]
+
+    assert Logins([keystone, users], 10).check(name, b'wrong', '192.0.2.7') is None
+    assert len(hashed) == 1
 
 
 @pytest.mark.parametrize('prefix', [b'$2a$', b'$2b$', b'$2y$'])
