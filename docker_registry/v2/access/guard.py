@@ -143,18 +143,23 @@ class Guard:
 
     def may_mount(self, request: Request, source: str | None) -> bool:
         """Return whether an admitted request may mount a blob from a repository, or from any if that is None."""
-        if source is None:
-            return request.scopes is None and self._policy.pulls_everything(request.identity)
-        is_asked = request.scopes is None or request.scopes.covers(needed_for(PULL, source))
-        return is_asked and self._policy.rights(request.identity, source).may('pull')
+        with _usable_files():
+            if source is None:
+                return request.scopes is None and self._policy.pulls_everything(request.identity)
+            is_asked = request.scopes is None or request.scopes.covers(needed_for(PULL, source))
+            return is_asked and self._policy.rights(request.identity, source).may('pull')
 
     def visible(self, request: Request) -> policies.Visible:
         """Return which repositories an admitted request may see."""
-        return self._policy.visible(request.identity)
+        with _usable_files():
+            return self._policy.visible(request.identity)
 
     def is_public(self, repository: str) -> bool:
-        """Return whether everybody may pull a repository."""
-        return self._policy.rights(ANONYMOUS, repository).may('pull')
+        """Return whether everybody may pull a repository. If nobody can say that at the moment, nobody else may keep it, either."""
+        try:
+            return self._policy.rights(ANONYMOUS, repository).may('pull')
+        except Broken:
+            return False
 
     def grant(self, request: Request, kind: str, credentials: bytes, asked: Scopes, offline: bool) -> dict:
         """Return the response document with a token for a user, or with an anonymous token.

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from access_client import LAYER, basic, bearer, replace, token
-from docker_registry.v2.access import htpasswd, tokens
+from docker_registry.v2.access import guard, htpasswd, tokens
 from docker_registry.v2.http.routes import ROUTES
 from docker_registry.v2.registry import catalog
 from docker_registry.v2.registry.formats import OCI_IMAGE
@@ -303,6 +303,28 @@ def test_nobody_gets_in_while_the_rules_cannot_be_used(ruled, files, broken, cap
     assert 'nobody gets in until you correct the file of rules' in caplog.text
     replace(str(files / 'rules'), RULES)
     assert ruled('GET', '/v2/team/app/tags/list', headers=allowed).status_code == 200
+
+
+def test_rules_that_break_during_a_request_are_no_error_of_the_registry(ruled, files, monkeypatch):
+    """A pull that was admitted goes on. What the rules have yet to decide is answered as always."""
+    admit = guard.Guard.admit
+
+    def admit_and_break(*arguments):
+        admit(*arguments)
+        replace(str(files / 'rules'), b'wrong\n')
+
+    monkeypatch.setattr(guard.Guard, 'admit', admit_and_break)
+    answers = []
+    for method, path in (
+        ('GET', 'team/app/manifests/v1'),
+        ('GET', '_catalog'),
+        ('POST', f'team/b/blobs/uploads/?mount={DIGEST}&from=team/app'),
+    ):
+        replace(str(files / 'rules'), RULES)
+        answers.append(ruled(method, f'/v2/{path}', headers=credentials('builder')))
+
+    assert [answer.status_code for answer in answers] == [200, 503, 503]
+    assert 'private' in answers[0].headers['Cache-Control']
 
 
 # Mounts
