@@ -227,11 +227,12 @@ class Registry:
         raise errors.NotFound(detail=request.path)
 
     def _audit(self, request, access, response, repository, reference=None, digest=None, token=None):
-        """Log that a request has changed something."""
+        """Log that a request has changed something: a line for each tag, or one if there is none."""
         tag = reference if reference and ':' not in reference else None
         digest = response.headers.get('Docker-Content-Digest') or digest or (None if tag else reference)
         action = access[1][-1]
-        audit.changed(request, action, repository, request.rights.decide(action, tag), tag, digest)
+        for one in response.headers.getlist('OCI-Tag') or [tag]:
+            audit.changed(request, action, repository, request.rights.decide(action, one), one, digest)
 
     def _allowed(self, methods, action):
         """Return the field that a 405 must have. It is empty if no method is allowed at the moment (RFC 9110, 10.2.1)."""

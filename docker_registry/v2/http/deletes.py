@@ -1,5 +1,6 @@
 """Whether a client may delete a manifest or a blob where it may not delete all tags."""
 
+from docker_registry.v2.access import audit
 from docker_registry.v2.access.guard import require
 from docker_registry.v2.registry import errors
 
@@ -16,4 +17,5 @@ def require_deletable(registry, request, repository, digest, tags):
         require(request, 'delete', repository, tag)
     kept = [listed.tag for listed in registry.tags.all(repository) if not request.rights.may('delete', listed.tag)]
     if digest in registry.protection.needed(repository, kept):
+        audit.refused(request, 'delete', repository, request.rights.decide('delete', kept[0]), kept[0] if len(kept) == 1 else None)
         raise errors.Denied('a tag that you may not delete needs this')

@@ -8,6 +8,7 @@ import json
 
 from werkzeug import Response
 
+from docker_registry.v2.access import audit
 from docker_registry.v2.access.guard import require
 from docker_registry.v2.http import headers
 from docker_registry.v2.http.deletes import require_deletable
@@ -56,7 +57,12 @@ def put_manifest(registry, request, repository, reference):
     if isinstance(reference, names.Digest) and digest != reference:
         raise errors.DigestInvalid(detail=str(reference))
     is_wanted = request.environ.get(CLIENT_IS_THERE, lambda: True)
-    parsed = registry.manifests.put(repository, digest, content, request.headers.get('Content-Type', ''), tags, is_wanted, immutable)
+    content_type = request.headers.get('Content-Type', '')
+    try:
+        parsed = registry.manifests.put(repository, digest, content, content_type, tags, is_wanted, immutable)
+    except errors.TagImmutable as error:
+        audit.refused(request, 'overwrite', repository, request.rights.decide('overwrite', error.detail), error.detail)
+        raise
     response = empty(201, {'Location': f'/v2/{repository}/manifests/{digest}', 'Docker-Content-Digest': str(digest)})
     if parsed.subject:
         response.headers['OCI-Subject'] = str(parsed.subject)

@@ -648,6 +648,30 @@ def test_a_refusal_names_the_deny(ruled, caplog):
     assert 'refused user=pusher from=- action=pull repository=team/secret/app rule=7 ' in caplog.text
 
 
+def test_a_push_by_digest_is_logged_for_each_of_its_tags(staying, caplog):
+    caplog.set_level('INFO', 'docker_registry.v2.access.audit')
+    found = digest(push(staying, 'builder', None, LAYER, ['v1', 'v2']))
+
+    for tag in ('v1', 'v2'):
+        assert f'push user=builder from=- repository=app tag={tag} digest={found} rule=2 ' in caplog.text
+
+
+def test_the_refusal_to_overwrite_a_tag_is_logged(staying, caplog):
+    caplog.set_level('INFO', 'docker_registry.v2.access.audit')
+    push(staying, 'builder', 'v1')
+    push(staying, 'builder', 'v1', b'another')
+
+    assert 'refused user=builder from=- action=overwrite repository=app tag=v1 rule=4 ' in caplog.text
+
+
+def test_the_refusal_to_delete_what_a_tag_needs_is_logged(staying, caplog):
+    caplog.set_level('INFO', 'docker_registry.v2.access.audit')
+    push(staying, 'builder', 'v1')
+    staying('DELETE', f'/v2/app/blobs/{DIGEST}', headers=credentials('builder'))
+
+    assert 'refused user=builder from=- action=delete repository=app tag=v1 rule=4 ' in caplog.text
+
+
 # What it costs
 
 
