@@ -23,7 +23,7 @@ class Protection:
             found.update(manifest.digest for manifest in read)
             children: set[Digest] = set()
             for manifest in read:
-                (children if manifest.media_type in formats.INDEXES else found).update(_parts(manifest.content))
+                (children if manifest.media_type.lower() in formats.INDEXES else found).update(_parts(manifest.content))
             wanted = list(children - found)
             found |= children
         return found

@@ -11,7 +11,7 @@ from access_client import LAYER, basic, bearer, replace, token
 from docker_registry.v2.access import guard, htpasswd, tokens
 from docker_registry.v2.http.routes import ROUTES
 from docker_registry.v2.registry import catalog
-from docker_registry.v2.registry.formats import OCI_IMAGE
+from docker_registry.v2.registry.formats import OCI_IMAGE, OCI_INDEX
 from docker_registry.v2.settings.config import Access
 from registry_client import code_of, digest_of
 
@@ -576,12 +576,13 @@ def test_who_may_delete_some_tags_deletes_these_and_nothing_else(place, files):
     assert registry('DELETE', '/v2/app/manifests/dev-2', headers=sent).status_code == 202
 
 
-def test_what_a_tag_needs_that_must_not_be_deleted_stays(staying):
+@pytest.mark.parametrize('index_type', [OCI_INDEX, OCI_INDEX.replace('index', 'Index')])  # the case of a media type means nothing
+def test_what_a_tag_needs_that_must_not_be_deleted_stays(staying, index_type):
     sent = credentials('builder')
     platform = digest(push(staying, 'builder', 'dev-1'))
     index = {
         'schemaVersion': 2,
-        'mediaType': 'application/vnd.oci.image.index.v1+json',
+        'mediaType': index_type,
         'manifests': [{'mediaType': 'application/vnd.oci.image.manifest.v1+json', 'digest': platform, 'size': 404}],
     }
     answer = staying('PUT', '/v2/app/manifests/v1', json.dumps(index), headers={**sent, 'Content-Type': index['mediaType']})
