@@ -143,6 +143,8 @@ class _Reader:
         if equals != '=':
             raise ValueError(f'blanks must separate the name, = and the members. Write {FORMS["group"]}')
         rule_words.group(name)
+        if any(',' in member for member in members):
+            raise ValueError(f'blanks separate the members of a group, without commas. Write {FORMS["group"]}')
         if name in self.found.groups:
             raise ValueError(f'line {self.found.groups[name].number} has the same group {name!r}. Remove one of them')
         self.found.groups[name] = Group(number, frozenset())  # there is a group, even if a member is wrong

@@ -125,7 +125,8 @@ def test_a_name_that_is_accepted(word):
         ('group a = users', "'users' cannot be here: write the names of users"),
         ('group a = everybody', "'everybody' cannot be here: write the names of users"),
         ('group a = @b', "'@b' cannot be here: write the names of users"),
-        ('group a = alice,bob', "'alice,bob' is not the name of a user. For all, write everybody, or users for those who have logged in"),
+        ('group a = alice,bob', 'blanks separate the members of a group, without commas. Write group NAME = MEMBER...'),
+        ('group a = alice, bob', 'blanks separate the members of a group, without commas. Write group NAME = MEMBER...'),
         ('group a = x:y', "'x:' is not a kind of login. Known are keystone:, keystone-user:, swift:, swift-user:"),
         # Expiries
         ('expires alice', 'there must be a user and a day. Write expires USER YYYY-MM-DD'),
