@@ -12,7 +12,7 @@ import bcrypt
 
 from docker_registry.v2.access.identity import Identity
 from docker_registry.v2.access.remembered import Remembered
-from docker_registry.v2.access.watched import Broken, File
+from docker_registry.v2.access.watched import Broken, File, Unreadable
 
 KIND = 'htpasswd'  # the name of this login
 COST = 10  # the default for new hashes: 2 ** COST rounds, about 70 milliseconds
@@ -120,7 +120,7 @@ def read(path: str) -> dict[bytes, bytes]:
         with open(path, 'rb') as file:
             lines = file.read().splitlines()
     except OSError as error:
-        raise Broken(f'{path} cannot be read: {error.strerror}')
+        raise Unreadable(f'{path} cannot be read: {error.strerror}')
     hashes: dict[bytes, bytes] = {}
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.startswith(b'#'):

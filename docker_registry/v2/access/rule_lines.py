@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from docker_registry.v2.access import rule_words
 from docker_registry.v2.access.rule_words import Place
-from docker_registry.v2.access.watched import Broken
+from docker_registry.v2.access.watched import Broken, Unreadable
 
 LARGEST_FILE = 1024**2  # bytes
 LONGEST_LINE = 10_000  # characters
@@ -79,7 +79,7 @@ def load(path: str) -> Statements:
         with open(path, 'rb') as file:
             content = file.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise Broken(f'{path} cannot be read: {error.strerror}')
+        raise Unreadable(f'{path} cannot be read: {error.strerror}')
     if len(content) > LARGEST_FILE:
         raise Broken(f'{path} has more than {LARGEST_FILE} bytes')
     if content.startswith((b'\xef\xbb\xbf', b'\xff\xfe', b'\xfe\xff')):

@@ -18,6 +18,10 @@ class Broken(Exception):
     """The file cannot be used. The text says why, and in which line."""
 
 
+class Unreadable(Broken):
+    """The system does not give the file, maybe only at the moment."""
+
+
 class File(Generic[Content]):
     """A file that is read again when it changes.
 
@@ -30,6 +34,7 @@ class File(Generic[Content]):
     def __init__(self, path: str, read: Callable[[str], Content], entries: str, consequence: str):
         self._path, self._read, self._entries, self._consequence = path, read, entries, consequence
         self._lock = threading.Lock()
+        self._trouble = ''  # what the log has said last
         self._stamp = self._stamp_of_file()
         self._content: Content | None = read(path)
 
@@ -44,9 +49,14 @@ class File(Generic[Content]):
                 self._stamp, self._content = stamp, None
                 try:
                     self._content = self._read(self._path)
+                    self._trouble = ''
                     logger.info('%s has changed and was read again: %d %s', self._path, len(self._content), self._entries)
                 except Broken as error:
-                    logger.error('%s: %s', self._consequence, error)
+                    if isinstance(error, Unreadable):
+                        self._stamp = ()  # so the next question tries again: perhaps too many files were open
+                    if str(error) != self._trouble:
+                        logger.error('%s: %s', self._consequence, error)
+                    self._trouble = str(error)
             if self._content is None:
                 raise Broken(f'{self._path} cannot be used')
             return self._content

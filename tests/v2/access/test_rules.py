@@ -1,6 +1,7 @@
 """What rules say: who may do what, for every kind of line, and when a changed file counts."""
 
 import datetime
+import errno
 import os
 import re
 import time
@@ -8,6 +9,7 @@ import time
 import pytest
 from hypothesis import example, given, settings, strategies
 
+from docker_registry.v2.access import rule_lines
 from docker_registry.v2.access.identity import ANONYMOUS, Identity, quoted
 from docker_registry.v2.access.rulebook import Decision
 from docker_registry.v2.access.rules import Broken, Rules
@@ -469,6 +471,23 @@ def test_while_the_file_cannot_be_used_every_question_fails(path, caplog, conten
     assert said.startswith(f'nobody gets in until you correct the file of rules: {path}')
     rewrite(path, EXAMPLE)
     assert rules.rights(user('alice'), 'a').may('delete')
+
+
+def test_a_file_that_could_not_be_read_for_a_moment_is_read_again(path, caplog, monkeypatch):
+    """It has not changed, so nobody would have to touch it: perhaps the process had too many files open."""
+    rules = Rules(str(path))
+    rewrite(path, 'allow bob pull **\n')
+
+    def refused(*arguments, **named):
+        raise OSError(errno.EMFILE, 'Too many open files')
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rule_lines, 'open', refused, raising=False)
+        for _ in range(3):
+            with pytest.raises(Broken):
+                rules.rights(user('bob'), 'a')
+    assert len(caplog.records) == 1
+    assert rules.rights(user('bob'), 'a').may('pull')
 
 
 def test_a_broken_file_is_an_error_from_the_start(path):
