@@ -52,6 +52,7 @@ def put_manifest(registry, request, repository, reference):
     if content is None:
         raise errors.ManifestTooLarge(detail={'limit': registry.config.manifest_limit})
     _require_push(request, repository, tags)  # again: the rules may have changed while the body arrived
+    keeps_type = request.rights.has_tag_rules('overwrite')
     immutable = [tag for tag in tags if not request.rights.may('overwrite', tag)]
     digest = names.Digest.of(content, reference.algorithm if isinstance(reference, names.Digest) else 'sha256')
     if isinstance(reference, names.Digest) and digest != reference:
@@ -59,7 +60,7 @@ def put_manifest(registry, request, repository, reference):
     is_wanted = request.environ.get(CLIENT_IS_THERE, lambda: True)
     content_type = request.headers.get('Content-Type', '')
     try:
-        parsed = registry.manifests.put(repository, digest, content, content_type, tags, is_wanted, immutable)
+        parsed = registry.manifests.put(repository, digest, content, content_type, tags, is_wanted, immutable, keeps_type)
     except errors.TagImmutable as error:
         audit.refused(request, 'overwrite', repository, request.rights.decide('overwrite', error.detail), error.detail)
         raise

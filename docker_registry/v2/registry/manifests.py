@@ -64,7 +64,7 @@ class Manifests:
         self._limit = max(limit, LARGEST)
         self._references = References(storage, together, blobs)
         self._cache = ContentCache(cache_size)
-        self._immutable = ImmutableTags(storage, tags, lambda repository, tag: self.get(repository, tag).digest)
+        self._immutable = ImmutableTags(storage, tags, self.get)
         self._stated = Recent(REMEMBERED_SECONDS)  # digest: media type that the manifest states, or ''
 
     # Reading
@@ -180,6 +180,7 @@ class Manifests:
         tags: Sequence[str] = (),
         is_wanted: Callable[[], bool] = lambda: True,
         immutable: Collection[str] = (),
+        keeps_type: bool = False,
     ) -> formats.Parsed:
         """Store a manifest, tag it, and return it as `formats.Parsed`.
 
@@ -188,13 +189,16 @@ class Manifests:
 
         :param is_wanted: called while the registry looks for the references
         :param immutable: those of the tags that must not be overwritten
+        :param keeps_type: the same bytes must not get another media type: there may be such a tag that points to them
         :raises ManifestInvalid: see `formats.parse`, `referrers.descriptor` and `References.require`
         :raises DigestInvalid: see `formats.parse`
         :raises ManifestBlobUnknown: a blob or manifest that it names is not in the repository
         :raises ClientGone: `is_wanted` has returned False
-        :raises TagImmutable: one of these tags points to another manifest
+        :raises TagImmutable: one of these tags points to another manifest, or the type is another one
         """
         parsed = formats.parse(content, content_type, self._most_references)
+        if keeps_type and not parsed.stated:
+            self._immutable.require_type(repository, digest, parsed.media_type)
         self._together.map(lambda tag: self._immutable.require(repository, tag, digest), immutable)
         descriptor = referrers.descriptor(digest, len(content), parsed) if parsed.subject else b''
         if not self._sparse:

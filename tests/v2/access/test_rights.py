@@ -597,6 +597,18 @@ def test_what_a_tag_needs_that_must_not_be_deleted_stays(staying, index_type):
     assert staying('GET', f'/v2/app/blobs/{DIGEST}', headers=sent).status_code == 200
 
 
+def test_the_media_type_of_a_tag_that_stays_stays(staying):
+    content, sent = b'{"schemaVersion": 2, "hello": 1}', credentials('builder')
+
+    def put(reference, kind):
+        path = f'/v2/app/manifests/{reference}'
+        return staying('PUT', path, content, headers={**sent, 'Content-Type': f'application/vnd.{kind}+json'}).status_code
+
+    assert [put('v1', 'first'), put('v1', 'first'), put('latest', 'first')] == [201] * 3
+    assert [put(reference, 'other') for reference in ('v1', 'latest', digest_of(content))] == [403] * 3
+    assert staying('GET', '/v2/app/manifests/v1', headers=sent).content_type == 'application/vnd.first+json'
+
+
 # Logins that end
 
 
