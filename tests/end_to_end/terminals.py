@@ -55,7 +55,10 @@ class Terminal:
             self.said += os.read(self._terminal, 65536).decode(errors='replace')
 
     def close(self):
-        """Close it, as a window is closed. What runs in it ends."""
+        """Press Ctrl-C, so that what runs in it ends: a registry takes the end of its terminal for a wish to start again. Then close it."""
+        began = len(self.said)
+        os.write(self._terminal, b'\x03')
+        self._read_until(lambda: self.said[began:].endswith(PROMPT))
         os.kill(self._pid, signal.SIGHUP)
         os.close(self._terminal)
         os.waitpid(self._pid, 0)
