@@ -10,6 +10,7 @@ The sections of this file, from top to bottom. Start reading at the end, with `S
     Bodies to send  `_Blocks`, the bytes of a request; `_Segments`, which reads them from a file, and the `_Memory` for them
     Login           `_Login`, one token for all connections, by v1 auth or Keystone
     Requests        `_Swift`, which sends requests: it retries, renews the token, and turns statuses into errors
+    Signed URLs     `_TempUrls`, which signs them, and sees to it that Swift accepts them
     Reading         `Stream`, the bytes of one object; it resumes after a broken connection
     Cache           `_Cache`, the Redis LRU cache of the v1 registry
     The driver      `Storage`, the interface that a registry uses
@@ -74,8 +75,9 @@ try:
 except Exception:  # an old redis can fail in any way on a new Python; the driver then runs without a cache
     lru = None
 
-__all__ = ['LargeObject', 'Part', 'SETTINGS', 'Settings', 'Stat', 'Storage', 'Stream']
+__all__ = ['LargeObject', 'Part', 'SETTINGS', 'Settings', 'Stat', 'Storage', 'Stream', 'look_up', 'parsed']
 __version__ = '0.3.0'
+__url__ = 'https://pypi.org/project/docker-registry-driver-swift/'
 
 logger = logging.getLogger(__name__)
 
@@ -92,21 +94,36 @@ SMALLEST_SEGMENT, LARGEST_SEGMENT = MiB, 5 * 1024 * MiB
 MOST_SEGMENTS, SEGMENTS_BEFORE_DOUBLING, LARGEST_GROWN = 1000, 128, 128 * MiB
 # Segments that a process sends at a time. Among those of 40 uploads, Swift would serve a small request of somebody else late.
 SEGMENTS_AT_A_TIME = 4
+# Segments of one writer in memory. While there are two, it reads no more.
+SEGMENTS_HELD = 2
 # Other segments may have to be shorter, to save memory. But an object has at least 32 times the bytes of such a segment.
 SHARE_OF_STORED = 32
 ETAG_OF_NOTHING = 'd41d8cd98f00b204e9800998ecf8427e'
+LONGEST_EXTRA = 32  # characters of an X-Trans-Id-Extra that Swift's catch_errors takes into its X-Trans-Id
+LONGEST_QUOTED = 100  # characters of a wrong value in a message
 LONGEST_NAME = 1024  # bytes of UTF-8, Swift's max_object_name_length
 READ_SIZE = 256 * 1024  # bytes that one read of a body asks for
 # Socket buffers take a body of this size at once. A larger one may have to wait for Swift while it is being sent.
 SENT_AT_ONCE = 64 * 1024
+# To hash a larger body takes longer than to wait for another thread that does.
+HASHED_AT_ONCE = 256 * 1024
+HASHING_THREADS = 4
+# The processes of a server would wait equally long if they shared the numbers of the one that they were forked from, and retry at once.
+JITTER = random.SystemRandom()
 RENEWED_AHEAD, RENEWAL_PAUSE = 60, 10  # seconds: renew a token this long before it expires; wait between attempts
 # Ceph does not say when a token expires: after 24 hours, unless the site says otherwise. A login an hour costs nothing.
 RENEWED_AFTER = 3600  # seconds
 # Keystone's timestamps count whole seconds. A revocation therefore also revokes a token issued in the same second.
 SAME_SECOND = 1.1
 CONTAINER_CHECK_SECONDS = 60  # after a 404, the driver checks that the container exists, at most this often
+# Somebody may replace the TempURL keys of Swift at any time, so the driver tries this often whether Swift accepts what it signs.
+TEMP_URL_CHECK_SECONDS = 60
+# Its servers may go on for so long with what they remember of the keys (recheck_container_existence).
+TEMP_URL_SETTLED_SECONDS = 60
+NO_OBJECT = '_no_object'  # what it tries it with: a URL that opens nothing
 CEPH_HEADER = 'X-Container-Bytes-Used-Actual'  # Ceph returns it with a container, and Swift does not
 SEGMENTS = '_segments'  # the folder of all segments, below the root
+HELD = '_held'  # below this folder of the container, each object says that the one with the rest of its name must stay: see `hold`
 METADATA = 'X-Object-Meta-'  # begins the headers that Swift stores with an object
 # On each large object: its segments, as "<upload id> <count> <first number>" for each run of them, joined by commas. The
 # first number is left out if it is 0. Ceph does not return manifests. If it would be longer than a header may be, there
@@ -263,8 +280,10 @@ SETTINGS = (
              '`always`; or `never`', _one_of('mutable', 'always', 'never')),
     _setting('swift_temp_url_key', '', None, 'TempURL key of the container or the account, to sign redirects; on Ceph, of the account',
              secret=True),
+    _setting('swift_temp_url_old_key', '', None,
+             'TempURL key that was used before; while you change the key, the driver leaves this one in Swift', secret=True),
     _setting('swift_temp_url_set_key', '', 'no',
-             '`no`: Swift already has the key; `container` or `account`: the driver sets it there if it is missing',
+             '`no`: Swift already has the key; `container` or `account`: the driver sets it there if Swift refuses what it signs',
              _one_of('no', 'container', 'account')),
     _setting('swift_temp_url_ttl', '', 1200, 'time for which a redirect is valid', _number(1), 'seconds'),
     _setting('swift_temp_url_digest', '', 'auto',
@@ -284,8 +303,8 @@ class Settings(object):
     def __init__(self, config=None, environ=None):
         environ = os.environ if environ is None else environ
         for setting in SETTINGS:
-            value, origin = _look_up(setting, config, environ)
-            setattr(self, setting.key.replace('swift_', '', 1), _parsed(setting, value, origin))
+            value, origin = look_up(setting, config, environ)
+            setattr(self, setting.key.replace('swift_', '', 1), parsed(setting, value, origin))
         for key in _unknown_keys(config):
             close = difflib.get_close_matches(key, [setting.key for setting in SETTINGS], 1)
             logger.warning('unknown setting %s is ignored%s', key, '; did you mean %s?' % close[0] if close else '')
@@ -324,8 +343,13 @@ class Settings(object):
                                 % (key, ', '.join(names)))
 
 
-def _look_up(setting, config, environ):
-    """(value, name of its source), or (None, None) if it is not set. The configuration wins over the environment."""
+def look_up(setting, config, environ):
+    """Return (text, the key or variable that it comes from), or (None, None) if a setting of `SETTINGS` is not set.
+
+    The configuration wins over the environment.
+
+    :raises ConfigError: the file of a secret cannot be read
+    """
     keys = (setting.key,) + setting.aliases
     for read, names, suffix in ((functools.partial(_configured, config, environ), keys, '_file'),
                                 (environ.get, setting.environment, '_FILE')):
@@ -377,7 +401,8 @@ def _file_content(path, name):
             name, getattr(error, 'strerror', None) or 'it is not UTF-8'))
 
 
-def _parsed(setting, value, origin):
+def parsed(setting, value, origin):
+    """Return the value of a setting from what `look_up` returns. :raises ConfigError: it is wrong; the text shows no secret"""
     if value is None:
         return setting.default
     try:
@@ -385,7 +410,7 @@ def _parsed(setting, value, origin):
             raise ValueError('must not contain a line break or control character, or begin or end with a blank')
         return setting.parse(value)
     except ValueError as error:
-        shown = '' if setting.secret or '@' in value else ' %r' % value
+        shown = '' if setting.secret or re.search('[@?#]', value) else ' %r' % value[:LONGEST_QUOTED]
         raise _config_error('%s%s (from %s) %s' % (setting.key, shown, origin, error))
 
 
@@ -444,8 +469,9 @@ class _Pool(object):
     the latest request on its connection.
     """
 
-    def __init__(self, settings):
+    def __init__(self, settings, told):
         self._settings = settings
+        self._told = told
         self._dropped = collections.deque()
         self._lock = threading.Lock()
         self._places = [None] * settings.pool_size  # the last connection was used last, and is most likely still open
@@ -465,13 +491,15 @@ class _Pool(object):
             raise
 
     def _place(self):
-        deadline = time.time() + self._settings.pool_timeout
-        waiter = _Waiter()
+        began = time.time()
+        deadline = began + self._settings.pool_timeout
+        waiter, waited = _Waiter(), False
         self._waiting.append(waiter)
         try:
             while True:
                 self._hand_out()
                 left = deadline - time.time()
+                waited = waited or not waiter.ready.is_set()
                 if waiter.ready.wait(max(0, min(left, 1))):  # look again each second: `drop` wakes nobody
                     return waiter.place
                 if left <= 1:
@@ -480,6 +508,9 @@ class _Pool(object):
         except BaseException:
             self._leave(waiter)
             raise
+        finally:
+            if waited:
+                self._told('pool wait', time.time() - began)
 
     def _hand_out(self):
         """Give free places to those who have waited longest."""
@@ -611,6 +642,26 @@ class _Response(object):
 # --- Bodies to send -------------------------------------------------------------------------------------------
 
 
+_system_threads = None, None  # gevent's pool of them, and the process that it belongs to
+
+
+def _beside(call, *arguments):
+    """Start a call that takes the processor in a thread of the system, and return an object whose `get` waits for it.
+
+    Returns None if gevent has not replaced threads: then the caller has a thread already. gevent before 1.1 does not tell.
+    """
+    global _system_threads
+    monkey = sys.modules.get('gevent.monkey')
+    if not (hasattr(monkey, 'is_module_patched') and monkey.is_module_patched('threading')):
+        return None
+    pool, process = _system_threads
+    if process != os.getpid():
+        from gevent.threadpool import ThreadPool
+        pool = ThreadPool(HASHING_THREADS)  # not the one in which gevent looks up hosts: a name server may be slow
+        _system_threads = pool, os.getpid()
+    return pool.spawn(call, *arguments)
+
+
 def _md5():
     try:
         return hashlib.new('md5', usedforsecurity=False)  # Swift's ETag is an MD5; FIPS forbids it only for security
@@ -626,6 +677,7 @@ class _Blocks(object):
         self._next = 0
         self.size = sum(len(block) for block in self._blocks)
         self._digest, self._hashed = _md5(), 0
+        self._hashing = None
 
     def __len__(self):
         return self.size
@@ -637,21 +689,34 @@ class _Blocks(object):
         """The whole next block. http.client asks for 8 or 16 KiB at a time, but each read costs a system call."""
         block = bytes(self._blocks[self._next]) if self._next < len(self._blocks) else b''
         self._next += 1
-        self._hash(self._next)
+        if self._hashing is None:
+            self._hash(self._next)
+        else:
+            _let_others_run()
         return block
 
     def rewind(self):
         self._next = 0
 
+    def start_hashing(self):
+        """Begin to hash a large body in a thread of the system, if gevent has replaced threads."""
+        if self._hashing is None and self.size > HASHED_AT_ONCE:
+            self._hashing = _beside(self._hash, len(self._blocks), False)
+
     @property
     def etag(self):
         """The MD5 of all bytes. Blocks that were sent are hashed already, while the network was busy."""
-        self._hash(len(self._blocks))
+        self.start_hashing()
+        if self._hashing is None:
+            self._hash(len(self._blocks))
+        else:
+            self._hashing.get()
         return self._digest.hexdigest()
 
-    def _hash(self, upto):
+    def _hash(self, upto, among_greenlets=True):
         for block in self._blocks[self._hashed:upto]:
-            _let_others_run()
+            if among_greenlets:
+                _let_others_run()
             self._digest.update(block)
             self._hashed += 1
 
@@ -801,10 +866,11 @@ class _Login(object):
     token. A token that does not say when it expires is renewed each hour.
     """
 
-    def __init__(self, settings, retrying, sent):
+    def __init__(self, settings, retrying, sent, told):
         self._settings = settings
         self._retrying = retrying
         self._sent = sent
+        self._told = told
         self._log_in = _login_of(settings)
         self._lock, self._logging_in = threading.Lock(), _Shared()
         self._token = None
@@ -848,11 +914,14 @@ class _Login(object):
         return self._token
 
     def _counted(self):
-        started = time.time()
+        started, outcome = time.time(), 'failed login'
         try:
-            return self._log_in(self._settings)
+            token = self._log_in(self._settings)
+            outcome = 'login'
+            return token
         finally:
             self._sent('LOGIN', None, started)
+            self._told(outcome, time.time() - started)
 
 
 def _login_of(settings):
@@ -1016,7 +1085,7 @@ def _seconds_of(retry_after):
     return None if date is None else max(0, date - time.time())
 
 
-def _retrying(settings, attempt):
+def _retrying(settings, told, attempt):
     """Call `attempt` until it succeeds, and return its result.
 
     only transient failures are retried, after the time in Retry-After or an exponential backoff with jitter.
@@ -1030,11 +1099,12 @@ def _retrying(settings, attempt):
         except (exceptions.UnreachableError, exceptions.BrokenError) as error:
             wait = getattr(error, 'retry_after', None)
             if wait is None:
-                wait = min(settings.retry_max_wait, 0.5 * 2 ** tried) * random.uniform(0.5, 1)
+                wait = min(settings.retry_max_wait, 0.5 * 2 ** tried) * JITTER.uniform(0.5, 1)
             if not getattr(error, 'transient', False) or tried >= settings.retries or wait > settings.retry_max_wait:
                 error.transient = False  # a request must not repeat the retries of a login that failed for good
                 raise
             tried += 1
+            told('retry', 1)
             logger.warning('%s; retry %d of %d in %.1f seconds', error, tried, settings.retries, wait)
             time.sleep(wait)
 
@@ -1048,7 +1118,7 @@ class _Swift(object):
         self._checked = 0
         self._kind = None
         self._info = None
-        self.on_request = None
+        self.on_request = self.on_event = self.on_failure = self.request_id = None
         self._process = None
         self._start()
 
@@ -1056,15 +1126,29 @@ class _Swift(object):
         """Start with new connections, locks and no token. A forked child does so too: it must not use its parent's."""
         if self._process != os.getpid():
             self._checking = _Shared()
-            self._pool = _Pool(self.settings)
+            self._pool = _Pool(self.settings, self.told)
             self._memory = _Memory(self.settings)
-            self.sending = threading.BoundedSemaphore(SEGMENTS_AT_A_TIME)
-            self._login = _Login(self.settings, functools.partial(_retrying, self.settings), self._sent)
+            self._temp_urls = _TempUrls(self)
+            # No more than there are connections: whoever waits here waits for ever, but for a connection only so long.
+            self.sending = threading.BoundedSemaphore(min(SEGMENTS_AT_A_TIME, self.settings.pool_size))
+            self._login = _Login(self.settings, self.retrying, self._sent, self.told)
             self._process = os.getpid()  # last: a thread that sees it uses the rest at once
 
     def _sent(self, method, status, started):
         if self.on_request is not None:
             self.on_request(method, status, time.time() - started)
+
+    def told(self, event, amount):
+        if self.on_event is not None:
+            self.on_event(event, amount)
+
+    def retrying(self, attempt):
+        return _retrying(self.settings, self.told, attempt)
+
+    def failed(self, error):
+        if self.on_failure is not None:
+            self.on_failure(error)
+        return error
 
     def token(self):
         self._start()
@@ -1072,6 +1156,10 @@ class _Swift(object):
 
     def storage_url(self):
         return self.token().storage_url
+
+    def temp_url(self, name, may_set_key):
+        self._start()
+        return self._temp_urls.url(name, may_set_key)
 
     def segments(self, file):
         self._start()
@@ -1093,7 +1181,7 @@ class _Swift(object):
         self._start()
         target = path + ('?' + urlencode(query) if query else '')
 
-        response = _retrying(self.settings, lambda: self._attempt(
+        response = self.retrying(lambda: self._attempt(
             method, target, below_account, headers, body, expected, stream, again))
         if not (200 <= response.status < 300 or response.status in expected):
             raise self._refusal(method, path, response)
@@ -1105,8 +1193,9 @@ class _Swift(object):
             body.rewind()
         token = self._login.token()
         response = self._send(token, method, target, below_account, headers, body, stream)
-        if response.status == 401:
+        if response.status == 401 and 'X-Auth-Token' not in (headers or ()):
             self._login.forget(token)
+            self.told('refused token', 1)
             if self.settings.auth_token or refused == (1 if self.settings.auth_version == 1 else 2):
                 raise self._unauthorized()
             if refused:
@@ -1115,13 +1204,17 @@ class _Swift(object):
         unasked = [problem for problem in _problems(response) if _is_unasked(problem)]
         if any(problem.startswith('401') for problem in unasked):
             self._login.forget(token)
+            self.told('refused token', 1)
         if unasked or response.status in again or response.status in _TRANSIENT_STATUSES and response.status not in expected:
-            raise _broken(method, target, response.status, response.headers, ', '.join(unasked[:3]))
+            raise self.failed(_broken(method, _shown(target), response.status, response.headers, ', '.join(unasked[:3])))
         return response
 
     def _send(self, token, method, target, below_account, headers, body, stream):
         full_path = (urlsplit(token.storage_url).path if below_account else '') + target
-        headers = dict(headers or (), **{'X-Auth-Token': token.value})
+        headers = dict({'X-Auth-Token': token.value}, **(headers or {}))
+        client = self.request_id() if self.request_id is not None else None
+        if client:
+            headers['X-Trans-Id-Extra'] = client[:LONGEST_EXTRA]
         if body is not None:
             headers['Content-Length'] = str(body.size)
         pool = self._pool
@@ -1137,7 +1230,7 @@ class _Swift(object):
             self._sent(method, None, started)
             raise self._failure(error, token, method, target, body)
         self._sent(method, response.status, started)
-        logger.debug('%s %s: %s after %.3f seconds (X-Trans-Id %s)', method, full_path, response.status, time.time() - started,
+        logger.debug('%s %s: %s after %.3f seconds (X-Trans-Id %s)', method, _shown(full_path), response.status, time.time() - started,
                      response.headers.get('X-Trans-Id'))
         if stream and response.status < 300:
             return response
@@ -1156,7 +1249,7 @@ class _Swift(object):
         if body is not None:
             # A server that refuses the token may close the connection before it has read the body, and its 401 is lost.
             self._login.forget(token)
-        return _unreachable('Swift (%s %s)' % (method, target), error, transient=True)
+        return self.failed(_unreachable('Swift (%s %s)' % (method, _shown(target)), error, transient=True))
 
     def _unauthorized(self):
         if self.settings.auth_token:
@@ -1177,7 +1270,7 @@ class _Swift(object):
         text = response.body[:1000].decode('utf-8', 'replace').strip() if 'json' in kind or 'plain' in kind else ''
         failure = _broken(method, path, status, response.headers, text, transient=False)
         failure.problems = _problems(response)
-        return failure
+        return self.failed(failure)
 
     def check_container(self, at_once=False):
         """Create the container if it is missing and the settings allow it. Returns whether this call has created it.
@@ -1254,6 +1347,9 @@ class _Swift(object):
             self._info = self._info_at(prefix + '/info') or prefix and self._info_at('/info') or {}
         return self._info
 
+    def forget_info(self):
+        self._info = None
+
     def _info_at(self, path):
         response = self.request('GET', path, below_account=False, expected=range(400, 408))
         try:
@@ -1311,7 +1407,7 @@ class _Swift(object):
                           'the ETag is %s, but the MD5 of the bytes is %s' % (etag, body.etag), transient=False)
         return response.status != 412
 
-    def copy(self, source, name, new=False):
+    def copy(self, source, name, new=False, etag=None):
         """Store a copy of a plain object. Returns False if `new` is set and the name exists already. See `Storage.copy`.
 
         Swift compares the conditions of such a PUT with the source, so If-None-Match cannot protect the name.
@@ -1319,12 +1415,15 @@ class _Swift(object):
         headers = self.head(source, True, MANIFEST_ITSELF).headers
         if _kind(headers) != 'plain':
             raise _error(exceptions.WrongArgumentsError, '%s is a large object. Swift can only copy plain ones as they are' % source)
+        found = headers.get('Etag', '')
+        if etag not in (None, found):
+            raise _error(exceptions.FileNotFoundError, '%s has the ETag %s, and not %s' % (source, found, etag))
         if new and self.has(name):
             return False
-        response, etag = _retrying(self.settings, lambda: self._copy(source, name)), headers.get('Etag', '')
-        if response.headers.get('Etag', '').strip('"') != etag:
+        response = self.retrying(lambda: self._copy(source, name))
+        if response.headers.get('Etag', '').strip('"') != found:
             raise _broken('PUT', self.object_path(name), response.status, response.headers,
-                          'the copy does not have the ETag %s' % etag, transient=False)
+                          'the copy does not have the ETag %s' % found, transient=False)
         return True
 
     def _copy(self, source, name):
@@ -1352,7 +1451,7 @@ class _Swift(object):
                 raise
             self.check_container(at_once=True)
             # Swift's proxies remember for seconds that a container was missing.
-            response = _retrying(self.settings, attempt)
+            response = self.retrying(attempt)
         if response.status == 404:
             raise _not_found('a part of %s' % name)
         return response
@@ -1373,7 +1472,7 @@ class _Swift(object):
 
         :raises BrokenError: the object is still there
         """
-        return _retrying(self.settings, lambda: self._delete(name))
+        return self.retrying(lambda: self._delete(name))
 
     def _delete(self, name):
         path = self.object_path(name)
@@ -1492,9 +1591,143 @@ def _newest(newest):
     return {'X-Newest': 'true'} if newest else {}
 
 
+def _shown(path):
+    """What logs and messages show of a path: no signature, because whoever has it may get the object."""
+    return re.sub('(temp_url_sig=)[^&]*', r'\1...', path)
+
+
 def _native(name):
     """A name as `str`. On Python 2, JSON gives unicode."""
     return name.encode('utf-8') if PYTHON2 and isinstance(name, text_type) else name
+
+
+# --- Signed URLs ----------------------------------------------------------------------------------------------
+
+
+class _TempUrls(object):
+    """Signs URLs with which anyone can GET an object, and sees to it that Swift accepts them.
+
+    The container has two slots for keys, and so has the account. The new key goes into one, and the old key stays in the other: what it
+    has signed is still good. https://docs.openstack.org/swift/latest/api/temporary_url_middleware.html
+    """
+
+    def __init__(self, swift):
+        self._swift, self._settings = swift, swift.settings
+        self._checking, self._checking_again = _Shared(), threading.Lock()
+        self._accepted = 0  # when Swift last accepted a signature, or 0
+        self._key, self._is_settled = self._settings.temp_url_key, False
+
+    def url(self, name, may_set_key):
+        if not self._accepted:
+            self._checking(lambda: self._check(may_set_key))
+        elif time.time() - self._accepted > TEMP_URL_CHECK_SECONDS and self._checking_again.acquire(False):
+            try:  # the others sign meanwhile: Swift may keep this thread waiting
+                self._check(may_set_key)
+            finally:
+                self._checking_again.release()
+        base = self._settings.public_url or self._swift.storage_url()
+        return '%s%s?%s' % (base.rstrip('/'), self._swift.object_path(name), urlencode(self._signature(name)))
+
+    def _signature(self, name):
+        expires = int(time.time()) + self._settings.temp_url_ttl
+        # The signature is made of the plain path, but the URL has the percent-encoded one.
+        path = '%s/%s/%s' % (urlsplit(self._swift.storage_url()).path.rstrip('/'), self._settings.container, name)
+        signature = hmac.new(_as_bytes(self._key), _as_bytes('GET\n%d\n%s' % (expires, path)),
+                             getattr(hashlib, self._digest())).hexdigest()
+        return [('temp_url_sig', signature), ('temp_url_expires', expires)]
+
+    def _digest(self):
+        if self._settings.temp_url_digest != 'auto':
+            return self._settings.temp_url_digest
+        tempurl = self._swift.info().get('tempurl')
+        allowed = tempurl.get('allowed_digests') if isinstance(tempurl, dict) else None
+        # Swift before 2.17 and Ceph list no digests. SHA-1 is what all of them support; Ceph 16 nothing else.
+        return next((name for name in ('sha256', 'sha512', 'sha1') if name in (allowed or ['sha1'])), 'sha1')
+
+    def _check(self, may_set_key):
+        """Try what clients will do, and set the key if Swift refuses that. One of Swift's proxies may learn of the key late."""
+        is_ours = may_set_key and self._settings.temp_url_set_key != 'no'
+        for remaining in (2, 1, 0):
+            if is_ours and not self._is_settled:
+                self._choose_key()
+            refusal = self._refusal()
+            if not refusal:
+                break
+            self._swift.forget_info()  # Swift may no longer allow the digest
+            if not remaining:
+                self._accepted = 0
+                raise _config_error(self._advice(refusal), refusal.status)
+            if is_ours:
+                self._set_key()
+        self._accepted = time.time()
+
+    def _refusal(self):
+        """Swift's response if it refuses a signed URL, or None. It is a GET, because a site may allow nothing else."""
+        response = self._swift.request('GET', self._swift.object_path(NO_OBJECT), self._signature(NO_OBJECT),
+                                       {'X-Auth-Token': ''}, expected=(401, 403, 404))
+        return response if response.status in (401, 403) else None
+
+    def _advice(self, refusal):
+        info, is_ceph = self._swift.info(), self._swift.kind() == 'ceph'
+        slow = (_date(refusal.headers.get('Date', '')) or time.time()) - time.time()
+        text = 'Swift returns %d for a signed URL. ' % refusal.status
+        if info and 'tempurl' not in info:
+            return text + 'This Swift has no temporary URLs (tempurl). Ask its operators to enable them'
+        if abs(slow) > self._settings.temp_url_ttl / 2.0:
+            return text + 'The clock of this machine differs from that of Swift by %d seconds' % abs(slow)
+        return text + (
+            'swift_temp_url_key (SWIFT_TEMP_URL_KEY) is not a key of %s, or Swift does not know the digest. To set the key, set '
+            'swift_temp_url_set_key (SWIFT_TEMP_URL_SET_KEY) to %s. Unset swift_temp_url_digest (SWIFT_TEMP_URL_DIGEST)%s' % (
+                ('the account', 'account', ', or set it to sha1') if is_ceph else ('the container or the account', 'container', '')))
+
+    def _choose_key(self):
+        """Sign with the old key as long as some servers of Swift may not know the new one."""
+        keys, since, now = self._slots()
+        new, old = self._settings.temp_url_key, self._settings.temp_url_old_key
+        is_young = new in keys and now - since[keys.index(new)] < TEMP_URL_SETTLED_SECONDS
+        self._key = old if is_young and old in keys else new
+        self._is_settled = new in keys and self._key == new
+
+    def _slots(self):
+        """What is in the two slots: the keys ('' for none), since when (0 if nobody knows), and the time now. Swift's clock counts."""
+        response = self._swift.request('HEAD', self._path(), headers={'X-Newest': 'true'}, expected=(403, 404))
+        found = [[response.headers.get(name, '') for name in self._names(number)] for number in (0, 1)]
+        keys, since = zip(*found)
+        now = _date(response.headers.get('Date', '')) or time.time()
+        return keys, [_whole_number(text) or 0 for text in since], now
+
+    def _names(self, number):
+        """The headers of a slot: the key, and the time at which the driver set it."""
+        scope = self._settings.temp_url_set_key.capitalize()
+        return ['X-%s-Meta-Temp-Url-%s%s' % (scope, name, ('', '-2')[number]) for name in ('Key', 'Since')]
+
+    def _path(self):
+        return self._swift.container_path if self._settings.temp_url_set_key == 'container' else ''
+
+    def _set_key(self):
+        if self._settings.temp_url_set_key == 'container' and self._swift.kind() == 'ceph':
+            raise _config_error('Ceph signs URLs with the keys of the account only: set swift_temp_url_set_key '
+                                '(SWIFT_TEMP_URL_SET_KEY) to account')
+        self._swift.check_container()
+        keys, _, now = self._slots()
+        if self._settings.temp_url_key not in keys:
+            headers = dict(zip(self._names(self._slot(keys)), [self._settings.temp_url_key, str(int(now))]))
+            self._swift.request('POST', self._path(), headers=headers, body=_Blocks())
+
+    def _slot(self, keys):
+        """The number of the slot that the key may go into. A key that is not ours is overwritten only if the old key is in the other slot.
+
+        Instances with the same settings choose the same slot. If there is no key at all, those that know only the old key choose the
+        first slot, and those that know both choose the second one.
+        """
+        old = self._settings.temp_url_old_key
+        free = [number for number, key in enumerate(keys) if not key]
+        if old in keys and not free:
+            free = [1 - keys.index(old)]
+        if not free:
+            raise _config_error('both TempURL keys of the %s are in use already. Set swift_temp_url_old_key (SWIFT_TEMP_URL_OLD_KEY) to '
+                                'the one that may still be in use, and the driver replaces the other one' % self._settings.temp_url_set_key)
+        return free[-1 if old else 0]
 
 
 # --- Reading --------------------------------------------------------------------------------------------------
@@ -1568,12 +1801,17 @@ class Stream(object):
 
     def _resume(self, error):
         """Request the rest. Once another MiB has arrived, earlier failures no longer count."""
+        trans_id = self._response.headers.get('X-Trans-Id')
         self._drop_response()
         if self._done - self._failed_at >= MiB:
             self._failures = 0
         self._failures, self._failed_at = self._failures + 1, self._done
+        failure = _unreachable('the rest of %s after %d bytes' % (self._path, self._done), error, transient=False)
+        failure.trans_id = trans_id
+        self._swift.failed(failure)
         if self._failures > self._swift.settings.retries or self.length is None or not self.etag:
-            raise _unreachable('the rest of %s after %d bytes' % (self._path, self._done), error, transient=False)
+            raise failure
+        self._swift.told('resumed download', 1)
         logger.warning('the connection for %s broke after %d of %d bytes (%s); resuming', self._path, self._done,
                        self.length, type(error).__name__)
         self._response = self._rest()
@@ -1797,7 +2035,6 @@ class Storage(driver.Base):
         self._cache = _Cache(self.settings.container, self._root)
         self._plain = _Names()
         self._emptied = _Emptied()
-        self._temp_url_key_is_set = self.settings.temp_url_set_key == 'no'
 
     @property
     def on_request(self):
@@ -1810,6 +2047,51 @@ class Storage(driver.Base):
     @on_request.setter
     def on_request(self, called):
         self._swift.on_request = called
+
+    @property
+    def on_event(self):
+        """None, or a function to call with (event, amount) when something happens that `on_request` does not tell:
+
+            'retry'             a request, or a login, is about to be sent again; the amount is 1
+            'pool wait'         a request had to wait for a connection of the pool; the amount is in seconds
+            'resumed download'  the connection of a download broke, and it goes on with another one; 1
+            'login'             a login succeeded; the amount is in seconds
+            'failed login'      a login failed; the amount is in seconds
+            'refused token'     the driver no longer uses a token that Swift refused; 1
+
+        The function must not raise, wait, or use this object.
+        """
+        return self._swift.on_event
+
+    @on_event.setter
+    def on_event(self, called):
+        self._swift.on_event = called
+
+    @property
+    def on_failure(self):
+        """None, or a function to call with the error of each request to Swift that failed, also if it is sent again.
+
+        The errors are in the module's docstring. The .trans_id of one is the X-Trans-Id of Swift's response, or None if there was
+        none. The thread that sent the request calls it. Logins do not count, nor does a 404 or a 401.
+        """
+        return self._swift.on_failure
+
+    @on_failure.setter
+    def on_failure(self, called):
+        self._swift.on_failure = called
+
+    @property
+    def request_id(self):
+        """None, or a function that returns the id of the request that the calling thread works on, or None.
+
+        Swift ends its X-Trans-Id, and so each line of its logs, with the first 32 characters of it. They must be letters, digits, `.`,
+        `_` or `-`. https://docs.openstack.org/swift/latest/api/object_api_v1_overview.html, X-Trans-Id-Extra
+        """
+        return self._swift.request_id
+
+    @request_id.setter
+    def request_id(self, called):
+        self._swift.request_id = called
 
     def connect(self):
         """Log in and check the container now, instead of at the first use. Create it if it is missing and may be."""
@@ -1825,7 +2107,8 @@ class Storage(driver.Base):
         twin.settings.retries, twin.settings.pool_size = 0, 1
         twin.settings.connect_timeout = twin.settings.read_timeout = twin.settings.pool_timeout = seconds
         twin._swift = _Swift(twin.settings)
-        twin.on_request = self.on_request
+        twin.on_request, twin.on_event = self.on_request, self.on_event
+        twin.on_failure, twin.request_id = self.on_failure, self.request_id
         return twin
 
     def at(self, root):
@@ -1885,7 +2168,7 @@ class Storage(driver.Base):
             if re.match('[0-9a-f]{32}$', etag) and etag != _Blocks([content]).etag:
                 raise _broken('GET', path, 200, {}, 'the MD5 of the bytes is not the ETag')
             return content, Stat(path, len(content), stream.etag, stream.last_modified, stream.content_type, stream.metadata)
-        return _retrying(self.settings, attempt)
+        return self._swift.retrying(attempt)
 
     def put_content(self, path, content):
         """Store a whole object, replacing what the path held. Returns the path."""
@@ -1912,9 +2195,10 @@ class Storage(driver.Base):
         with self._cache.changing([path]):
             # If this process has stored a plain object here, it assumes that the object is still a plain one. If another
             # process has replaced it by a large one, the segments of that are left behind, which costs little.
-            if self._plain.discard(name) and not more:
+            if self._plain.discard(name) and not more and not self._may_be_held(path):
                 self._swift.put(name, body)
             elif not self._swift.put(name, body, new=True, **more):
+                self._require_free(path)
                 self._put_over(name, body, more)
             if not more:
                 self._plain.add(name)
@@ -1974,30 +2258,34 @@ class Storage(driver.Base):
             return self._write_parts(upload_id, source, first, stored)
 
     def _write_parts(self, upload_id, source, first=0, stored=0):
-        parts, paths = [], []  # the last path may be that of a segment whose response was lost
-        sending = None
+        parts, paths = [], []  # the last paths may be those of segments whose responses were lost
+        sending = collections.deque()
         try:
             while True:
                 blocks = source.read(*self._segment_sizes(first + len(paths), stored))
-                if sending is not None:
-                    parts.append(sending.result())
                 if not blocks:
+                    parts.extend(one.result() for one in sending)
                     return parts
                 paths.append(self.part_path(upload_id, first + len(paths)))
                 stored += sum(map(len, blocks))
-                # Send a segment while reading the next: a push then takes as long as its slower side, not as both.
+                # Send a segment while reading the next, and while Swift writes the last one to its disk: a push then takes as
+                # long as its slowest side, not as all of them.
                 start = _Foreground if source.ended else _Background
-                sending = start(self._write_part, paths[-1], blocks, source)
+                sending.append(start(self._write_part, paths[-1], blocks, source))
                 del blocks  # otherwise three segments would be in memory
+                if len(sending) == SEGMENTS_HELD:
+                    parts.append(sending[0].result())
+                    sending.popleft()  # not before: if this thread is killed, it still has to wait for that segment
         except BaseException:
-            if sending is not None:
-                sending.wait()
+            for one in sending:
+                one.wait()
             self._abandon([self._name(path) for path in paths])
             raise
 
     def _write_part(self, path, blocks, source):
         body = _Blocks(blocks)
         del blocks
+        body.start_hashing()
         try:
             with self._swift.sending:
                 self._swift.put(self._name(path), body, etag_first=False)
@@ -2083,6 +2371,8 @@ class Storage(driver.Base):
 
         A list in an object of its own is written before the large object, and deleted after it with the segments.
         """
+        if self._others and self._swift.kind() == 'swift':
+            return {}  # the names would be relative to another root than that of the reader
         value = _written_runs(part.path for part in parts)
         if value and len(value) <= LONGEST_METADATA:
             return {SEGMENTS_HEADER: value}
@@ -2213,19 +2503,20 @@ class Storage(driver.Base):
             raise _error(exceptions.BrokenError, 'Swift did not return the manifest of %s' % name)
         return entries
 
-    def copy(self, path, to, new=False):
+    def copy(self, path, to, new=False, etag=None):
         """Copy a plain object inside Swift, with its metadata. Returns False if `new` is set and `to` exists already.
 
         It takes a HEAD and a PUT, and another HEAD for `new`. If somebody stores `to` after this HEAD, the copy replaces it. A
         large object at `to` leaves its segments behind, as with `compose`.
 
-        :raises FileNotFoundError: there is no object at `path`
+        :param etag: the ETag that the object must have
+        :raises FileNotFoundError: there is no object at `path`, or it has another ETag
         :raises WrongArgumentsError: it is a large object, which Swift would copy as one plain object, and Ceph as another manifest
         :raises BrokenError: the copy has another ETag
         https://docs.openstack.org/swift/latest/middleware.html#server-side-copy
         """
         with self._cache.changing([to]):
-            return self._swift.copy(self._name(path), self._name(to), new)
+            return self._swift.copy(self._name(path), self._name(to), new, etag)
 
     # Names
 
@@ -2342,6 +2633,7 @@ class Storage(driver.Base):
 
     def _remove(self, path):
         name = self._name(path)
+        self._require_free(path)
         with self._cache.changing([path]):
             segments = self._segments_of(name)
             if segments is not None:
@@ -2354,6 +2646,8 @@ class Storage(driver.Base):
         found = False
         for page in self._swift.list_all(self._prefix(path)):
             names = [_native(entry['name']) for entry in page if 'name' in entry]
+            for name in names:
+                self._require_free(self._path(name))
             found = True
             # `slo_etag` marks a large object. If the server does not list it, only the size shows a possible one.
             large = [_native(entry['name']) for entry in page
@@ -2364,58 +2658,61 @@ class Storage(driver.Base):
             self._swift.delete_all(segments)
         return found
 
+    # Holding
+
+    def hold(self, path, why):
+        """Let no driver remove or replace the layer of an image of the v1 registry: others need its bytes, or those of its segments.
+
+        Drivers before 0.3 do not know this. The v1 registry itself removes no layers, but scripts do.
+
+        :param why: a text for whoever finds the object that says so
+        """
+        if not self._may_be_held(path):
+            raise _error(exceptions.WrongArgumentsError, 'not the layer of an image: %s' % path)
+        self._swift.put(self._held_name(path), _Blocks([_as_bytes(why)]))
+
+    def is_held(self, path):
+        """Whether `hold` has been called for a path, by any driver on this container."""
+        return self._may_be_held(path) and self._swift.has(self._held_name(path))
+
+    def held(self):
+        """Yield the paths below this root for which `hold` has been called, as far as a listing shows them."""
+        prefix = self._held_name(self.images)[:-len(self.images)]
+        for page in self._swift.list_all(prefix + self.images + '/'):
+            for entry in page:
+                if 'name' in entry:
+                    yield _native(entry['name'])[len(prefix):]
+
+    def why_held(self, path):
+        """The text that `hold` was given. :raises FileNotFoundError: the path is not held"""
+        return _unicode(Stream(self._swift, self._held_name(path), newest=True).read_all())
+
+    def release(self, path):
+        """Undo `hold`: nobody else needs the bytes any more."""
+        self._swift.delete(self._held_name(path))
+
+    def _held_name(self, path):
+        return _joined(HELD, self._name(path))
+
+    def _may_be_held(self, path):
+        return path.startswith(self.images + '/') and path.endswith('/layer')
+
+    def _require_free(self, path):
+        if self.is_held(path):
+            raise _error(exceptions.WrongArgumentsError, 'the bytes of %s belong to an image of the registry v2 API, too, as %s says' % (
+                path, self._held_name(path)))
+
     # Redirects
 
-    def content_redirect_url(self, path):
+    def content_redirect_url(self, path, may_set_key=True):
         """A signed URL with which anyone can GET the object for `swift_temp_url_ttl` seconds.
 
         None if `swift_temp_url_key` is not set.
 
-        https://docs.openstack.org/swift/latest/api/temporary_url_middleware.html
+        :param may_set_key: False: change nothing in Swift, whatever `swift_temp_url_set_key` says
+        :raises ConfigError: Swift refuses what the key signs, and the driver could not set the key
         """
-        if not self.settings.temp_url_key:
-            return None
-        if not self._temp_url_key_is_set:
-            self.connect()
-            self._set_temp_url_key()
-        url = (self.settings.public_url or self._swift.storage_url()).rstrip('/')
-        name = '/%s/%s' % (self.settings.container, self._name(path))
-        expires = int(time.time()) + self.settings.temp_url_ttl
-        # The signature is made of the plain path, but the URL has the percent-encoded one.
-        to_sign = 'GET\n%d\n%s%s' % (expires, urlsplit(self._swift.storage_url()).path, name)
-        signature = hmac.new(_as_bytes(self.settings.temp_url_key), _as_bytes(to_sign),
-                             getattr(hashlib, self._temp_url_digest())).hexdigest()
-        return '%s%s?%s' % (url, quote(name), urlencode([('temp_url_sig', signature), ('temp_url_expires', expires)]))
-
-    def _temp_url_digest(self):
-        if self.settings.temp_url_digest != 'auto':
-            return self.settings.temp_url_digest
-        tempurl = self._swift.info().get('tempurl')
-        allowed = tempurl.get('allowed_digests') if isinstance(tempurl, dict) else None
-        # Swift before 2.17 and Ceph list no digests. SHA-1 is what all of them support; Ceph 16 nothing else.
-        return next((name for name in ('sha256', 'sha512', 'sha1') if name in (allowed or ['sha1'])), 'sha1')
-
-    def _set_temp_url_key(self):
-        """Put the key into a free one of the two slots, and read it back, because others may be doing the same."""
-        scope = self.settings.temp_url_set_key
-        if scope == 'container' and self._swift.kind() == 'ceph':
-            raise _config_error('Ceph signs URLs with the keys of the account only: set swift_temp_url_set_key '
-                                '(SWIFT_TEMP_URL_SET_KEY) to account')
-        path = self._swift.container_path if scope == 'container' else ''
-        slots = ['X-%s-Meta-Temp-Url-Key%s' % (scope.capitalize(), n) for n in ('', '-2')]
-
-        def keys():
-            headers = self._swift.request('HEAD', path).headers
-            return [headers.get(slot) for slot in slots]
-
-        if self.settings.temp_url_key not in keys():
-            free = [slot for slot, key in zip(slots, keys()) if not key]
-            if free:
-                self._swift.request('POST', path, headers={free[0]: self.settings.temp_url_key}, body=_Blocks())
-            if self.settings.temp_url_key not in keys():
-                raise _config_error('both TempURL keys of the %s are in use already: set swift_temp_url_key '
-                                    '(SWIFT_TEMP_URL_KEY) to one of them' % scope)
-        self._temp_url_key_is_set = True
+        return self._swift.temp_url(self._name(path), may_set_key) if self.settings.temp_url_key else None
 
     # Paths
 

@@ -306,7 +306,7 @@ class TestFork(object):
         lambda storage: storage.content_redirect_url('one'), lambda storage: storage.put_stream('new', io.BytesIO(b'abc'), 'cafe')],
         ids=['connect', 'exists', 'content_redirect_url', 'put_stream'])
     def test_a_child_is_not_held_up_by_what_its_parent_was_doing(self, fake, fake_storage, operation):
-        storage = fake_storage(swift_temp_url_key='k', swift_pool_size=1, swift_pool_timeout=5)
+        storage = fake_storage(swift_temp_url_key='k', swift_temp_url_set_key='container', swift_pool_size=1, swift_pool_timeout=5)
         fake.put('registry', 'one', b'1')
         storage.exists('one')
         swift = storage._swift
@@ -488,12 +488,55 @@ print('done')
 '''
 
 
+HASHING = '''
+import gevent.monkey
+gevent.monkey.patch_all()
+import hashlib, io
+from docker_registry.drivers import swift
+identity = gevent.monkey.get_original('thread' if swift.PYTHON2 else '_thread', 'get_ident')
+threads = {}  # of the system, by the digests that they have hashed
+
+
+class Digest(object):
+    def __init__(self):
+        self._digest = hashlib.md5()
+        threads[self] = set()
+
+    def update(self, block):
+        threads[self].add(identity())
+        self._digest.update(block)
+
+    def hexdigest(self):
+        return self._digest.hexdigest()
+
+
+swift._md5 = Digest
+storage = swift.Storage(config=%(config)r)
+storage.stream_write('segments', io.BytesIO(b'x' * (5 << 20)))
+storage.put_content('whole', b'y' * (1 << 20))
+here = identity()
+assert len([used for used in threads.values() if used and here not in used]) == 6, threads
+storage.put_content('small', b'z')
+assert here in set.union(*threads.values())
+print('done')
+'''
+
+
+def test_among_greenlets_a_thread_of_the_system_hashes_what_is_large(fake):
+    assert printed_by(HASHING, fake).strip() == b'done'
+
+
 def test_greenlets_share_one_driver(fake):
+    assert printed_by(GEVENT, fake).strip() == b'done'
+
+
+def printed_by(program, fake):
     pytest.importorskip('gevent')
     config = {'swift_authurl': fake.auth_url, 'swift_auth_version': 1, 'swift_user': fake.user, 'swift_password': fake.key,
               'swift_container': 'registry', 'swift_segment_size': '1MiB', 'swift_pool_size': 24}
-    program = GEVENT % {'tests': os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'config': config}
+    program = program % {'tests': os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'config': config}
     process = subprocess.Popen([sys.executable, '-c', program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     out, problems = process.communicate()
 
-    assert out.strip() == b'done', problems.decode('utf-8', 'replace')
+    assert process.returncode == 0, problems.decode('utf-8', 'replace')
+    return out

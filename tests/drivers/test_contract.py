@@ -569,6 +569,18 @@ class TestOtherRoots(object):
         assert storage.at(storage._root + '/below').at('').large_object(storage._name('below/large')) == expected
         assert storage.at(storage._root + '/below').large_object('large') == expected
 
+    def test_one_that_was_composed_at_another_root_of_parts_there_is_understood(self, storage):
+        if storage.is_ceph():
+            pytest.skip('Ceph does not return manifests')
+        whole = storage.at('')
+        parts = whole.write_parts(uuid.uuid4().hex, io.BytesIO(data(2 * SEGMENT)))
+        try:
+            whole.compose(storage._name('large'), parts)
+            assert storage.large_object('large').names == [part.path for part in parts]
+        finally:
+            whole.remove_parts(parts)
+            whole.discard(storage._name('large'))
+
     def test_connections_and_token_are_shared(self, storage, free_connections):
         storage.put_content('a', b'')
         other = storage.at('')
@@ -584,6 +596,65 @@ class TestOtherRoots(object):
             storage.at(root)
 
 
+class TestHeldLayers(object):
+
+    @pytest.fixture(params=[b'small', data(2 * SEGMENT)], ids=['plain', 'large'])
+    def layer(self, request, storage):
+        """The path of a layer that is held."""
+        storage.stream_write('images/0/layer', io.BytesIO(request.param))
+        storage.put_content('images/0/json', b'{}')
+        storage.hold('images/0/layer', 'because')
+        yield 'images/0/layer'
+        storage.at('').discard('_held/' + storage._name('images/0/layer'))
+
+    @pytest.mark.parametrize('change', [
+        lambda storage: storage.remove('images/0/layer'),
+        lambda storage: storage.remove('images/0'),
+        lambda storage: storage.remove('images'),
+        lambda storage: storage.put_content('images/0/layer', b'other'),
+        lambda storage: storage.stream_write('images/0/layer', io.BytesIO(data(SEGMENT + 1, 1))),
+    ], ids=['remove', 'remove the image', 'remove all', 'overwrite', 'overwrite by a large one'])
+    def test_it_is_neither_removed_nor_replaced(self, storage, layer, change):
+        before = content_of(storage, layer)
+        with pytest.raises(exceptions.WrongArgumentsError, match='_held/'):
+            change(storage)
+
+        assert content_of(storage, layer) == before
+        assert storage.get_content('images/0/json') == b'{}'
+
+    def test_everybody_on_the_container_knows(self, storage, layer):
+        assert storage.is_held(layer) and storage.at(storage._root).is_held(layer)
+        assert not storage.is_held('images/1/layer') and not storage.is_held('images/0/json')
+
+    def test_held_layers_are_listed(self, storage, layer):
+        assert list(storage.held()) == [layer]
+        assert storage.why_held(layer) == u'because'
+
+    def test_one_that_is_released_can_be_removed(self, storage, layer):
+        storage.release(layer)
+        storage.remove(layer)
+
+        assert list(storage.held()) == []
+
+    def test_other_objects_of_the_image_can_be_removed(self, storage, layer):
+        storage.remove('images/0/json')
+        storage.put_content('images/0/_checksum', b'1')
+        storage.put_content('images/0/_checksum', b'2')
+
+        assert storage.exists(layer)
+
+    def test_nothing_else_can_be_held(self, storage):
+        with pytest.raises(exceptions.WrongArgumentsError):
+            storage.hold('images/0/json', 'because')
+
+    def test_a_layer_that_is_not_held_can_be_removed(self, storage):
+        storage.put_content('images/0/layer', b'1')
+        storage.put_content('images/0/layer', b'2')
+        storage.remove('images/0')
+
+        assert not storage.exists('images/0/layer')
+
+
 class TestCopies(object):
 
     @pytest.mark.parametrize('content', [b'', b'abc', data(SEGMENT)], ids=['empty', 'small', 'segment'])
@@ -595,6 +666,16 @@ class TestCopies(object):
         assert storage.get_content('to') == content
         assert (second.size, second.etag, second.metadata) == (first.size, first.etag, first.metadata)
         assert second.metadata['color'] == 'red'
+
+    def test_a_copy_of_an_object_that_must_have_an_etag(self, storage):
+        storage.put_content('from', b'content')
+        etag = storage.stat('from').etag
+        assert storage.copy('from', 'to', etag=etag) is True
+        storage.put_content('from', b'other')
+
+        with pytest.raises(exceptions.FileNotFoundError):
+            storage.copy('from', 'to', etag=etag)
+        assert storage.get_content('to') == b'content'
 
     def test_a_copy_replaces(self, storage):
         storage.put_content('from', b'new')

@@ -10,6 +10,7 @@ import gc
 import io
 import logging
 import random
+import threading
 import time
 import traceback
 
@@ -35,16 +36,21 @@ LARGE, NEW_LARGE = data(SEGMENT + 5, 1), data(2 * SEGMENT + 5, 2)
 
 
 class Clock(object):
-    """Replaces the driver's `time`. A sleep takes no time and is recorded, unless it only lets other greenlets run."""
+    """Replaces the driver's `time`. A sleep takes no time and is recorded, unless it only lets other greenlets run.
+
+    `slept` has all of them, and `by_thread` those of each thread.
+    """
 
     def __init__(self):
-        self.slept = []
+        self.slept, self.by_thread = [], collections.defaultdict(list)
 
     def __getattr__(self, name):
         return getattr(time, name)
 
     def sleep(self, seconds):
-        self.slept.extend([seconds] if seconds else [])
+        if seconds:
+            self.slept.append(seconds)
+            self.by_thread[threading.current_thread()].append(seconds)
 
 
 @pytest.fixture
@@ -289,8 +295,17 @@ class TestTroubleForEver(object):
         fake.fault(on(where=stored), status(503), times=None)
         assert failure(operation.run, seeded.storage, seeded).status == 503
 
-        for number, pause in enumerate(clock.slept[:RETRIES]):
-            assert 0.25 * 2 ** number <= pause <= 0.5 * 2 ** number
+        for slept in clock.by_thread.values():  # segments are sent by threads of their own
+            for number, pause in enumerate(slept[:RETRIES]):
+                assert 0.25 * 2 ** number <= pause <= 0.5 * 2 ** number
+
+    def test_pauses_differ_between_processes_with_the_same_random_numbers(self, seeded, fake, clock):
+        fake.fault(on(where=stored), status(503), times=None)
+        for _ in range(2):
+            random.seed(1)
+            failure(seeded.storage.exists, 'small')
+
+        assert clock.slept[:RETRIES] != clock.slept[RETRIES:]
 
     @staticmethod
     def assert_nothing_happened(seeded, fake, operation):
@@ -728,7 +743,28 @@ class TestWriting(object):
         assert seeded.storage.get_content('small') == NEW_LARGE
         assert seeded.segments() == []
 
-    def test_a_token_that_runs_out_between_and_within_segments_is_renewed(self, seeded, fake):
+    def test_a_token_that_runs_out_while_two_segments_are_under_way_is_renewed_once(self, seeded, fake):
+        arrived, both = [], threading.Event()
+
+        def refuse(exchange):
+            exchange.read_body()
+            arrived.append(exchange)
+            if len(arrived) == 2:
+                fake.expire_tokens()
+                both.set()
+            assert both.wait(30)
+            fake_swift.serve(exchange)
+        fake.fault(self.segment(0), refuse)
+        fake.fault(self.segment(1), refuse)
+        logins = len([request for request in fake.requests if request.kind == 'auth'])
+        seeded.storage.stream_write('small', io.BytesIO(NEW_LARGE))
+
+        assert seeded.storage.get_content('small') == NEW_LARGE
+        assert len([request for request in fake.requests if request.kind == 'auth']) == logins + 1
+
+    def test_a_token_that_runs_out_between_and_within_segments_is_renewed(self, seeded, fake, monkeypatch):
+        monkeypatch.setattr(driver_module, 'SEGMENTS_HELD', 1)
+
         def expire(exchange):
             fake.expire_tokens()
             fake_swift.serve(exchange)

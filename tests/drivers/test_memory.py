@@ -244,6 +244,30 @@ class TestManyWriters(object):
     def test_a_writer_alone_gets_whole_segments(self, storage):
         assert [part.size for part in storage.write_parts('cafe', Zeros(9 * MiB))] == [4 * MiB, 4 * MiB, MiB]
 
+    def test_a_segment_is_sent_before_swift_has_answered_for_the_last_one_and_a_third_is_not_read(self, storage, fake):
+        memory, most = storage._swift.segments(None)._memory, []
+        add = memory.add
+        memory.add = lambda *count: [add(*count), most.append(memory.held)]
+        under_way, both = [], threading.Event()
+
+        def hold(exchange):
+            exchange.read_body()
+            under_way.append(exchange)
+            if len(under_way) == 2:
+                both.set()
+            assert both.wait(30)
+            exchange.send(exchange.perform())
+        fake.fault(on('PUT', kind='object'), hold, times=None)
+        parts = storage.write_parts('cafe', Zeros(16 * MiB))
+
+        assert [part.size // MiB for part in parts] == [4, 4, 4, 4]
+        assert max(most) == 8 * MiB
+
+    def test_one_connection_is_enough_for_two_segments(self, fake_storage):
+        storage = fake_storage(swift_segment_size='1MiB', swift_pool_size=1, swift_pool_timeout=0.001)
+
+        assert [part.size for part in storage.write_parts('cafe', Zeros(5 * MiB))] == [MiB] * 5
+
     def test_the_bytes_of_shorter_segments_are_the_same(self, storage, writers):
         content = os.urandom(9 * MiB + 5)
         threads, go = writers([4 * MiB - 1] * self.WRITERS, self.WRITES[0])

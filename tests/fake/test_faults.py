@@ -2,6 +2,8 @@
 """Faults: which requests they match, and what they do to them."""
 
 import hashlib
+import os
+import resource
 import socket
 import threading
 import time
@@ -11,7 +13,7 @@ import pytest
 import fake_swift
 from fake_swift import on
 
-from .http_client import BadStatusLine, IncompleteRead, wait_until
+from .http_client import BadStatusLine, Client, IncompleteRead, wait_until
 
 
 def test_a_fault_acts_so_many_times_after_so_many_requests(swift, client):
@@ -119,6 +121,22 @@ def test_a_stalled_answer_goes_on_when_released(swift, client, before, seen):
     client.connection.sock.settimeout(5)
     while not b''.join(received).endswith(b'0123456789'):
         received.append(client.connection.sock.recv(1 << 16))
+
+
+def test_a_stall_works_when_a_thousand_files_are_open(swift, client):
+    swift.put('c', 'a', b'x')
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 4096), hard), hard))
+    many, other = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)], Client(swift)
+    try:
+        other.storage('HEAD')  # takes the number that a waiting accept has reserved; the next connection has a high one
+        swift.fault('GET', fake_swift.stall())
+        threading.Timer(0.2, swift.release).start()
+        assert client.storage('GET', '/c/a').body == b'x'
+    finally:
+        for one in many:
+            os.close(one)
+        other.close()
 
 
 def test_a_release_just_before_the_stall_counts(swift, client):

@@ -16,7 +16,8 @@ and TempURLs. The contract suite passes both on this server and on a real Swift.
 Contents
     `swift.containers[name].objects[name]` and `swift.container(name)[name]` are the same `Object`. It has body, etag,
     content_type, headers and segments. `swift.create_container(name)` and `swift.put(container, name, body)` store without a
-    request. All names are text. The second region has its own account, `swift.accounts['AUTH_test_two']`.
+    request. `swift.generate_container(name, rules)` creates one with any number of objects that cost no memory: each rule is a
+    `Generated`. All names are text. The second region has its own account, `swift.accounts['AUTH_test_two']`.
 Requests and connections
     `swift.requests` holds all requests in order of arrival; `swift.clear_requests()` empties it. `swift.connections_made` counts
     the connections so far, `swift.open_connections()` those that are open, and `swift.drop_connections()` closes these.
@@ -58,6 +59,7 @@ The modules; each imports only from those below it:
     bulk            bulk delete
     tempurl         temporary URLs
     identity        v1 and Keystone logins, tokens
+    generated       containers with more objects than memory has room for
     stored          accounts, containers and objects as they are stored
     messages        requests, responses, headers and their text formats
 """
@@ -83,8 +85,10 @@ from .faults import (
     without_headers,
     wrong_etag,
 )
+from .generated import Generated
 from .server import FakeSwift
 
 __all__ = [
-    'FakeSwift', 'altered', 'bulk_errors', 'bulk_status', 'corrupt_body', 'cut_request', 'cut_response', 'delay', 'lost_answer',
-    'manifest_problems', 'on', 'serve', 'short_body', 'short_page', 'stall', 'status', 'without_headers', 'wrong_etag']
+    'FakeSwift', 'Generated', 'altered', 'bulk_errors', 'bulk_status', 'corrupt_body', 'cut_request', 'cut_response', 'delay',
+    'lost_answer', 'manifest_problems', 'on', 'serve', 'short_body', 'short_page', 'stall', 'status', 'without_headers',
+    'wrong_etag']

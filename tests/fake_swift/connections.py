@@ -128,7 +128,7 @@ class Exchange(threading.Thread):
 
     def send(self, response, upto=None):
         """Send a response. With `upto`, send the headers and that many bytes of the body, and return the rest."""
-        self.swift.stamp(response.headers)
+        self.swift.stamp(response.headers, self.request.headers.get('X-Trans-Id-Extra', ''))
         if not self.body_was_read:
             self.keep_alive = False
         if not self.keep_alive:
@@ -150,9 +150,10 @@ class Exchange(threading.Thread):
     def stall(self, seconds=None):
         """Wait until `swift.release()`, but not longer than `seconds`. Ends the thread if the client closes the connection."""
         deadline, released = time.time() + (seconds or 1e9), self.request.released
+        poller = select.poll()  # unlike select, for any number of files that the tests have open
+        poller.register(self.connection, select.POLLIN)
         while not released.wait(min(0.05, max(0, deadline - time.time()))) and time.time() < deadline:
-            readable = select.select([self.connection], [], [], 0)[0]
-            if readable and self.body_was_read and not self.connection.recv(1, socket.MSG_PEEK):
+            if poller.poll(0) and self.body_was_read and not self.connection.recv(1, socket.MSG_PEEK):
                 raise HangUp()
         if self.swift.stopping:
             raise HangUp()

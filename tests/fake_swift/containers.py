@@ -50,8 +50,8 @@ class ContainerRequests(object):
 
     def do_HEAD(self, request, account):
         container = account.container(request.container)
-        sizes = [len(item.body) for item in container.listed.values()]  # of an SLO, this counts the manifest only
-        described = {'X-Container-Object-Count': len(sizes), 'X-Container-Bytes-Used': sum(sizes),
+        count, size = container.totals()
+        described = {'X-Container-Object-Count': count, 'X-Container-Bytes-Used': size,
                      'X-Storage-Policy': 'Policy-0', 'X-Timestamp': '%016.5f' % container.timestamp, 'Accept-Ranges': 'bytes',
                      'Last-Modified': email.utils.formatdate(math.ceil(container.timestamp), usegmt=True)}
         return Response(204, dict(described, **container.headers))

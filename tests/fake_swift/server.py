@@ -11,6 +11,7 @@ import traceback
 from .ceph import CephProxy
 from .connections import Exchange
 from .faults import Fault, on, serve
+from .generated import GeneratedContainer
 from .messages import Refusal, Response, wire
 from .proxy import Proxy
 from .stored import Account, Container, Object
@@ -88,6 +89,11 @@ class FakeSwift(object):
         """Create a container. Keywords are its headers, with underscores for hyphens."""
         given = dict((header.replace('_', '-'), value) for header, value in headers.items())
         return self.containers.setdefault(name, Container(given))
+
+    def generate_container(self, name, *rules):
+        """Create a container with objects that rules make. Each is a `Generated`."""
+        self.containers[name] = GeneratedContainer(rules)
+        return self.containers[name]
 
     def put(self, container, name, body, content_type='application/octet-stream', headers=()):
         """Store an object without a request. Creates the container if it is missing."""
@@ -217,8 +223,8 @@ class FakeSwift(object):
             self.crashes.append(traceback.format_exc())
             return Response(500, {'Content-Type': 'text/plain'}, wire(self.crashes[-1]))
 
-    def stamp(self, headers):
-        """Add the headers that every response of Swift has."""
-        transaction = 'tx%021x-%010x' % (next(self._transactions), int(time.time()))
+    def stamp(self, headers, extra=''):
+        """Add the headers that every response of Swift has. `extra` is the X-Trans-Id-Extra of the request."""
+        transaction = 'tx%021x-%010x' % (next(self._transactions), int(time.time())) + (extra and '-' + extra[:32])
         headers.update({'X-Trans-Id': transaction, 'X-Openstack-Request-Id': transaction,
                         'Date': email.utils.formatdate(usegmt=True)})

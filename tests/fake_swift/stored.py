@@ -62,6 +62,10 @@ class Container(object):
     def listed(self):
         return self.objects if self.frozen is None else self.frozen
 
+    def totals(self):
+        """(number, bytes) of its objects, as its listing shows them. Of an SLO, this counts the bytes of the manifest only."""
+        return len(self.listed), sum(len(item.body) for item in self.listed.values())
+
     def write(self, name, item):
         """Store `item` under `name`. With None, delete what is there."""
         self.previous[name] = self.objects.pop(name, None)
