@@ -40,6 +40,19 @@ class Place:
             **settings,
         )
 
+    @property
+    def is_ceph(self):
+        return hasattr(self.server, 'rgw_log')
+
+    @property
+    def settings(self):
+        """Those of the driver."""
+        return dict(self._settings)
+
+    def add(self, **settings):
+        """Give these settings to the storage of each registry that starts from now on."""
+        self._settings.update(settings)
+
     def storage(self, **more):
         storage = driver.fetch('swift')(path='files', config=dict(self._settings, **more))
         storage.connect()

@@ -59,18 +59,26 @@ class Body:
 
 
 class Counted:
-    """The body of a response. When the server closes it, it calls `done` once, with the number of bytes that it has produced."""
+    """The body of a response. When the server closes it, it calls `done` once, with the number of bytes that it has produced, and whether
+    the server has asked for more after the last of them. If a client has gone, the server does not.
 
-    def __init__(self, blocks, done):
-        self._blocks, self._done = blocks, done
+    :param context: a `contextvars.Context` of its own, in which the body is read
+    """
+
+    def __init__(self, blocks, done, context):
+        self._blocks, self._done, self._context = blocks, done, context
         self._iterator = iter(blocks)
-        self._count = 0
+        self._count, self._is_complete = 0, False
 
     def __iter__(self):
         return self
 
     def __next__(self):
-        block = next(self._iterator)
+        try:
+            block = self._context.run(next, self._iterator)
+        except StopIteration:
+            self._is_complete = True
+            raise
         self._count += len(block)
         return block
 
@@ -82,4 +90,4 @@ class Counted:
             if hasattr(self._blocks, 'close'):
                 self._blocks.close()
         finally:
-            done(self._count)
+            done(self._count, self._is_complete)

@@ -7,7 +7,7 @@ import ctypes
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 LARGE = 1024**2  # bytes from which a block is given back as soon as it is free; those of a body are smaller, and are used again
-KEPT = 4 * 1024**2  # free bytes at the end of the heap that are kept
+KEPT = 32 * 1024**2  # free bytes at the end of the heap that are kept until the next `trim`: the next segments of an upload take them again
 
 
 def give_back() -> None:

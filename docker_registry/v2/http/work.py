@@ -11,17 +11,19 @@ from docker_registry.v2.access import addresses
 from docker_registry.v2.registry import errors
 
 SHARE = 4  # places for bodies of blobs, for each place for other requests
+PAGE_SHARE = 16  # and for each place for pages, which take up to ten requests to Swift and some milliseconds of the processor
 PATIENCE = 120  # seconds that a request waits for its turn
 
 
 class Places:
     """The places of all addresses in one process.
 
-    :param most: for bodies of blobs on their way from or to one address; for its other requests there are fewer, one for `SHARE` of these
+    :param most: for bodies of blobs on their way from or to one address. For its other requests there are fewer: one for `SHARE` of these,
+        and one for `PAGE_SHARE` for the pages for browsers
     """
 
     def __init__(self, most):
-        self.transfers, self.others = Kind(most), Kind(-(-most // SHARE))
+        self.transfers, self.others, self.pages = Kind(most), Kind(-(-most // SHARE)), Kind(-(-most // PAGE_SHARE))
 
 
 class Kind:
@@ -67,10 +69,10 @@ class Work:
     collects = False  # whether the body of the request is kept in memory until all of it is there
     stream = None  # what the response is read from, with a method `release`
 
-    def __init__(self, places, client):
+    def __init__(self, places, client, is_page=False):
         self._places, self._household = places, addresses.household(client or '')
-        self._kind, self._has_place = places.others, False
-        self._take(places.others)
+        self._kind, self._has_place = places.pages if is_page else places.others, False
+        self._take(self._kind)
 
     def transfer(self, stream=None):
         """Change the place for one of those for the bodies of blobs. From here on, the work is as long as the body.

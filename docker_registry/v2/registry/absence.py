@@ -10,11 +10,17 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from docker_registry.v2.registry import errors, layout
-from docker_registry.v2.registry.storage import Storage
+from docker_registry.v2.registry.storage import Stat, Storage
 
 Result = TypeVar('Result')
 
 CONTRADICTION = 'storage lists this and cannot find it at the moment; retry later'
+
+
+def listed(storage: Storage, path: str) -> Stat | None:
+    """Return what a listing shows at a path, or None. It costs one request."""
+    page = storage.list_page(layout.folder_of(path), path[:-1], recursive=True)  # few names come between these two
+    return next((stat for stat in page if stat.path == path), None)
 
 
 class Absence:

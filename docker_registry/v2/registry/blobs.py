@@ -4,77 +4,78 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, TimeoutError
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import damage, errors, layout
 from docker_registry.v2.registry.absence import Absence, Reappeared, looking_again
 from docker_registry.v2.registry.concurrency import Together
+from docker_registry.v2.registry.content_cache import ContentCache, Held
+from docker_registry.v2.registry.linked import VERIFIED, Linked, is_whole, verified_size
 from docker_registry.v2.registry.names import Digest
-from docker_registry.v2.registry.recent import Recent
+from docker_registry.v2.registry.sharing import PATIENCE, Shared, Waiting
 from docker_registry.v2.registry.sources import Verified, read_all
 from docker_registry.v2.registry.storage import Part, Source, Stat, Storage, Stream
 from docker_registry.v2.registry.trash import Trash
 
 logger = logging.getLogger(__name__)
 
+KEPT = 64 * 1024  # bytes of the largest blob that is kept in memory after a GET: mostly the configuration of an image
 SMALL = 1024 * 1024  # bytes; a blob up to this size is read into memory, so that the driver can retry its PUT
-VERIFIED = 'size'  # metadata of a link: the bytes that the registry has read of the blob
-VERIFIED_SECONDS = 600  # for this long after that, all instances accept manifests that name the blob without looking at it
-FRESH_SECONDS = 60  # for this long after it saw a blob, a process accepts manifests that name it without asking Swift
 
 #: First and last byte, both included; one of them may be None.
 Range = tuple[int | None, int | None]
 
 
-class Blobs:
+class Blobs(Linked):
     """The blobs of all repositories in one storage."""
 
-    def __init__(self, storage: Storage, together: Together, absence: Absence, trash: Trash, replication_cycle: float):
-        self._storage = storage
+    def __init__(
+        self, storage: Storage, together: Together, absence: Absence, trash: Trash, contents: ContentCache, replication_cycle: float
+    ):
+        super().__init__(storage, absence, trash)
         self._together = together
-        self._absence = absence
-        self._trash = trash
+        self._contents = contents
+        self._shared = Shared[bool]()
         self._replication_cycle = replication_cycle
-        self._seen = Recent(FRESH_SECONDS)  # (repository, digest): size
 
     # Reading
 
-    def size(self, repository: str, digest: Digest) -> int:
-        """Return the size of a blob of this repository, in bytes.
+    def open(
+        self, repository: str, digest: Digest, bytes_range: Range | None = None, waiting: Waiting = contextlib.nullcontext
+    ) -> Stream | Held:
+        """Return a stream of a blob of this repository, or of a range of it. An empty blob comes whole.
 
-        The link is looked up first. A push mostly asks for blobs that are missing, and then one request is enough.
+        The bytes of a small blob are kept in memory. Then only the link is looked for, once for all who ask at the same time.
 
-        :raises BlobUnknown: the repository does not have the blob
-        """
-        linked = self._storage.exists(layout.layer_link(repository, digest))
-        size = self._size_of_linked(digest, linked or (self._trash.is_used() and self._trash.restore_link(repository, digest)))
-        self._seen.add((repository, digest), size)
-        return size
-
-    def _size_of_linked(self, digest: Digest, is_linked: bool) -> int:
-        size = self._stored_size(digest) if is_linked else None
-        if size is None and is_linked and self._trash.restore_data(digest):
-            size = self._stored_size(digest)
-        if size is None:
-            raise errors.BlobUnknown(detail=str(digest))
-        return size
-
-    def seen_size(self, repository: str, digest: Digest) -> int | None:
-        """Return the size of a blob that this process saw in the repository a short time ago, or None. Asks nobody."""
-        return self._seen.get((repository, digest))
-
-    @looking_again
-    def open(self, repository: str, digest: Digest, bytes_range: Range | None = None) -> Stream:
-        """Return the storage driver's stream of a blob of this repository, or of a range of it. An empty blob comes whole.
-
+        :param waiting: see `sharing.Shared.result`
         :raises BlobUnknown: the repository does not have the blob
         :raises RangeUnsatisfiable: the blob has no bytes in the range
         """
+        held = None if bytes_range else self._contents.get(digest)
+        if held is not None:
+            path = layout.layer_link(repository, digest)
+            if self._shared.result((repository, digest), lambda: self._storage.exists(path), waiting):
+                return Held(held)
+        return self._small_held(digest, self._open(repository, digest, bytes_range), bytes_range)
+
+    def _small_held(self, digest: Digest, stream: Stream, bytes_range: Range | None) -> Stream | Held:
+        """Read a small blob into memory, if the stream is all of it. It is kept there if it is not damaged."""
+        if bytes_range or stream.size is None or stream.size > KEPT:
+            return stream
+        with contextlib.closing(stream):
+            content = b''.join(stream)
+        if digest == Digest.of(content, digest.algorithm):
+            self._contents.put(digest, content)
+        return Held(content)
+
+    @looking_again
+    def _open(self, repository: str, digest: Digest, bytes_range: Range | None) -> Stream:
         linked = self._together.start(self._storage.exists, layout.layer_link(repository, digest))
         stream = None
         try:
             stream = self._open_data(digest, bytes_range)
-            if not linked.result():
+            if not _result(linked, stream):
                 if self._trash.restore_link(repository, digest):
                     raise Reappeared()
                 self._absence.confirm(layout.layer_link(repository, digest))
@@ -91,12 +92,15 @@ class Blobs:
             raise
         return stream
 
-    def open_known(self, digest: Digest, bytes_range: Range) -> Stream:
-        """Return a stream of a range of a blob that `size` has found. The repository is not asked for it again.
+    def open_known(self, digest: Digest, bytes_range: Range | None) -> Stream | Held:
+        """Return a stream of a blob that `size` has found, or of a range of it. The repository is not asked for it again.
 
         :raises BlobUnknown: the blob is not stored any more
         """
-        return self._open_data(digest, bytes_range) or self._open_trashed(digest, bytes_range)
+        held = None if bytes_range else self._contents.get(digest)
+        if held is not None:
+            return Held(held)
+        return self._small_held(digest, self._open_data(digest, bytes_range) or self._open_trashed(digest, bytes_range), bytes_range)
 
     def _open_trashed(self, digest: Digest, bytes_range: Range | None) -> Stream:
         stream = self._open_data(digest, bytes_range) if self._trash.restore_data(digest) else None
@@ -112,7 +116,7 @@ class Blobs:
             return None
         except exceptions.WrongArgumentsError:
             return self._open_without_range(digest)
-        if not _is_whole(digest, stream.size):
+        if not is_whole(digest, stream.size):
             stream.close()
             raise errors.BlobUnknown(detail=str(digest))
         return stream
@@ -127,41 +131,17 @@ class Blobs:
             raise errors.RangeUnsatisfiable(size)
         return None if size is None else self._open_data(digest, None)
 
-    def _stored_size(self, digest: Digest) -> int | None:
-        """Return the size of the object at the digest's path, in bytes. Return None if it is missing or cannot be the blob."""
-        try:
-            size = self._storage.stat(layout.blob(digest), newest=False).size
-        except exceptions.FileNotFoundError:
-            return None
-        return size if _is_whole(digest, size) else None
-
     # Writing
 
     def link(self, repository: str, digest: Digest, size: int | None = None, verified: bool = True) -> None:
         """Make a stored blob part of this repository.
 
-        :param size: bytes, if known; then this process accepts manifests that state it without asking Swift
-        :param verified: whether the registry has read the blob; then all instances do so for a short time
+        :param size: bytes, if known; then all workers accept manifests that state it without asking Swift
+        :param verified: whether the registry has read the blob; then all instances do so with one request
         """
         metadata = {VERIFIED: str(size)} if verified and size is not None else None
         self._storage.replace(layout.layer_link(repository, digest), str(digest).encode(), metadata)
         self._seen.add((repository, digest), size)
-
-    def linked_size(self, repository: str, digest: Digest) -> int:
-        """`size`, in one request if the link is so young that the blob is what the registry read when it wrote the link."""
-        link = self._link(repository, digest)
-        size = _verified_size(link) if link else None
-        if link is None or size is None or time.time() - (link.last_modified or 0) > VERIFIED_SECONDS:
-            is_linked = link is not None or (self._trash.has_any() and self._trash.restore_link(repository, digest))
-            return self._size_of_linked(digest, is_linked)
-        self._seen.add((repository, digest), size)
-        return size
-
-    def _link(self, repository: str, digest: Digest) -> Stat | None:
-        try:
-            return self._storage.stat(layout.layer_link(repository, digest))
-        except exceptions.FileNotFoundError:
-            return None
 
     @looking_again
     def unlink(self, repository: str, digest: Digest) -> None:
@@ -176,31 +156,32 @@ class Blobs:
         is_linked, was_trashed = self._storage.exists(link), self._trash.withdraw(repository, digest)
         if is_linked:
             self._storage.discard(link)
+            self._seen.discard((repository, digest))  # somebody may have looked for it meanwhile
         elif not was_trashed:
             self._absence.confirm(link)
             raise errors.BlobUnknown(detail=str(digest))
 
-    def mount(self, repository: str, digest: Digest, source: str | None = None) -> bool:
+    def mount(self, repository: str, digest: Digest, source: str | None = None) -> Stat | None:
         """Link a blob of the repository `source`, or of any if that is None.
 
         Without a source, no link proves that a PUT of the blob succeeded. So a small blob that is young is stored again.
 
-        :return: False if the blob is not stored for certain, or is damaged
+        :return: what is stored, or None if the blob is not stored for certain, or is damaged
         """
         stat, link = self._mountable(digest, source)
         if (stat is None or (source is not None and not link)) and self._trash.is_used():
             stat, link = self._mountable(digest, source, restored=True)
         if (
             stat is None
-            or not _is_whole(digest, stat.size)
+            or not is_whole(digest, stat.size)
             or (source is not None and not link)
             or damage.is_known(self._storage, digest, stat)
         ):
-            return False
+            return None
         if link or self._is_replicated(stat):
-            self.link(repository, digest, stat.size, verified=link is not None and _verified_size(link) == stat.size)
-            return True
-        return stat.size is not None and stat.size <= SMALL and self._store_again(repository, digest)
+            self.link(repository, digest, stat.size, verified=link is not None and verified_size(link) == stat.size)
+            return stat
+        return stat if stat.size is not None and stat.size <= SMALL and self._store_again(repository, digest) else None
 
     def _mountable(self, digest: Digest, source: str | None, restored: bool = False) -> tuple[Stat | None, Stat | None]:
         """Return what is stored, and the link of the repository `source`. With `restored`, what is in the trash comes back first."""
@@ -281,20 +262,19 @@ class Blobs:
         return stat.last_modified is not None and time.time() - stat.last_modified > self._replication_cycle
 
 
+def _result(look: Future[bool], stream: Stream | None) -> bool:
+    """Return the result of a look. If it lasts, it may wait for the connection that the stream has, so that goes back to the pool."""
+    try:
+        return look.result(PATIENCE)
+    except TimeoutError:
+        if stream is not None:
+            stream.release()
+        return look.result()
+
+
 @contextlib.contextmanager
 def _parts_exist() -> Iterator[None]:
     try:
         yield
     except exceptions.FileNotFoundError:
         raise errors.UploadUnknown(detail='parts of the upload are missing')
-
-
-def _verified_size(link: Stat) -> int | None:
-    """Return the size of the blob that the registry read before it wrote a link. None if something else has written the link."""
-    size = (link.metadata or {}).get(VERIFIED, '')
-    return int(size) if size.isdigit() else None
-
-
-def _is_whole(digest: Digest, size: int | None) -> bool:
-    """Return False if the size is 0 and should not be: a dynamic large object is empty if its segments are lost or not yet listed."""
-    return size is None or size > 0 or digest.is_of_nothing

@@ -20,9 +20,11 @@ class Together:
     One `all`, `map` or `each` has at most half of the threads at a time, and takes a new one only as one of its calls ends. So a
     request that makes thousands of calls leaves room for others.
 
-    A call that runs in one of these threads must not use the same `Together`: calls that wait for each other could occupy all
-    threads.
+    A call that runs in one of these threads makes its own calls itself, one after the other: calls that wait for each other could occupy
+    all threads.
     """
+
+    _is_inside: contextvars.ContextVar[bool] = contextvars.ContextVar('inside', default=False)
 
     def __init__(self, threads: int):
         # The pool starts its threads on first use, so after the server has forked its workers.
@@ -31,7 +33,11 @@ class Together:
 
     def start(self, call: Callable[..., Result], *arguments: Any) -> Future[Result]:
         """Start a call and return its future. The call sees the caller's context variables."""
-        return self._pool.submit(contextvars.copy_context().run, call, *arguments)
+        if self._is_inside.get():
+            return _made(call, *arguments)
+        context = contextvars.copy_context()
+        context.run(self._is_inside.set, True)
+        return self._pool.submit(context.run, call, *arguments)
 
     def each(self, call: Callable[[Item], Result], items: Iterable[Item]) -> 'Flight[Result]':
         """Return an iterator over `call(item)` for each item, in their order. Use it in a `with` block."""
@@ -55,6 +61,16 @@ class Together:
             return []
         with self.each(lambda call: call(), calls[1:]) as results:
             return [calls[0](), *results]
+
+
+def _made(call: Callable[..., Result], *arguments: Any) -> Future[Result]:
+    """Make a call, and return a future that has its outcome."""
+    future: Future[Result] = Future()
+    try:
+        future.set_result(call(*arguments))
+    except Exception as error:
+        future.set_exception(error)
+    return future
 
 
 class Flight(Iterator[Result], Generic[Result]):

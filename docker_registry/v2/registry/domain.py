@@ -1,12 +1,16 @@
 """The objects of the domain, connected: one of each, all on the same storage."""
 
+from typing import Any
+
 from docker_registry.v2.registry.absence import Absence
 from docker_registry.v2.registry.blobs import Blobs
 from docker_registry.v2.registry.concurrency import Together
+from docker_registry.v2.registry.content_cache import ContentCache
 from docker_registry.v2.registry.deletions import Deletions
 from docker_registry.v2.registry.manifests import Manifests
 from docker_registry.v2.registry.pruning import Pruning
 from docker_registry.v2.registry.referrers import Referrers
+from docker_registry.v2.registry.sharing import Shared
 from docker_registry.v2.registry.storage import Storage
 from docker_registry.v2.registry.tags import Tags
 from docker_registry.v2.registry.trash import Trash
@@ -20,10 +24,12 @@ class Domain:
     def __init__(self, storage: Storage, config: Config):
         self.storage = storage
         self.together = Together(config.storage_threads)
+        self.shared = Shared[Any]()  # looks at pages of listings
         self.absence = Absence(storage, config.replication_cycle)
         self.deletions = Deletions(storage, self.together, self.absence, config.replication_cycle)
         self.trash = Trash(storage)
-        self.blobs = Blobs(storage, self.together, self.absence, self.trash, config.replication_cycle)
+        contents = ContentCache(config.manifest_cache)
+        self.blobs = Blobs(storage, self.together, self.absence, self.trash, contents, config.replication_cycle)
         self.uploads = Uploads(storage, self.blobs)
         self.tags = Tags(storage, self.together, self.deletions)
         self.referrers = Referrers(storage, self.together, self.tags)
@@ -36,8 +42,8 @@ class Domain:
             self.referrers,
             self.absence,
             self.trash,
+            contents,
             config.sparse_manifests,
-            config.manifest_cache,
             config.manifest_references,
             config.manifest_limit,
         )

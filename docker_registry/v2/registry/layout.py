@@ -28,10 +28,16 @@ which distribution's walkers skip:
     _trash/names/<name>/_withdrawn/<algorithm>/<hex>            ours: a client deleted the blob from the repository when it was in the trash
     _gc/lock                                                    ours: the collection that runs now
     _gc/memory                                                  ours: what the last collection knew, a packed database
+    _gc/last/<kind>                                             ours: the outcome of the last survey, collection or check, for metrics
+    _gc/last/sizes                                              ours: where the table of the sizes of repositories is
+    _gc/sizes/<16 hex digits>/<number>                          ours: a piece of that table
+    _import/layers/<first two digits>/<64 hex digits>           ours: what the layer of an image of a v1 registry has become
+    _import/tags/<first two digits>/<64 hex digits>             ours: the image that a tag of a v1 registry named when it was imported
 
 A link contains a digest as text. The order of writes is data, link, tag. Deletes go in the opposite order.
 """
 
+import hashlib
 import re
 
 from docker_registry.v2.registry.names import Digest
@@ -46,7 +52,9 @@ TRASHED_BLOBS = TRASH + '/blobs'
 TRASHED_NAMES = TRASH + '/names'
 LOCK = '_gc/lock'
 MEMORY = '_gc/memory'
+SIZES = '_gc/sizes'
 LOST = '_lost'
+IMPORTS = '_import'
 
 # Sorts after every name that begins with an underscore, so after a repository's own paths. Nested repositories may follow.
 _AFTER_OWN_NAMES = '_~'
@@ -177,6 +185,27 @@ def lost_copy(digest: Digest) -> str:
 def read_blobs(digits: str) -> str:
     """Return the note of the blobs that a check has read, of those whose digest begins with two digits."""
     return f'_fsck/{digits}'
+
+
+def last(kind: str) -> str:
+    """Return the record of the last command of a kind, see `records`."""
+    return f'_gc/last/{kind}'
+
+
+def sizes(run: str, number: int) -> str:
+    """Return a piece of a table of sizes, see `sizes`."""
+    return f'{SIZES}/{run}/{number}'
+
+
+def imported(kind: str, source: str, name: str) -> str:
+    """Return the memo about something of a v1 registry.
+
+    :param kind: `layers` or `tags`
+    :param source: container and root of that registry
+    :param name: the id of an image, or the path of a tag
+    """
+    digits = hashlib.sha256(f'{source}\0{name}'.encode('utf-8', 'surrogateescape')).hexdigest()
+    return f'{IMPORTS}/{kind}/{digits[:2]}/{digits}'
 
 
 def folder_of(path: str) -> str:

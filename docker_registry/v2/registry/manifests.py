@@ -1,29 +1,31 @@
 """Manifests: bytes stored under their digest, the links that make them revisions of a repository, and their tags and referrers."""
 
-import collections
 import contextlib
 import functools
-import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from docker_registry.core import exceptions
-from docker_registry.v2.registry import errors, formats, layout, names, referrers, revisions
+from docker_registry.v2.registry import errors, formats, layout, names, referrers, revisions, tally
 from docker_registry.v2.registry.absence import Absence, Reappeared, looking_again
 from docker_registry.v2.registry.blobs import Blobs
 from docker_registry.v2.registry.concurrency import Together
+from docker_registry.v2.registry.content_cache import ContentCache
 from docker_registry.v2.registry.deletions import Deletions
 from docker_registry.v2.registry.immutable import ImmutableTags
 from docker_registry.v2.registry.names import Digest
 from docker_registry.v2.registry.recent import Recent
 from docker_registry.v2.registry.references import References
 from docker_registry.v2.registry.referrers import Referrers
+from docker_registry.v2.registry.shared_memory import Versions
+from docker_registry.v2.registry.sharing import Shared, Waiting
 from docker_registry.v2.registry.storage import Stat, Storage
 from docker_registry.v2.registry.tags import Tags
 from docker_registry.v2.registry.trash import Trash
 
 DEFAULT_MEDIA_TYPE = 'application/octet-stream'  # for a stored manifest whose media type is not known, or not of an application
 LARGEST = 4 * 1024**2  # bytes; CNCF distribution accepts manifests of this size
+LINKED_SECONDS = 1  # for this long a process does not look again for the link of a manifest that a tag still points to
 REMEMBERED_SECONDS = 3600  # for this long a process remembers the media type that a manifest states, if its link does not tell
 
 
@@ -47,8 +49,8 @@ class Manifests:
         referrers: Referrers,
         absence: Absence,
         trash: Trash,
+        contents: ContentCache,
         sparse: bool = False,
-        cache_size: int = 0,
         most_references: int | None = None,
         limit: int = LARGEST,
     ):
@@ -63,20 +65,33 @@ class Manifests:
         self._most_references = most_references
         self._limit = max(limit, LARGEST)
         self._references = References(storage, together, blobs)
-        self._cache = ContentCache(cache_size)
+        self._cache = contents
         self._immutable = ImmutableTags(storage, tags, self.get)
+        self._shared = Shared[Manifest]()
+        self._links = Recent(LINKED_SECONDS)  # (repository, digest): version, link or None
+        self._versions = Versions(2**12)  # of the links
         self._stated = Recent(REMEMBERED_SECONDS)  # digest: media type that the manifest states, or ''
 
     # Reading
 
-    @looking_again
-    def get(self, repository: str, reference: Digest | str) -> Manifest:
-        """Return the `Manifest` for a digest or a tag.
+    def get(self, repository: str, reference: Digest | str, waiting: Waiting = contextlib.nullcontext) -> Manifest:
+        """Return the `Manifest` for a digest or a tag. All that ask for the same one at the same time share a look.
 
+        :param waiting: see `sharing.Shared.result`
         :raises ManifestUnknown: the repository has no such manifest or tag
         """
+        return self._shared.result((repository, reference), lambda: self._look(repository, reference), waiting)
+
+    @looking_again
+    def _look(self, repository: str, reference: Digest | str) -> Manifest:
         digest, written = (reference, None) if isinstance(reference, Digest) else self._tags.read(repository, reference, self._absence)
-        link, content = self._together.all(lambda: self._link(repository, digest), lambda: self._content(digest))
+        link = None if written is None else self._known_link(repository, digest)
+        if link:
+            content = self.content(digest)
+        else:
+            version = self._versions.of((repository, digest))
+            link, content = self._together.all(lambda: self._link(repository, digest), lambda: self.content(digest))
+            self._links.add((repository, digest), (version, link))
         if link is None:
             self._confirm_unlinked(repository, digest)
         elif content is None:
@@ -86,6 +101,15 @@ class Manifests:
         if link is None or not content or (written is not None and self._deletions.ended_before(repository, digest, written, link)):
             raise errors.ManifestUnknown(detail=str(reference))
         return Manifest(digest, self._media_type(repository, digest, content, link), content)
+
+    def _known_link(self, repository: str, digest: Digest) -> Stat | None:
+        """Return a link that this process saw within `LINKED_SECONDS`, if no worker has changed it since.
+
+        Another instance may have written it again, with another media type. So a link does not count if the manifest states none.
+        """
+        version, link = self._links.get((repository, digest)) or (0, None)
+        said = link and revisions.said(link)
+        return link if said and said.stated and version == self._versions.of((repository, digest)) else None
 
     def link(self, repository: str, digest: Digest) -> Stat:
         """Return the link that makes a digest a revision of this repository.
@@ -111,18 +135,16 @@ class Manifests:
             return None
 
     def exists(self, repository: str, digest: Digest) -> bool:
-        """Return whether a digest is a revision of this repository.
-
-        The answer is not cached, so that all instances notice a delete at once.
-        """
+        """Return whether a digest is a revision of this repository now."""
         return self._storage.exists(layout.revision_link(repository, digest))
 
-    def _content(self, digest: Digest) -> bytes | None:
+    def content(self, digest: Digest) -> bytes | None:
         """Return the bytes for a digest: None if they are missing, and b'' if they are damaged or no manifest.
 
         The bytes never change, so they are cached. The link in a repository may change, so it is not.
         """
         content = self._cache.get(digest)
+        tally.count(tally.CACHE_MISS if content is None else tally.CACHE_HIT)
         if content is None:
             try:
                 content = self._stored(digest)
@@ -223,6 +245,7 @@ class Manifests:
         :param metadata: see `revisions.metadata`
         """
         self._storage.replace(layout.revision_link(repository, digest), str(digest).encode(), metadata)
+        self._versions.change((repository, digest))
 
     def _store(self, digest: Digest, content: bytes) -> None:
         # Overwrite without checking. The stored bytes may be damaged, and a check costs as much as writing these few bytes.
@@ -232,13 +255,14 @@ class Manifests:
     # Deleting
 
     @looking_again
-    def delete(self, repository: str, digest: Digest) -> None:
+    def delete(self, repository: str, digest: Digest) -> list[str]:
         """Delete a revision, the tags that point to it, and its entry in the list of referrers.
 
         The link is deleted after the tags. If the delete is interrupted, the manifest can still be pulled, and deleted again. The
         container servers of Swift may show different listings, so a second walk over the tags finds most of what the first missed.
         `Deletions` ends the tags that no walk finds. It is told last: if the delete fails before, no tag must end with the next push.
 
+        :return: the tags that the first walk deleted
         :raises ManifestUnknown: the repository has no such manifest
         """
         link = self.link(repository, digest)
@@ -246,8 +270,10 @@ class Manifests:
         self.forget_content(repository, digest, link)
         self._deletions.record(repository, digest)
         self._storage.discard(layout.revision_link(repository, digest))
+        self._versions.change((repository, digest))
         pointers = self._tags.delete_rest(repository, digest, deleted, functools.partial(self.exists, repository))
         self._deletions.expire(repository, pointers)
+        return sorted(deleted)
 
     def forget_content(self, repository: str, digest: Digest, link: Stat) -> None:
         """Delete what belongs to a manifest that goes.
@@ -266,33 +292,9 @@ class Manifests:
         said = revisions.said(link)
         if said:
             return said.stated, said.subject
-        content = self._content(digest)
+        content = self.content(digest)
         try:
             parsed = formats.parse(content, self._media_type(repository, digest, content, link)) if content else None
         except errors.RegistryError:
             parsed = None  # CNCF distribution accepted this manifest; it is in no list of referrers here
         return (parsed.stated, parsed.subject) if parsed else (False, None)
-
-
-class ContentCache:
-    """A cache of at most `most` bytes of content, by digest. It drops the least recently used content first."""
-
-    def __init__(self, most: int):
-        self._most, self._size = most, 0
-        self._contents: collections.OrderedDict[Digest, bytes] = collections.OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, digest: Digest) -> bytes | None:
-        with self._lock:
-            if digest in self._contents:
-                self._contents.move_to_end(digest)
-            return self._contents.get(digest)
-
-    def put(self, digest: Digest, content: bytes) -> None:
-        with self._lock:
-            if digest in self._contents or len(content) > self._most // 4:
-                return
-            self._contents[digest] = content
-            self._size += len(content)
-            while self._size > self._most:
-                self._size -= len(self._contents.popitem(last=False)[1])

@@ -97,6 +97,18 @@ def reference(text: str) -> Digest | str:
     return digest(text) if ':' in text else tag(text)
 
 
+def known_reference(text: str) -> Digest | str:
+    """`reference`, of a manifest that should be there. What is no tag is the name of none.
+
+    :raises DigestInvalid: see `digest`
+    :raises ManifestUnknown: the text cannot be a tag
+    """
+    try:
+        return reference(text)
+    except errors.TagInvalid:
+        raise errors.ManifestUnknown(detail=text)
+
+
 def media_type(text: str) -> str:
     """Return a media type without its parameters. The case of its letters is kept.
 

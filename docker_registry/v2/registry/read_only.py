@@ -6,8 +6,8 @@ from docker_registry.v2.registry import errors
 
 #: The methods of the driver that only read. Any other one is refused, so a method that is new cannot write by mistake.
 READING = frozenset(
-    'clock exists get_content get_object get_size identity info is_ceph large_object list_directory list_page part_path parts_of '
-    'settings stat storage_url stream_read walk'.split()
+    'clock exists get_content get_object get_size held identity info is_ceph is_held large_object list_directory list_page part_path '
+    'parts_of settings stat storage_url stream_read walk why_held'.split()
 )
 
 
@@ -24,6 +24,9 @@ class ReadOnly:
         if name not in READING:
             raise errors.ReadOnly()
         return getattr(self._storage, name)
+
+    def content_redirect_url(self, path: str) -> str | None:
+        return self._storage.content_redirect_url(path, may_set_key=False)
 
     def at(self, root: str) -> 'ReadOnly':
         return ReadOnly(self._storage.at(root))

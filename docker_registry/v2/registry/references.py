@@ -44,7 +44,9 @@ class References:
         :raises ManifestInvalid: a blob is whole, but the manifest states another size
         :raises ClientGone: `is_wanted` has returned False
         """
-        blobs = [blob for blob in (*parsed.blobs, *parsed.blobs_or_manifests) if not self._has_seen(repository, blob)]
+        blobs = [
+            blob for blob in (*parsed.blobs, *parsed.blobs_or_manifests) if not self._blobs.has_seen(repository, blob.digest, blob.size)
+        ]
         either = {reference.digest for reference in parsed.blobs_or_manifests}
         looks = [Look(blob.digest, True, blob.digest in either) for blob in blobs]
         looks += [Look(manifest.digest, False, True) for manifest in parsed.manifests]
@@ -55,10 +57,6 @@ class References:
         missing += [digest for digest in damaged if digest not in either or not self._is_revision(repository, digest)]
         if missing:
             raise errors.ManifestBlobUnknown([str(digest) for digest in missing])
-
-    def _has_seen(self, repository: str, blob: Reference) -> bool:
-        size = self._blobs.seen_size(repository, blob.digest)
-        return size is not None and blob.size in (None, size)
 
     def _look_for_all(self, repository: str, looks: list[Look], is_wanted: Callable[[], bool]) -> tuple[dict[Digest, int], list[Digest]]:
         """Return ({digest: what `_look_for` returns}, digests of what is missing)."""

@@ -54,40 +54,47 @@ class Referrers:
         self._storage.discard(layout.referrer(repository, subject, digest))
 
     def page(
-        self, repository: str, subject: Digest, last: Digest | None = None, artifact_type: str | None = None
+        self,
+        repository: str,
+        subject: Digest,
+        last: Digest | None = None,
+        artifact_type: str | None = None,
+        most: int = PAGE,
+        most_bytes: int = MOST_BYTES,
     ) -> tuple[list[bytes], Digest | None]:
         """Return (descriptors of the subject's referrers as JSON, `last` for the next page or None).
 
-        They are in the order of their digests, and come after `last`. A page has at most `MOST_BYTES` of descriptors, or one that is
+        They are in the order of their digests, and come after `last`. A page has at most `most_bytes` of descriptors, or one that is
         longer. It may have few or none, and still have a next page.
 
         The pages include referrers that only the index under the fallback tag names. Clients maintain that index while a registry has
         no referrers API.
 
         :param artifact_type: leave out referrers of other types
+        :param most: requests to storage for descriptors
         """
         stats, fallback = self._together.all(
-            lambda: list(itertools.islice(self._stats(repository, subject, last), PAGE + 1)),
+            lambda: list(itertools.islice(self._stats(repository, subject, last, most), most + 1)),
             lambda: self._in_fallback_tag(repository, subject),
         )
-        candidates = self._candidates(repository, subject, stats, fallback[bisect.bisect(fallback, last) if last else 0 :])
-        chosen = _fitting(candidates)
+        candidates = self._candidates(repository, subject, stats, fallback[bisect.bisect(fallback, last) if last else 0 :], most)
+        chosen = _fitting(candidates, most, most_bytes)
         found: list[bytes] = []
         size = 0
         with self._together.each(functools.partial(_read, artifact_type), chosen) as descriptors:
             for candidate, descriptor in zip(chosen, descriptors):
                 size += len(descriptor or b'') + len(', ')
-                if found and size > MOST_BYTES:
+                if found and size > most_bytes:
                     return found, last
                 found += [descriptor] if descriptor else []
                 last = candidate.digest
         return found, last if len(chosen) < len(candidates) else None
 
-    def _stats(self, repository: str, subject: Digest, last: Digest | None) -> Iterator[Stat]:
+    def _stats(self, repository: str, subject: Digest, last: Digest | None, most: int) -> Iterator[Stat]:
         marker = layout.referrer(repository, subject, last) if last else None
-        return listing.below(self._storage, layout.referrers(repository, subject), marker, PAGE + 1)
+        return listing.below(self._storage, layout.referrers(repository, subject), marker, most + 1)
 
-    def _candidates(self, repository: str, subject: Digest, stats: list[Stat], fallback: Sequence[Digest]) -> list[Candidate]:
+    def _candidates(self, repository: str, subject: Digest, stats: list[Stat], fallback: Sequence[Digest], most: int) -> list[Candidate]:
         """Return what may be on a page, in order: at least one more than fits on it, if there is one more."""
         listed = [Candidate(layout.digest_of(stat.path), 1, stat.size or 0, functools.partial(self._listed, stat.path)) for stat in stats]
         known = {candidate.digest for candidate in listed}
@@ -96,8 +103,8 @@ class Referrers:
             for digest in fallback
             if digest not in known
         )
-        candidates = sorted([*listed, *itertools.islice(others, PAGE + 1)], key=lambda candidate: candidate.digest)
-        return candidates[: PAGE + 1]  # after the last of a full listing there may be more that belongs before the others
+        candidates = sorted([*listed, *itertools.islice(others, most + 1)], key=lambda candidate: candidate.digest)
+        return candidates[: most + 1]  # after the last of a full listing there may be more that belongs before the others
 
     def _listed(self, path: str) -> bytes | None:
         """Return the descriptor at a path, or None if it is gone: a listing may still name a deleted object."""
@@ -159,11 +166,11 @@ def _descriptor(digest: Digest, size: int, parsed: formats.Parsed) -> bytes:
     return json.dumps(document).encode()
 
 
-def _fitting(candidates: list[Candidate]) -> list[Candidate]:
-    """Return the first candidates that cost at most `PAGE` requests and have at most `MOST_BYTES`; one of them in any case."""
+def _fitting(candidates: list[Candidate], most: int, most_bytes: int) -> list[Candidate]:
+    """Return the first candidates that cost at most so many requests and have at most so many bytes; one of them in any case."""
     costs = itertools.accumulate(candidate.cost for candidate in candidates)
     sizes = itertools.accumulate(candidate.size for candidate in candidates)
-    count = sum(cost <= PAGE and size <= MOST_BYTES for cost, size in zip(costs, sizes))
+    count = sum(cost <= most and size <= most_bytes for cost, size in zip(costs, sizes))
     return candidates[: max(count, 1)]
 
 

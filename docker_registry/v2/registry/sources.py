@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from docker_registry.core import exceptions
 from docker_registry.v2.registry import errors
+from docker_registry.v2.registry.hashing import Hashing
 from docker_registry.v2.registry.names import Digest
 from docker_registry.v2.registry.storage import Part, Source, Storage, Stream
 
@@ -30,7 +31,7 @@ class Verified:
 
     def __init__(self, source: Source, digest: Digest, length: int):
         self._source, self._digest, self._left = source, digest, length
-        self._hasher = digest.hasher()
+        self._hashing = Hashing(digest.hasher())
 
     def read(self, size: int = READ_SIZE) -> bytes:
         if not self._left:
@@ -38,9 +39,9 @@ class Verified:
         block = self._source.read(min(size, self._left))
         if not block:
             raise errors.SizeInvalid()
-        self._hasher.update(block)
+        self._hashing.update(block)
         self._left -= len(block)
-        if not self._left and not self._digest.matches(self._hasher):
+        if not self._left and not self._digest.matches(self._hashing.finished()):
             raise errors.DigestInvalid(detail=str(self._digest))
         return block
 
@@ -68,7 +69,7 @@ class Hashed:
 
     def __init__(self, source: Source, hasher, skip: int = 0):
         self._source, self._skip = source, skip
-        self.hasher = hasher
+        self._hashing = hasher and Hashing(hasher)
         self.count = 0
 
     def read(self, size: int = READ_SIZE) -> bytes:
@@ -76,9 +77,13 @@ class Hashed:
         new = block[self._skip :]
         self._skip -= len(block) - len(new)
         self.count += len(new)
-        if self.hasher:
-            self.hasher.update(new)
+        if self._hashing:
+            self._hashing.update(new)
         return block
+
+    def hasher(self):
+        """Return the hash object, with all bytes that were read, or None."""
+        return self._hashing and self._hashing.finished()
 
     def read_up_to(self, size: int) -> bytes:
         """Return `size` bytes, or fewer at the end of the file."""
@@ -101,6 +106,7 @@ class Joined:
         self._storage = storage
         self._parts = collections.deque(parts)
         self._compared = compared
+        self._opened: Stream | None = None
         self._stream: Iterator[bytes] = iter(())
         self._block = b''
 
@@ -111,9 +117,15 @@ class Joined:
                 if not self._parts:
                     return b''
                 part = self._parts.popleft()
-                self._stream = _compared(self._open(part), part.etag) if self._compared else self._open(part)
+                self._opened = self._open(part)
+                self._stream = _compared(self._opened, part.etag) if self._compared else self._opened
         block, self._block = self._block[:size], self._block[size:]
         return block
+
+    def close(self) -> None:
+        """Call this if the file is not read to its end."""
+        if self._opened is not None:
+            self._opened.close()
 
     def _open(self, part: Part) -> Stream:
         try:

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import itertools
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -120,17 +121,16 @@ class Tags:
         :param deleted: what `delete_pointing_to` returned
         :return: the ETags of all pointers that the listing shows
         """
-        listed = list(self.listed(repository))
-        calls: list[Callable[[], object]] = [
-            functools.partial(self._delete_if_pointing, repository, tag, digest, is_revision) for tag in listed if tag.may_point_to(digest)
-        ]
-        calls += [
-            functools.partial(self.restore, repository, tag, deleted[tag.tag], is_revision)
-            for tag in listed
-            if tag.tag in deleted and not tag.current
-        ]
+        calls: list[Callable[[], object]] = []
+        pointers = set()  # of a million tags, this is all that is kept
+        for tag in self.listed(repository):
+            pointers.add(tag.etag)
+            if tag.may_point_to(digest):
+                calls.append(functools.partial(self._delete_if_pointing, repository, tag, digest, is_revision))
+            if tag.tag in deleted and not tag.current:
+                calls.append(functools.partial(self.restore, repository, tag, deleted[tag.tag], is_revision))
         self._together.all(*calls)
-        return {tag.etag for tag in listed}
+        return pointers
 
     def _delete_if_pointing(
         self, repository: str, listed: 'Listed', digest: Digest, stays: Callable[[Digest], bool] = lambda digest: False
@@ -163,10 +163,11 @@ class Tags:
 
     # Listing
 
-    def all(self, repository: str) -> list['Listed']:
-        """Return the tags of a repository that a listing shows, without those whose manifest was deleted."""
+    def all(self, repository: str, most: int | None = None) -> list['Listed']:
+        """Return the tags of a repository that a listing shows, or `most` of them, without those whose manifest was deleted."""
         listed, deleted = self._together.all(
-            lambda: [tag for tag in self.listed(repository) if tag.current], lambda: self._deletions.times(repository)
+            lambda: list(itertools.islice((tag for tag in self.listed(repository) if tag.current), most)),
+            lambda: self._deletions.times(repository),
         )
         return self._alive(repository, listed, deleted)
 
@@ -176,23 +177,23 @@ class Tags:
 
         Storage lists the names of objects, and `-` and `.` sort before the slash that follows a tag. So it lists `v1` after `v1-rc`
         and `v1.0`. A tag that is missing from a page for this reason is the beginning of the page's last tag, up to a dash or a dot.
-        The registry looks for these tags by name.
+        The registry looks for these tags by name. Of all tags that it has listed, it keeps no more than the names.
 
         :raises NameUnknown: there is no such repository
         """
-        tags, most = self._after(repository, last, count), None if count is None else count + 1
-        listed, deleted = self._together.all(lambda: list(itertools.islice(tags, most)), lambda: self._deletions.times(repository))
-        found = self._alive(repository, listed, deleted)
-        while most is not None and listed and len(found) < most:
-            listed = list(itertools.islice(tags, most - len(found)))
-            found += self._alive(repository, listed, deleted)
-        more = most is not None and len(found) >= most
+        tags, most = self._after(repository, last, count), math.inf if count is None else count + 1
+        listed, deleted = self._together.all(lambda: listing.some(tags, most), lambda: self._deletions.times(repository))
+        found: list[str] = []
+        while listed:
+            found += [tag.tag for tag in self._alive(repository, listed, deleted)]
+            listed = listing.some(tags, most - len(found))
+        more = len(found) >= most
         if more:
-            found += self._alive(repository, self._beginnings(repository, found[-1].tag, last), deleted)
+            found += [tag.tag for tag in self._alive(repository, self._beginnings(repository, found[-1], last), deleted)]
         if not found and not self._is_known(repository):
             raise errors.NameUnknown(detail=repository)
-        names_found = sorted({listed.tag for listed in found})
-        return names_found[:count], more or (count is not None and len(names_found) > count)
+        found = sorted(set(found))
+        return found[:count], more or (count is not None and len(found) > count)
 
     def _after(self, repository: str, last: str, count: int | None) -> Iterator['Listed']:
         """Yield the tags after `last`, in the order of storage."""

@@ -77,9 +77,10 @@ class Uploads:
         return tuple(Part(attempt, number + i, part.size, part.etag) for i, part in enumerate(written))
 
     def _advanced(self, upload: Upload, hashed: 'Hashed', **changes: Any) -> Upload:
-        digits = hashed.hasher.hexdigest() if hashed.hasher else ''
+        hasher = hashed.hasher()
+        digits = hasher.hexdigest() if hasher else ''
         upload = replace(upload, offset=upload.offset + hashed.count, hex=digits, **changes)
-        self._hashers.keep(upload, hashed.hasher)
+        self._hashers.keep(upload, hasher)
         return upload
 
     def _joined(self, upload: Upload) -> Upload:

@@ -26,6 +26,19 @@ def test_an_address_has_only_so_many_places(places, monkeypatch):
     Work(places, '10.0.0.1').end()
 
 
+def test_pages_leave_room_for_other_requests_of_the_same_address(places, monkeypatch):
+    monkeypatch.setattr(work, 'PATIENCE', 0.01)
+    page = Work(places, '10.0.0.1', is_page=True)
+
+    with pytest.raises(errors.TooManyRequests):
+        Work(places, '10.0.0.1', is_page=True)
+    Work(places, '10.0.0.1').end()
+    Work(places, '10.0.0.2', is_page=True).end()
+    page.end()
+    Work(places, '10.0.0.1', is_page=True).end()
+    assert not places.pages._counters
+
+
 def test_a_place_is_given_back_once(places, monkeypatch):
     monkeypatch.setattr(work, 'PATIENCE', 0.01)
     one, other = Work(places, '10.0.0.1'), Work(places, '10.0.0.1')

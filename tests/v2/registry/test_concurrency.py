@@ -128,3 +128,26 @@ def test_no_call_runs_after_the_block_that_took_only_some_results(gate):
         next(results)
 
     assert len(gate.begun) <= 4 and gate.running == 0
+
+
+def test_calls_within_calls_end_however_many_there_are():
+    """If they waited for threads, those that wait would have them all."""
+    together = Together(2)
+
+    def outer(number):
+        return together.all(lambda: number, lambda: 10 * number, lambda: sum(together.map(int, range(number))))
+
+    results = []
+    callers = [threading.Thread(target=lambda: results.append(together.map(outer, range(8))), daemon=True) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(20)
+
+    assert results == [[[number, 10 * number, sum(range(number))] for number in range(8)]] * 4
+
+
+def test_an_error_within_a_call_is_that_of_the_call():
+    together = Together(2)
+    with pytest.raises(ZeroDivisionError):
+        together.map(lambda _: together.all(lambda: 1, lambda: 1 // 0), range(3))

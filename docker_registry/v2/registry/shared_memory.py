@@ -8,8 +8,14 @@ import os
 import struct
 import threading
 import time
+import weakref
 from collections.abc import Hashable, Iterator
 from typing import Any
+
+
+def new_key() -> bytes:
+    """Return what decides who shares a slot in a table: nothing that an attacker could know, and choose names by."""
+    return os.urandom(16)
 
 
 class Table:
@@ -24,9 +30,10 @@ class Table:
     def __init__(self, slots: int, form: str):
         self._slots, self._slot = slots, struct.Struct(form)
         self._file = os.memfd_create('shared')  # a lock on a file ends when its process dies
+        weakref.finalize(self, os.close, self._file)
         os.ftruncate(self._file, slots * self._slot.size)
         self._memory = mmap.mmap(self._file, slots * self._slot.size)
-        self._key = os.urandom(16)  # so that an attacker cannot choose a key that shares somebody's slot
+        self._key = new_key()
         self._lock = threading.Lock()
 
     def read(self, key: Hashable) -> tuple[Any, ...]:
@@ -59,12 +66,35 @@ class Seen(Table):
     """
 
     def __init__(self, slots: int, seconds: float):
-        super().__init__(slots, '16sd')  # the mark of the member, and when it was added
+        super().__init__(slots, '16sd')  # the mark of the member with its value, and when it was added
         self._seconds = seconds
 
-    def add(self, key: Hashable) -> None:
-        self.write(key, self.mark(key), time.monotonic())
+    def add(self, key: Hashable, value: Hashable = None) -> None:
+        self.write(key, self.mark((key, value)), time.monotonic())
+
+    def discard(self, key: Hashable) -> None:
+        self.write(key, b'', 0.0)
+
+    def has(self, key: Hashable, value: Hashable = None) -> bool:
+        """Return whether the key was added a short time ago, and last with this value."""
+        mark, added = self.read(key)
+        return mark == self.mark((key, value)) and time.monotonic() - added < self._seconds
 
     def __contains__(self, key: Hashable) -> bool:
-        mark, added = self.read(key)
-        return mark == self.mark(key) and time.monotonic() - added < self._seconds
+        return self.has(key)
+
+
+class Versions(Table):
+    """Tells whether something has changed since, for all workers. It may say so of what has not.
+
+    :param slots: the more, the rarer that is
+    """
+
+    def __init__(self, slots: int):
+        super().__init__(slots, 'Q')
+
+    def of(self, key: Hashable) -> int:
+        return self.read(key)[0]
+
+    def change(self, key: Hashable) -> None:
+        self.write(key, time.monotonic_ns())
