@@ -6,6 +6,7 @@ from werkzeug import Response
 
 from docker_registry.v2.http import headers, ranges
 from docker_registry.v2.http.deletes import require_deletable
+from docker_registry.v2.http.events import BLOBS, Event
 from docker_registry.v2.http.responses import empty
 from docker_registry.v2.registry import names
 
@@ -14,7 +15,10 @@ def head_blob(registry, request, repository, digest):
     """Serve HEAD. It ignores a Range, which only GET has (RFC 9110, 14.2)."""
     repository, digest = names.repository(repository), names.digest(digest)
     size = registry.blobs.size(repository, digest)
-    return _unchanged(digest) if headers.is_known(request, digest) else Response(headers=_blob_headers(digest, size))
+    if headers.is_known(request, digest):
+        return _unchanged(digest)
+    request.events.append(Event('pull', BLOBS, repository, digest, size=size))
+    return Response(headers=_blob_headers(digest, size))
 
 
 def get_blob(registry, request, repository, digest):
@@ -31,10 +35,20 @@ def get_blob(registry, request, repository, digest):
             body = ranges.Multipart(wanted, size, lambda one: context.run(registry.blobs.open_known, digest, one))
             if body.length < size:
                 request.read_from(body)
+                request.events.append(Event('pull', BLOBS, repository, digest, size=size))
                 return _multipart(body, digest)
             wanted = []
-    stream = registry.blobs.open(repository, digest, wanted[0] if wanted else None)
+    one = wanted[0] if wanted else None
+    if registry.redirects.are_for(request):
+        size = registry.blobs.size_if_large(repository, digest, registry.redirects.smallest, request.waiting)
+        if size is not None and (url := registry.redirects.url(digest)):
+            request.events.append(Event('pull', BLOBS, repository, digest, size=size))
+            return empty(307, {'Location': url, 'Docker-Content-Digest': str(digest), 'Cache-Control': 'no-store'})
+        stream = registry.blobs.open_known(digest, one)
+    else:
+        stream = registry.blobs.open(repository, digest, one, request.waiting)
     request.read_from(stream)
+    request.events.append(Event('pull', BLOBS, repository, digest, size=stream.size))
     return _single(stream, digest, bool(wanted))
 
 
@@ -81,4 +95,5 @@ def delete_blob(registry, request, repository, digest):
     repository, digest = names.repository(repository), names.digest(digest)
     require_deletable(registry, request, repository, digest, list)
     registry.blobs.unlink(repository, digest)
+    request.events.append(Event('delete', BLOBS, repository, digest))
     return empty(202)

@@ -20,16 +20,6 @@ FIRST_PART = 1024**2  # bytes; old Swifts refuse smaller segments, except for th
 LISTING_SECONDS = 10.0  # time for a listing to show a new object
 WAIT = 0.2  # seconds between two listings
 
-# What to do if a signed URL is refused. On Ceph the key of a container never works.
-SWIFT_ADVICE = (
-    'the key of the container or the account. To set the key on the container, set swift_temp_url_set_key '
-    '(SWIFT_TEMP_URL_SET_KEY) to container'
-)
-CEPH_ADVICE = (
-    'a key of the account, or Ceph does not know the digest. To set the key, set swift_temp_url_set_key '
-    '(SWIFT_TEMP_URL_SET_KEY) to account. Unset swift_temp_url_digest (SWIFT_TEMP_URL_DIGEST), or set it to sha1'
-)
-
 
 class CheckFailed(Exception):
     """A step failed. The text says what is wrong and which setting to change."""
@@ -113,18 +103,55 @@ class Check:
         expect(self._storage.stream_read(self._large, (FIRST_PART - 5, FIRST_PART + 4)).read_all(), content[-5:] + CONTENT[:5])
 
     def temp_url(self):
+        """Get objects from Swift with signed URLs as a client does, without a token: whole, and a range over the border of two segments."""
         url = self._storage.content_redirect_url(self._small)
         if url is None:
-            return 'not tried: swift_temp_url_key (SWIFT_TEMP_URL_KEY) is not set. It is optional'
+            return 'not tried: swift_temp_url_key (SWIFT_TEMP_URL_KEY) is not set. It is optional; REGISTRY_REDIRECT needs it'
+        expect(self._fetched(url), CONTENT)
+        ends = f'bytes={FIRST_PART}-{FIRST_PART + 4}'
+        if self._fetched(self._storage.content_redirect_url(self._large), ends) != CONTENT[:5]:
+            raise CheckFailed(f'{self._clients_at(url)} ignores the range of a signed URL. Clients could not go on with a download')
+        for changed in (url.replace('temp_url_sig=', 'temp_url_sig=0'), url.replace(self._small, self._large)):
+            if self._is_given(changed):
+                raise CheckFailed(
+                    f'{self._clients_at(url)} does not look at the signature of a URL. Everybody can read swift_container (OS_CONTAINER): '
+                    'remove its X-Container-Read, or ask the operators of this Swift to enable temporary URLs (tempurl)'
+                )
+        return f'clients get layers at {self._clients_at(url)}, each URL is valid for {self._storage.settings.temp_url_ttl} seconds'
+
+    @staticmethod
+    def _clients_at(url):
+        return '{0.scheme}://{0.netloc}'.format(urlsplit(url))
+
+    def _fetched(self, url, bytes_range=None):
+        setting = 'swift_public_url (SWIFT_PUBLIC_URL)'
+        setting = f'Check {setting}' if self._storage.settings.public_url else f'If clients need another URL of Swift, set {setting}'
         try:
-            with urllib.request.urlopen(url, timeout=15, context=self._tls_context(url)) as answer:
-                expect(answer.read(), CONTENT)
+            return self._open(url, bytes_range)
         except urllib.error.HTTPError as error:
-            wrong = f'Swift returns {error.code} for a signed URL: swift_temp_url_key (SWIFT_TEMP_URL_KEY) is not '
-            raise CheckFailed(wrong + (CEPH_ADVICE if self._storage.is_ceph() else SWIFT_ADVICE))
+            account = urlsplit(self._storage.storage_url()).path
+            raise CheckFailed(
+                f'{self._clients_at(url)} returns {error.code} for a signed URL that Swift accepts. {setting}: its path must lead to '
+                f'the account, as {account} does at the URL that the registry uses'
+            )
         except OSError as error:
-            host = urlsplit(url).netloc
-            raise CheckFailed(f'{host} cannot be reached ({getattr(error, "reason", error)}). Check swift_public_url (SWIFT_PUBLIC_URL)')
+            reason = getattr(error, 'reason', error)
+            untrusted = isinstance(reason, ssl.SSLCertVerificationError)
+            what = 'has a certificate that is not trusted' if untrusted else 'cannot be reached'
+            also = '. Clients must trust its CA as well as swift_cacert (OS_CACERT)' if untrusted else ''
+            raise CheckFailed(f'{self._clients_at(url)} {what} ({reason}). {setting}{also}')
+
+    def _is_given(self, url):
+        try:
+            self._open(url)
+        except urllib.error.HTTPError:
+            return False
+        return True
+
+    def _open(self, url, bytes_range=None):
+        request = urllib.request.Request(url, headers={'Range': bytes_range} if bytes_range else {})
+        with urllib.request.urlopen(request, timeout=15, context=self._tls_context(url)) as answer:
+            return answer.read()
 
     def _tls_context(self, url):
         settings = self._storage.settings

@@ -1,9 +1,13 @@
 """`registry-swift check`: what it reports for a Swift that works, and for those that lack something."""
 
 import json
+import time
+import urllib.request
+from types import SimpleNamespace
 
 import pytest
 
+from docker_registry.drivers import swift
 from docker_registry.v2.operations import check
 from fake_swift import FakeSwift, on, status
 from registry_client import SWIFTS
@@ -141,7 +145,7 @@ def test_a_signed_url_that_ceph_refuses_gets_advice_that_works_there(ceph, steps
 
 
 def test_the_key_of_a_container_is_not_set_on_ceph(ceph, steps):
-    said = failure(steps(ceph, swift_temp_url_key='signs', swift_temp_url_set_key='container'), 'temp_url')
+    said = failure(steps(ceph, swift_temp_url_key='of a container', swift_temp_url_set_key='container'), 'temp_url')
 
     assert 'SWIFT_TEMP_URL_SET_KEY) to account' in said
 
@@ -177,13 +181,66 @@ def test_a_temp_url_key_that_is_not_the_containers(fake, steps):
     assert 'SWIFT_TEMP_URL_KEY' in failure(steps(fake, swift_temp_url_key='mine'), 'temp_url')
 
 
-def test_a_public_url_that_cannot_be_reached(fake, steps):
-    said = failure(
-        steps(fake, swift_temp_url_key='signs', swift_temp_url_set_key='container', swift_public_url='http://127.0.0.1:1/v1/AUTH_test'),
-        'temp_url',
-    )
+SIGNING = {'swift_temp_url_key': 'signs', 'swift_temp_url_set_key': 'container'}
 
-    assert 'SWIFT_PUBLIC_URL' in said
+
+def signed(request):
+    """Whether it is a request of the check for one of its objects, and not one with which the driver tries the key."""
+    return request.method == 'GET' and 'temp_url_sig' in request.query and '/_check/' in request.path
+
+
+def test_clients_get_layers_at_the_public_url(fake, steps):
+    public = fake.storage_url.replace('127.0.0.1', 'localhost')
+    found = steps(fake, swift_public_url=public, **SIGNING)
+
+    assert found['temp_url'][0] == 'ok' and f'at {public.partition("/v1")[0]}, each URL is valid for 1200 seconds' in found['temp_url'][1]
+    asked = [request for request in fake.requests if signed(request)]
+    assert {request.headers['Host'].partition(':')[0] for request in asked} == {'localhost'}
+    assert not any('X-Auth-Token' in request.headers for request in asked)
+    assert [request.status for request in asked] == [200, 206, 401, 401]
+
+
+@pytest.mark.parametrize('public, says', [('http://127.0.0.1:1/v1/AUTH_test', 'cannot be reached'), (None, 'must lead to the account')])
+def test_a_public_url_that_is_not_that_of_the_account(fake, steps, public, says):
+    said = failure(steps(fake, swift_public_url=public or fake.storage_url + '_other', **SIGNING), 'temp_url')
+
+    assert says in said and 'Check swift_public_url (SWIFT_PUBLIC_URL)' in said
+
+
+def test_a_storage_url_that_clients_cannot_use(fake, steps):
+    fake.fault(on(where=signed), status(403), times=None)
+
+    assert 'If clients need another URL of Swift, set swift_public_url (SWIFT_PUBLIC_URL)' in failure(steps(fake, **SIGNING), 'temp_url')
+
+
+def test_signed_urls_without_ranges(fake, steps):
+    fake.fault(on(where=lambda request: signed(request) and 'Range' in request.headers), status(200, body=b'everything'), times=None)
+
+    assert 'ignores the range' in failure(steps(fake, **SIGNING), 'temp_url')
+
+
+def test_a_container_that_everybody_can_read(fake, steps):
+    fake.fault(on(where=lambda request: signed(request) and len(request.query['temp_url_sig']) == 65), status(200, body=b'all'), times=None)
+
+    assert 'X-Container-Read' in failure(steps(fake, **SIGNING), 'temp_url')
+
+
+def test_a_new_key_is_set_beside_the_old_one(fake, fake_place, steps):
+    fake_place.add(swift_container='checked', swift_temp_url_key='old', swift_temp_url_set_key='container')
+    running = fake_place.storage()
+    running.put_content('layer', b'bytes')
+    url = running.content_redirect_url('layer')
+
+    found = steps(fake, swift_temp_url_key='new', swift_temp_url_old_key='old', swift_temp_url_set_key='container')
+
+    assert found['temp_url'][0] == 'ok'
+    assert urllib.request.urlopen(url, timeout=30).read() == b'bytes'
+
+
+def test_a_clock_that_is_wrong(fake, steps, monkeypatch):
+    monkeypatch.setattr(swift, 'time', SimpleNamespace(time=lambda: time.time() - 3600, sleep=time.sleep))
+
+    assert 'differs from that of Swift by 3' in failure(steps(fake, **SIGNING), 'temp_url')
 
 
 def test_without_a_temp_url_key_none_is_tried(fake, steps):
