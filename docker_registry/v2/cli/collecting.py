@@ -3,17 +3,19 @@
 import signal
 import sqlite3
 import sys
+import time
 
 from docker_registry.core.exceptions import UnspecifiedError
 from docker_registry.v2.cli import opening
 from docker_registry.v2.cli.arguments import add_pace, add_threads, new_parser, option
-from docker_registry.v2.operations import duration
+from docker_registry.v2.operations import duration, recording
 from docker_registry.v2.operations.collection import report
 from docker_registry.v2.operations.collection.bounds import Bounds
-from docker_registry.v2.operations.collection.problems import Problem
+from docker_registry.v2.operations.collection.problems import Locked, Problem
 from docker_registry.v2.operations.collection.run import Options, collect, every
 from docker_registry.v2.operations.pace import Pace
 from docker_registry.v2.operations.progress import Progress
+from docker_registry.v2.registry import records
 from docker_registry.v2.settings import config
 from docker_registry.v2.settings import storage as storage_settings
 from docker_registry.v2.settings.storage import config_error
@@ -83,16 +85,21 @@ def run(options, environ):
     storage = storage_settings.open_existing(environ, options.threads)
 
     def once():
-        pace = Pace(options.max_requests_per_second)
+        pace, started = Pace(options.max_requests_per_second), time.monotonic()
+
+        def keep(report, problem=None):
+            if not options.dry_run and not isinstance(problem, Locked):
+                seconds = time.monotonic() - started
+                recording.keep(storage, records.COLLECTION, lambda last: recording.collection(last, seconds, report, problem))
+
         try:
             with opening.local_database():
                 outcome = collect(storage, how, pace, Progress())
-        except Problem as problem:
-            print(f'registry-swift gc: {problem}', file=sys.stderr, flush=True)
+        except (Problem, UnspecifiedError, OSError, sqlite3.Error) as error:  # the last three: of Swift, or of the disk with the database
+            print('registry-swift gc:', error if isinstance(error, Problem) else ' '.join(str(error).split()), file=sys.stderr, flush=True)
+            keep(None, error)
             return 1
-        except (UnspecifiedError, OSError, sqlite3.Error) as error:  # of Swift, or of the disk that has the database
-            print('registry-swift gc:', ' '.join(str(error).split()), file=sys.stderr, flush=True)
-            return 1
+        keep(outcome)
         outcome.counts['requests'] = pace.requests
         print(report.as_json(outcome) if options.json else report.text(outcome), flush=True)
         return 0

@@ -3,11 +3,12 @@
 import contextlib
 import sys
 import tempfile
+import time
 
 from docker_registry.core import exceptions
 from docker_registry.v2.cli import opening
 from docker_registry.v2.cli.arguments import add_pace, add_threads, new_parser, option, rate, settings
-from docker_registry.v2.operations import duration
+from docker_registry.v2.operations import duration, recording
 from docker_registry.v2.operations.collection.lock import Lock
 from docker_registry.v2.operations.collection.problems import Problem
 from docker_registry.v2.operations.fsck import reading, report, run
@@ -15,6 +16,7 @@ from docker_registry.v2.operations.fsck.origin import Origin
 from docker_registry.v2.operations.pace import Pace
 from docker_registry.v2.operations.progress import Progress
 from docker_registry.v2.operations.survey import survey
+from docker_registry.v2.registry import records
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.names import repository
 from docker_registry.v2.settings import config
@@ -77,7 +79,7 @@ def execute(options, environ):
 def check(options, environ):
     if options.origin and not options.repair:
         raise ValueError('--from needs --repair')
-    registry = settings(config.Config, options, environ)
+    registry, started = settings(config.Config, options, environ), time.monotonic()
     pace = reading.Pace(options.max_bytes_per_second)
     origin = Origin(options.origin, environ.get(USER, ''), environ.get(PASSWORD, ''), pace) if options.origin else None
     storage = storage_settings.open_existing(environ)
@@ -98,4 +100,8 @@ def check(options, environ):
             sparse=registry.sparse_manifests,
             replication_cycle=registry.replication_cycle,
         )
-        return run.Check(storage, surveyed.db, chosen, Together(2 * options.threads), origin, progress).run()
+        findings = run.Check(storage, surveyed.db, chosen, Together(2 * options.threads), origin, progress).run()
+    if not options.repository:
+        seconds = time.monotonic() - started
+        recording.keep(storage, records.CHECK, lambda last: recording.check(last, seconds, findings, options.deep))
+    return findings

@@ -9,16 +9,19 @@ import time
 
 from docker_registry.v2.cli import opening
 from docker_registry.v2.cli.arguments import add_pace, add_threads, new_parser
+from docker_registry.v2.operations import recording
 from docker_registry.v2.operations.pace import Pace
 from docker_registry.v2.operations.progress import Progress
 from docker_registry.v2.operations.survey import figures, report
 from docker_registry.v2.operations.survey.survey import take
+from docker_registry.v2.registry import records
 from docker_registry.v2.settings import storage as storage_settings
 from docker_registry.v2.settings.storage import config_error
 
 SURVEY = """\
 Say what the container holds: for each repository its tags, its manifests, the bytes that it has alone and those that it shares with
-others; and for the whole container, what is garbage, how much and how old. It changes nothing.
+others; and for the whole container, what is garbage, how much and how old. It changes nothing, apart from notes in the container: its
+outcome for the metrics, and the sizes of repositories for the page.
 
     registry-swift survey                         the largest repositories, and the garbage
     registry-swift survey --all                   every repository
@@ -63,9 +66,11 @@ def run(options, environ):
         survey = take(storage, folder, pace, Progress(sys.stderr), threads=options.threads, v1_path=options.v1_path)
         with contextlib.closing(survey.db):
             found = figures.figures(survey)
+    found['requests'], found['seconds'] = dict(sorted(pace.methods.items())), round(time.monotonic() - started, 3)
+    recording.keep(storage, records.SURVEY, lambda last: recording.survey(found))
+    recording.keep_sizes(storage, figures.sizes(found), found['started'])
     if options.repository is not None:
         found = _only(found, options.repository)
-    found['requests'], found['seconds'] = dict(sorted(pace.methods.items())), round(time.monotonic() - started, 3)
     if options.json:
         print(json.dumps(found, indent=2))
     else:

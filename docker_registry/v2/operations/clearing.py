@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from docker_registry.core import exceptions
 from docker_registry.v2.operations import inventory
 from docker_registry.v2.operations.inventory import Inventory
-from docker_registry.v2.registry import blobs, layout, listing
+from docker_registry.v2.registry import layout, linked, listing
 from docker_registry.v2.registry.concurrency import Together
 from docker_registry.v2.registry.domain import Domain
 from docker_registry.v2.registry.mentions import Mentions
@@ -16,7 +16,7 @@ from docker_registry.v2.registry.storage import Stat, Storage
 BATCH = 200  # manifests after which it looks whether somebody needs them
 TAGS_AT_A_TIME = 8
 #: For this long a process of the registry accepts a manifest without looking for the links of blobs that it has seen.
-SETTLE_SECONDS = blobs.FRESH_SECONDS + 5
+SETTLE_SECONDS = linked.FRESH_SECONDS + 5
 
 _DIGEST_IN_PATH = re.compile('/(sha256/[0-9a-f]{64}|sha512/[0-9a-f]{128})(?=/|$)')
 

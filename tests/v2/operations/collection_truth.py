@@ -1,6 +1,6 @@
 """What must be true of a container for ever, and when no garbage is left."""
 
-from docker_registry.v2.registry import formats, layout, names
+from docker_registry.v2.registry import formats, layout, names, sizes
 from registry_client import digest_of
 
 
@@ -8,10 +8,11 @@ class Truth:
     """The part of `collected.World` that judges it."""
 
     def names(self):
-        """Return the names of all objects, without those of the memory and its segments."""
+        """Return the names of all objects, without those of the memory and its segments, and the table of sizes."""
         memory = self.container.objects.get('files/' + layout.MEMORY)
         own = {segment['name'].partition('/')[2].partition('/')[2] for segment in (memory.segments or ()) if memory} if memory else set()
-        return set(self.container.objects) - own - {'files/' + layout.MEMORY}
+        of_sizes = ('files/' + layout.last(sizes.KIND), f'files/{layout.SIZES}/')
+        return {name for name in self.container.objects if not name.startswith(of_sizes)} - own - {'files/' + layout.MEMORY}
 
     def require_whole(self):
         """No large object names segments that are not there."""

@@ -87,7 +87,8 @@ def test_any_other_lock_is_taken_after_half_a_day(world, changes, hours, is_take
     world.clock.ahead += hours * HOUR
 
     if is_taken:
-        Lock(world.place.storage()).__enter__()
+        with Lock(world.place.storage()) as taken:
+            assert taken.was_left
     else:
         with pytest.raises(Locked):
             Lock(world.place.storage()).__enter__()
@@ -285,10 +286,9 @@ def test_two_that_take_over_a_left_lock_never_both_have_it(world, passes, monkey
         return found
 
     slow.get_object = look_and_stall
-    Lock(slow).__enter__()
-
-    with pytest.raises(Locked):
+    with Lock(slow), pytest.raises(Locked):
         first.check()
+    first.__exit__(None, None, None)
 
 
 def test_a_disk_that_cannot_be_written_is_named_in_a_line(fake):

@@ -1,7 +1,6 @@
 """A collection in a container that a v1 registry uses, too."""
 
 import pytest
-from v1_tree import Tree
 
 from docker_registry.core.exceptions import ConfigError
 from docker_registry.v2 import cli
@@ -10,6 +9,7 @@ from docker_registry.v2.operations.collection import lock, run
 from docker_registry.v2.operations.collection.bounds import Bounds
 from docker_registry.v2.operations.collection.problems import Stopped
 from docker_registry.v2.operations.progress import Progress
+from v1_tree import Tree
 
 MiB = 1024**2
 

@@ -4,12 +4,12 @@ import io
 import json
 
 import pytest
-from v1_tree import Tree
 
 from docker_registry.core import driver
 from docker_registry.v2.operations.survey import figures, report
 from docker_registry.v2.operations.survey import survey as survey_module
 from fake_swift import on, status
+from v1_tree import Tree
 
 MiB = 1024**2
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from docker_registry.v2.operations import duration
-from docker_registry.v2.registry import blobs
+from docker_registry.v2.registry import linked
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
@@ -55,7 +55,7 @@ class Bounds:
 
     def require_sense(self) -> None:
         """:raises ValueError: a push could rely on something that is about to be deleted; the text names the option"""
-        least = blobs.VERIFIED_SECONDS + self.request
+        least = linked.VERIFIED_SECONDS + self.request
         if not self.is_quiet and self.older_than < least:
             raise ValueError(
                 f'--older-than must be at least {duration.text(least)}, because the registry relies that long on what it has seen. '

@@ -41,6 +41,11 @@ def read(work: Work) -> None:
     add_records(work, [digest for (digest,) in unknown])
 
 
+def size(work: Work) -> int:
+    """Return the bytes of the blobs in the table `trashed`."""
+    return sum(trash.record_of(content).size or 0 for (content,) in work.db.execute('SELECT content FROM trashed'))
+
+
 def add_records(work: Work, digests: list[str]) -> None:
     """Read records of data, if they are there."""
     for row in work.together.map(lambda digest: _read(work, digest), digests):
@@ -146,7 +151,9 @@ def _purge(work: Work, digest: str, record: Record) -> None:
             work.report.remark('nothing was deleted for good: Swift did not tell what some objects consist of. Run this again later')
             return
         named = 'SELECT 1 FROM composed WHERE name = ?1 AND owner != ?2 UNION ALL SELECT 1 FROM recorded WHERE name = ?1 AND digest != ?2'
-        gone = [part for part in record.parts if not work.db.execute(named, [work.full_name(part.path), digest]).fetchone()]
+        # Layers that were linked from a v1 registry at our root consist of its objects, which are no segments of ours.
+        own = [part for part in record.parts if part.path.startswith(layout.SEGMENTS + '/')]
+        gone = [part for part in own if not work.db.execute(named, [work.full_name(part.path), digest]).fetchone()]
         work.change()
         work.storage.remove_parts(gone)
         work.db.executemany('DELETE FROM segment WHERE name = ?', [(work.full_name(part.path),) for part in gone])

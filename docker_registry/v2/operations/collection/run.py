@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from docker_registry.v2.operations import recording
 from docker_registry.v2.operations.collection import aside, blobs, brakes, emptying, links, memory, segments, v1
 from docker_registry.v2.operations.collection.bounds import Bounds
 from docker_registry.v2.operations.collection.lock import Lock
@@ -93,16 +94,19 @@ def _round(storage: Any, options: Options, lock: Any, report: Report, pace: Pace
         work.weigh()
         if not options.force:
             _brake(work)
+        before, sizes = report.counts.get('blob_bytes', 0), [] if options.dry_run else work.sizes()
         try:
             _go_through(work, options)
         except LyingListing:
             memory.forget_marks(work.db)  # and no links: the next collection is to look at them, too
             memory.save(storage, work.db, folder)
             raise
+        report.trash_bytes = emptying.size(work) + report.counts.get('blob_bytes', 0) - before
         if not options.dry_run:
             memory.remember(work.db, brakes.counts(work.db))
             lock.check()
             memory.save(storage, work.db, folder)
+            recording.keep_sizes(storage, sizes, survey.started)
 
 
 def _brake(work: Work) -> None:

@@ -17,8 +17,8 @@ from docker_registry.v2.registry import layout
 from docker_registry.v2.registry.trash import Segment
 
 BATCH = 10000
-#: What the survey has looked at already, of the folders below our root.
-SURVEYED = {path.partition('/')[0] for path in (layout.ROOT, layout.SEGMENTS, layout.TRASH, layout.SECRET)} | {'images'}
+#: What the survey has looked at already, and what has no large objects, of the folders below our root.
+SURVEYED = {path.partition('/')[0] for path in (layout.ROOT, layout.SEGMENTS, layout.TRASH, layout.SECRET, layout.IMPORTS)} | {'images'}
 
 #: What the last collection knew, and no listing shows any more.
 UNLISTED = """

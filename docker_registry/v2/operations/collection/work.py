@@ -35,6 +35,7 @@ class Report:
     repositories: dict[str, dict[str, int]] = field(default_factory=dict)  # the same, for one repository
     remarks: dict[str, None] = field(default_factory=dict)  # texts, in their order
     changes: int = 0  # times that something was written or deleted
+    trash_bytes: int = 0  # of the blobs that the trash has at the end
 
     def add(self, name: str, count: int = 1, repository: str | None = None) -> None:
         self.counts[name] = self.counts.get(name, 0) + count
@@ -125,6 +126,19 @@ class Work:
                 first = prefix[len(container) :]
                 sizes = 'SELECT sum(size) FROM foreign_segment WHERE name >= ? AND name < ?'
                 self.db.execute(f'UPDATE blob SET size = ifnull(({sizes}), 0) WHERE digest = ?', [first, first + LAST, digest])
+
+    def sizes(self) -> list[Any]:
+        """Return (repository, bytes of its blobs, tags) of each repository, as the survey found it. Call `weigh` first."""
+        return self.db.execute("""
+            SELECT name,
+                (SELECT coalesce(sum(coalesce(
+                        size, (SELECT sum(segment.size) FROM composed JOIN segment USING (name) WHERE owner = digest))), 0)
+                    FROM blob WHERE digest IN (
+                        SELECT digest FROM layer WHERE repository = id UNION SELECT digest FROM revision WHERE repository = id
+                        UNION SELECT digest FROM tag_index WHERE repository = id)),
+                (SELECT count(*) FROM tag WHERE repository = id)
+            FROM repository
+        """).fetchall()
 
     def is_linked(self, digest: str) -> bool:
         """Return whether the survey has found anything that needs the data of a blob."""

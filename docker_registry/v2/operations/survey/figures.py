@@ -46,6 +46,11 @@ def figures(survey: Survey) -> dict[str, Any]:
     }
 
 
+def sizes(found: dict[str, Any]) -> list[tuple[str, int, int]]:
+    """Return (repository, bytes, tags) of each repository in `figures`, for the page."""
+    return [(row['name'], row['bytes_alone'] + row['bytes_shared'], row['tags']) for row in found['repositories']]
+
+
 def _counted(survey: Survey, query: str) -> dict[str, int]:
     count, size = survey.db.execute(query).fetchone()
     return {'count': count, 'bytes': size or 0}
