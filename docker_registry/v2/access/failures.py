@@ -3,7 +3,7 @@
 import time
 from collections.abc import Hashable
 
-from docker_registry.v2.access.shared import Seen, Table
+from docker_registry.v2.registry.shared_memory import Seen, Table
 
 #: Keys of counts, each with the number that fills it.
 Limits = tuple[tuple[Hashable, int], ...]

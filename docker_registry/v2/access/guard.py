@@ -15,10 +15,10 @@ from docker_registry.v2.access import audit, challenges, htpasswd, policies
 from docker_registry.v2.access.challenges import BASIC, TOKEN_PATH, Challenges
 from docker_registry.v2.access.identity import ANONYMOUS, Identity
 from docker_registry.v2.access.logins import Logins
-from docker_registry.v2.access.scopes import CATALOG, PING, PULL, Access, Scopes, access_of, needed_for
+from docker_registry.v2.access.scopes import CATALOG, METRICS, PING, PULL, Access, Scopes, access_of, needed_for
 from docker_registry.v2.access.tokens import Invalid, Tokens
 from docker_registry.v2.access.watched import Broken
-from docker_registry.v2.registry import errors, names
+from docker_registry.v2.registry import errors, names, tally
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ class Request(challenges.Request, audit.Request, Protocol):
 class Everybody:
     """The guard of a registry without passwords and rules: admits every request."""
 
+    has_logins = False
+
     def admit(self, request: Request, access: Access, repository: str | None = None) -> None:
         request.rights = EVERYTHING
 
@@ -50,7 +52,7 @@ class Everybody:
     def is_public(self, repository: str) -> bool:
         return True
 
-    def grant(self, request: Request, kind: str, credentials: bytes, asked: Scopes, offline: bool) -> dict:
+    def grant(self, request: Request, kind: str, credentials: bytes, asked: Scopes, offline: bool, has_prompt: bool = False) -> dict:
         raise errors.NotFound(detail=TOKEN_PATH)
 
 
@@ -64,6 +66,7 @@ class Guard:
     def __init__(self, logins: Logins | None, tokens: Tokens | None, policy: policies.Policy):
         self._logins, self._tokens, self._policy = logins, tokens, policy
         self._challenges = Challenges(tokens is not None)
+        self.has_logins = logins is not None
 
     def admit(self, request: Request, access: Access, repository: str | None = None) -> None:
         """Admit a request and set its `identity`, `scopes` and `rights`, or raise.
@@ -133,6 +136,8 @@ class Guard:
         somebody = bool(identity) or self._policy.pulls_something(ANONYMOUS)  # also asks whether the policy can be used at all
         if access == PING:
             return policies.Decision(bool(identity) or is_bearer and somebody)
+        if access == METRICS:
+            return policies.Decision(bool(identity))
         if access == CATALOG:
             return policies.Decision(bool(identity) or self._policy.everybody_lists and somebody)
         try:
@@ -161,15 +166,16 @@ class Guard:
         except Broken:
             return False
 
-    def grant(self, request: Request, kind: str, credentials: bytes, asked: Scopes, offline: bool) -> dict:
+    def grant(self, request: Request, kind: str, credentials: bytes, asked: Scopes, offline: bool, has_prompt: bool = False) -> dict:
         """Return the response document with a token for a user, or with an anonymous token.
 
         The token is for what the client asks and may do. To ask for more is no error.
 
         :param kind: 'basic' for the credentials of Basic authentication, 'refresh' for a refresh token, anything else for none
         :param offline: True to return a refresh token as well
+        :param has_prompt: True for a browser: asked for a password, it asks its user. Without one it gets no token for nothing
         :raises NotFound: this registry issues no tokens
-        :raises Unauthorized: the login is wrong
+        :raises Unauthorized: the login is wrong, or a browser needs one
         :raises TooManyRequests: too many logins failed, or too many are in progress
         :raises Unavailable: the file of users or the rules cannot be used, or a login elsewhere cannot be checked
         """
@@ -181,6 +187,8 @@ class Guard:
             elif kind == 'refresh':
                 request.identity = self._refresh(request, credentials, self._tokens)
             allowed = self._allowed(request.identity, asked)
+        if has_prompt and self.has_logins and not request.identity and asked.actions and not allowed.actions:
+            raise errors.Unauthorized(headers={'WWW-Authenticate': BASIC})
         document = self._tokens.make(request.identity, allowed)
         if not request.identity:  # if only users may pull, the token is for nothing; docker tries a push for a minute if it gets none
             return document
@@ -212,7 +220,10 @@ class Guard:
             self._require_unexpired(identity, challenge)
             return identity
         known = self._logins and self._logins.source_of(name)  # what is no name may be a password
-        logger.warning('a wrong password for %s from %s', name.decode() if known else 'an unknown user', request.remote_addr)
+        tally.count(tally.LOGIN_WRONG)
+        user = name.decode() if known else 'an unknown user'
+        facts = {'event': 'wrong password', 'user': user if known else None, 'from': request.remote_addr}
+        logger.warning('a wrong password for %s from %s', user, request.remote_addr, extra={'facts': facts})
         raise errors.Unauthorized('wrong user name or password', headers={'WWW-Authenticate': challenge})
 
     def _refresh(self, request: Request, token: bytes, tokens: Tokens) -> Identity:
@@ -229,6 +240,7 @@ class Guard:
         except Invalid as error:
             if self._logins:
                 self._logins.refuse(error.user.encode(), token, request.remote_addr)
+            tally.count(tally.LOGIN_WRONG)
             logger.warning('a refresh token for %s from %s: %s', error.user or 'an unknown user', request.remote_addr, error)
             raise errors.Unauthorized(str(error), headers={'WWW-Authenticate': BASIC})
 

@@ -8,9 +8,9 @@ from typing import Protocol
 from docker_registry.v2.access import addresses, audit, htpasswd
 from docker_registry.v2.access.failures import Buckets, Failures, Limits
 from docker_registry.v2.access.identity import Identity
-from docker_registry.v2.access.shared import Seen
 from docker_registry.v2.access.turns import Refused, Turns
-from docker_registry.v2.registry import errors
+from docker_registry.v2.registry import errors, tally
+from docker_registry.v2.registry.shared_memory import Seen
 
 FAILURES_SECONDS = 300  # a full count of failed logins drains in this time
 ALL_USERS = 10  # an address may fail this many times as often for all users together as for one user
@@ -103,6 +103,7 @@ class Logins:
                     if has_turn:
                         return self._ask(source, login)
             except Refused:
+                tally.count(tally.LOGIN_DELAYED)
                 raise errors.TooManyRequests('too many logins in progress; retry in a second', headers={'Retry-After': '1'})
 
     def refuse(self, name: bytes, token: bytes, client: str | None) -> None:
@@ -157,6 +158,7 @@ class Logins:
         networks = login.networks[:1] if self._knows(login) else login.networks
         wait = max(self._failures.wait(self._limits(login, *network)) for network in networks)
         if wait:
+            tally.count(tally.LOGIN_DELAYED)
             raise errors.TooManyRequests(headers={'Retry-After': str(math.ceil(wait))})
 
 

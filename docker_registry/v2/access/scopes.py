@@ -18,6 +18,7 @@ Resource = tuple[str, str]  # type and name
 #: The kinds of access: the type of the resource, and the actions on it. The last action is the one that the request is about.
 Access = tuple[str, tuple[str, ...]]
 PING: Access = ('', ())
+METRICS: Access = ('metrics', ())  # every user may see them, whatever their token is for
 CATALOG: Access = ('registry', ('*',))
 PULL: Access = ('repository', ('pull',))
 PUSH: Access = ('repository', ('pull', 'push'))

@@ -62,8 +62,11 @@ class File(Generic[Content]):
             return self._content
 
     def _stamp_of_file(self) -> tuple[int, ...]:
+        """Return what every change of the file changes. The size is not in it: a file that is being truncated already has size 0, but for
+        some milliseconds the times from before, so it would seem to be settled.
+        """
         try:
             found = os.stat(self._path)
         except OSError:
             return (0,)  # `read` raises an error that says why
-        return found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size
+        return found.st_mtime_ns, found.st_ctime_ns, found.st_ino

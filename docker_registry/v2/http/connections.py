@@ -21,6 +21,7 @@ READ_PATIENCE = 0.05  # seconds that a body may let the server wait before other
 SEND_PATIENCE = 1  # seconds that a client may take for one block of a response, before the registry lets go of storage
 TURN = 0.005  # seconds that one connection may be served without a break
 PIECE = 256 * 1024  # bytes that are sent at a time
+RECORD = 16 * 1024  # bytes in a record of TLS, at most
 UPLOAD_HELD = 512 * 1024  # bytes in memory for which an upload counts while it waits for more; the driver bounds what it has itself
 
 
@@ -87,10 +88,13 @@ class Patient:
             raise TimeoutError()  # although a byte may come again and again
         self.settimeout(READ_PATIENCE)
         with contextlib.suppress(TimeoutError):
-            return super().recv(size)
+            return self.arrived(size)
         with self._paused(self._received if self.work and self.work.collects else min(self._received, UPLOAD_HELD)):
             self._wait_until(self._deadline or time.monotonic() + CLIENT_TIMEOUT)
-            return super().recv(size)
+            return self.arrived(size)
+
+    def arrived(self, size):
+        return super().recv(size)
 
     def _recv_head(self, size):
         """Return b'', as at the end of the connection, if no other request comes."""
@@ -207,6 +211,17 @@ class PatientSocket(Patient, socket.socket):
 
 
 class PatientTLSSocket(Patient, ssl.SSLSocket):
+    def arrived(self, size):
+        """Wait for one record, and return it with those after it that are there already. Blocks of 16 KiB would cost too much."""
+        content = super().arrived(min(size, RECORD))
+        pieces, left = [content], size - len(content)
+        self.settimeout(0)
+        with contextlib.suppress(OSError):  # there is no more, or the next call says what is wrong
+            while left and pieces[-1]:
+                pieces.append(super().arrived(min(left, RECORD)))
+                left -= len(pieces[-1])
+        return b''.join(pieces)
+
     def do_handshake(self):
         """:raises TimeoutError: the client has not done its part in time, perhaps because it comes byte by byte"""
         with gevent.Timeout(HEAD_TIMEOUT, TimeoutError('the TLS handshake took too long')):
@@ -216,12 +231,20 @@ class PatientTLSSocket(Patient, ssl.SSLSocket):
 class Invited:
     """The body of a request as a file. Before the first read, it invites the client to send the body."""
 
-    def __init__(self, stream, sock):
-        self._stream, self._socket = stream, sock
+    def __init__(self, body, sock):
+        self._body, self._socket = body, sock
 
     def read(self, size):
+        """Return up to `size` bytes, as many as have come, b'' at the end.
+
+        gunicorn's `Body` would wait for all of `size`, and copy them.
+        """
         self._socket.invite()
-        return self._stream.read(size)
+        try:
+            return self._body.reader.read(size)
+        except Exception:
+            self._body.failed = True  # nobody knows where the next request begins
+            raise
 
 
 def much_is_left(reader, most=MOST_UNREAD):

@@ -33,8 +33,8 @@ def error_document(error):
     return response
 
 
-def last_words(error):
+def last_words(error, request_id):
     """Return the response to an error as the bytes of HTTP, for a connection that ends with it."""
     response = error_document(error)
-    response.headers.update(COMMON_FIELDS, Date=http_date(), Connection='close')
+    response.headers.update({**COMMON_FIELDS, 'X-Request-Id': request_id}, Date=http_date(), Connection='close')
     return f'HTTP/1.1 {response.status}\r\n{response.headers}'.encode('latin-1') + response.get_data()

@@ -19,7 +19,7 @@ def get_token(registry, request):
     """Issue a token for Basic credentials or for none: https://distribution.github.io/distribution/spec/auth/token/"""
     kind, credentials = authorization(request)
     asked, offline = Scopes.asked(request.args.getlist('scope')), request.args.get('offline_token') == 'true'
-    return _response(registry.guard.grant(request, kind, credentials, asked, offline))
+    return _response(registry.guard.grant(request, kind, credentials, asked, offline, registry.cors.names(request.environ)))
 
 
 def post_token(registry, request):

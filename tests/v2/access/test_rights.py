@@ -43,31 +43,37 @@ ACTIONS = {
     'blobs/uploads/T': {'GET': 'push', 'HEAD': 'push', 'PATCH': 'push', 'PUT': 'push', 'DELETE': 'push'},
     'blobs/D': {'GET': 'pull', 'HEAD': 'pull', 'DELETE': 'delete'},
 }
-WITHOUT_A_REPOSITORY = {'/v2/', '/v2/_catalog', '/v2/token', '/healthz', '/readyz'}
+#: The same for the page.
+PAGE_ACTIONS = {
+    'tags/': {'GET': 'pull', 'HEAD': 'pull'},
+    'manifests/R': {'GET': 'pull', 'HEAD': 'pull'},
+    'delete/': {'GET': 'delete', 'HEAD': 'delete', 'POST': 'delete'},
+}
+WITHOUT_A_REPOSITORY = {'/', '/v2/', '/v2/_catalog', '/v2/token', '/healthz', '/readyz', '/metrics', '/ui/', '/ui/_login', '/ui/_static/N'}
 DIGEST = digest_of(LAYER)
 
 
-def endpoints():
-    """Yield (method, route without its repository) of every route of the application."""
+def endpoints(root):
+    """Yield (method, route without its repository) of every route of the application below `/v2/` or `/ui/`."""
     for pattern, methods, _ in ROUTES:
         path = re.sub(r'\(\?P<(\w)\w*>[^)]*\)', lambda match: match[1].upper() if match[1] != 'r' else 'R', pattern.pattern).replace(
             '/?', '/'
         )
-        if path in WITHOUT_A_REPOSITORY:
+        if path in WITHOUT_A_REPOSITORY or path.startswith('/ui/') != (root == '/ui/'):
             continue
-        repository, route = path.removeprefix('/v2/').split('/', 1)
+        repository, route = path.removeprefix(root).split('/', 1)
         assert repository == 'R', path
         for method in {*methods, *(['HEAD'] if 'GET' in methods else [])}:
             yield method, route
 
 
-ENDPOINTS = sorted(endpoints())
+ENDPOINTS, PAGES = sorted(endpoints('/v2/')), sorted(endpoints('/ui/'))
 TARGETS = {'R': 'v1', 'D': DIGEST, 'T': 'x'}
 
 
-def url(repository, route):
+def url(repository, route, root='/v2/'):
     head, _, last = route.rpartition('/')
-    return f'/v2/{repository}/{head}/{TARGETS.get(last, last)}'
+    return f'{root}{repository}/{head}{"/" if head or root == "/v2/" else ""}{TARGETS.get(last, last)}'
 
 
 @pytest.fixture
@@ -121,6 +127,29 @@ def test_every_endpoint_asks_the_rules(ruled, method, route, name, with_a_token)
     missing = ruled(method, url('team/nowhere', route), headers=credentials(name))
     present = ruled(method, url('team/app', route), headers=credentials(name))
     assert comparable(missing, 'team/nowhere') == comparable(present, 'team/app')
+
+
+def test_every_page_has_an_action():
+    assert {(method, route) for route, methods in PAGE_ACTIONS.items() for method in methods} == set(PAGES)
+
+
+@pytest.mark.parametrize('name', list(MAY), ids=str)
+@pytest.mark.parametrize('method, route', PAGES)
+def test_every_page_asks_the_rules(fake_place, ruled, files, method, route, name):
+    access = Access(htpasswd=str(files / 'htpasswd'), rules=str(files / 'rules'), ui_delete=True)
+    registry = fake_place.registry(access)
+    sent = credentials(name) | {'Sec-Fetch-Site': 'same-origin'}
+
+    answer = registry(method, url('team/app', route, '/ui/') + '?tag=v1', headers=sent)
+
+    if PAGE_ACTIONS[route][method] in MAY[name]:
+        assert answer.status_code in (200, 303)
+        return
+    assert answer.status_code == (403 if name else 401)
+    assert name or answer.headers['WWW-Authenticate'] == 'Basic realm="registry"'
+    assert not registry.swift_requests
+    missing = registry(method, url('team/nowhere', route, '/ui/') + '?tag=v1', headers=sent)
+    assert comparable(missing, 'team/nowhere') == comparable(answer, 'team/app')
 
 
 def comparable(answer, repository):

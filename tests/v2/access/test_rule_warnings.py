@@ -73,7 +73,7 @@ def test_a_line_that_is_wrong_may_name_the_group():
 
 
 @given(some_rules, some_identity, some_repository, strategies.sampled_from(['v', 'vw', 'x']))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_a_line_is_said_to_deny_it_denies(found, identity, repository, tag):
     """A line with such a warning, and the line that denies, allow nothing of it together."""
     group = 'group g = a c'

@@ -353,7 +353,7 @@ def naive_may(text, name, groups, action, repository, tag):
 
 
 @given(some_rules, some_identity, some_repository, strategies.sampled_from([None, 'v', 'vw', 'w', 'x']))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_rights_are_those_of_the_naive_way(found, identity, repository, tag):
     text, groups = '\n'.join(found), ['g'] if identity.name in ('a', 'c') else []
     rights = book(f'{text}\ngroup g = a c').rights(identity, repository)
@@ -368,7 +368,7 @@ def test_rights_are_those_of_the_naive_way(found, identity, repository, tag):
 
 
 @given(some_rules, some_identity, strategies.lists(some_repository, unique=True), some_repository, strategies.sampled_from('_~0a'))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @example(['allow a pull **', 'deny a pull a/**'], user('a'), ['a', 'a/b'], 'a', '0')
 def test_a_listing_passes_by_no_repository_that_one_may_see(found, identity, repositories, start, after):
     rules = book('\n'.join(found) + '\ngroup g = a c')

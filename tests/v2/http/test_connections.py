@@ -1,16 +1,19 @@
 """Connections of `registry-swift serve` whose clients do unusual things."""
 
+import concurrent.futures
 import contextlib
 import http.client
 import os
 import signal
 import socket
+import ssl
 import struct
 import time
 
 import pytest
 from test_server import IMPATIENT, begun, head, status_of, tls_connection
 
+from docker_registry.v2.http import connections
 from registry_process import Serving, changed, environment, until
 from tls import make_certificate, tls_options
 
@@ -51,6 +54,23 @@ def test_a_client_is_refused_if_there_are_no_more_files_and_all_connections_are_
         for client in busy:
             client.sendall(b'bytes')
             assert status_of(client) == 202
+
+
+def test_records_of_tls_that_have_arrived_are_read_at_once(certificate):
+    """An upload in blocks of 16 KiB would cost much memory and processor time."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslsocket_class = connections.PatientTLSSocket
+    context.load_cert_chain(certificate / 'certificate.pem', certificate / 'key.pem')
+    ours, theirs = socket.socketpair()
+    with ours, theirs, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        unverified = ssl._create_unverified_context()
+        client = pool.submit(unverified.wrap_socket, theirs)
+        with context.wrap_socket(ours, server_side=True) as server, client.result(timeout=30) as client:
+            server.expect_body()
+            client.sendall(b'x' * 100000)
+            assert [len(server.recv(size)) for size in (10, 60000, 256 * 1024)] == [10, 60000, 39990]
+            client.sendall(b'y')
+            assert server.recv(256 * 1024) == b'y'
 
 
 # Bodies that nobody wants, and bodies that come byte by byte
