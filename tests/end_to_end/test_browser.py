@@ -2,39 +2,24 @@
 
 import contextlib
 import hashlib
-import http.server
 import subprocess
-import threading
 
 import pytest
 import requests
 from swiftclient.client import Connection
 
 import conftest
+from servers import OnePage
 
 SECONDS = 30  # for Chromium to start, load a page and end; it needs two or three
 DOWNLOAD_SECONDS = 12
 
 
-class Listener:
-    """An HTTP server that notes the path of each request. Each is answered with a page, without the fields of the registry."""
+class Listener(OnePage):
+    """A site that notes which scripts have run."""
 
     def __init__(self):
-        self.asked, listener = [], self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                listener.asked.append(self.path)
-                self.send_response(200)
-                self.send_header('Content-Type', 'text/html')
-                self.end_headers()
-                self.wfile.write(listener.page.encode())
-
-            def log_message(self, *arguments):
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-        self.url = 'http://127.0.0.1:%d' % self._server.server_address[1]
+        super().__init__()
         self.page = '<!DOCTYPE html><html><body><script>%s</script></body></html>' % self.script('page')
 
     def script(self, name):
@@ -45,17 +30,6 @@ class Listener:
     def ran(self):
         """The names of the scripts that have run."""
         return {path.removeprefix('/ran-') for path in self.asked if path.startswith('/ran-')}
-
-    @contextlib.contextmanager
-    def serving(self):
-        thread = threading.Thread(target=self._server.serve_forever)
-        thread.start()
-        try:
-            yield self
-        finally:
-            self._server.shutdown()
-            thread.join()
-            self._server.server_close()
 
 
 @pytest.fixture

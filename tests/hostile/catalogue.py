@@ -5,6 +5,7 @@ import against_connections
 import against_heads
 import against_logins
 import against_manifests
+import against_page
 import against_rules
 import against_storage
 from attack import ATTACKS
@@ -16,6 +17,7 @@ __all__ = [
     'against_heads',
     'against_logins',
     'against_manifests',
+    'against_page',
     'against_rules',
     'against_storage',
 ]

@@ -18,10 +18,11 @@ class Browsers:
     :param loopback_only: True if requests may name no other host than this machine. A registry without passwords on a loopback address
         needs that. Otherwise the author of a page could let the page's own name lead to 127.0.0.1 after it was loaded (DNS rebinding).
         The browser would then take the registry for the page's own server.
+    :param cors: `cors.Cors`, which knows the sites whose pages may change something
     """
 
-    def __init__(self, loopback_only):
-        self._loopback_only = loopback_only
+    def __init__(self, loopback_only, cors):
+        self._loopback_only, self._cors = loopback_only, cors
 
     def check(self, environ, from_proxy):
         """Check a WSGI environment.
@@ -36,7 +37,7 @@ class Browsers:
                 'only. To use another name, set REGISTRY_HTPASSWD, or name your proxy in REGISTRY_TRUSTED_PROXIES',
                 host[:200],
             )
-        if environ['REQUEST_METHOD'] in CHANGING and _is_foreign(environ, host):
+        if environ['REQUEST_METHOD'] in CHANGING and _is_foreign(environ, host) and not self._cors.names(environ):
             raise errors.Denied('a web page of another site may not change anything in this registry')
 
 

@@ -1,8 +1,21 @@
-"""Whether a client may delete a manifest or a blob where it may not delete all tags."""
+"""Deletes: of tags, for the API and the page, and whether a client may delete a manifest or a blob where it may not delete all tags."""
 
 from docker_registry.v2.access import audit
 from docker_registry.v2.access.guard import require
+from docker_registry.v2.http.events import MANIFESTS, Event
 from docker_registry.v2.registry import errors
+
+
+def delete_tag(registry, request, repository, tag):
+    """Delete a tag, tell listeners, and log it.
+
+    :raises Denied: the client may not delete it
+    :raises ManifestUnknown: there is no such tag
+    """
+    require(request, 'delete', repository, tag)
+    registry.tags.delete(repository, tag)
+    request.events.append(Event('delete', MANIFESTS, repository, tag=tag))
+    audit.changed(request, 'delete', repository, request.rights.decide('delete', tag), tag, None)
 
 
 def require_deletable(registry, request, repository, digest, tags):
