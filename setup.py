@@ -24,9 +24,9 @@ def read(path):
         return text.read()
 
 
-def version():
-    """The driver's `__version__`.  This does not import the driver, whose requirements may not be installed yet."""
-    return str(re.search(r"^__version__ = '([^']+)'$", read('docker_registry/drivers/swift.py'), re.M).group(1))
+def fact(name):
+    """The driver's `__version__` or `__url__`.  This does not import the driver, whose requirements may not be installed yet."""
+    return str(re.search(r"^__%s__ = '([^']+)'$" % name, read('docker_registry/drivers/swift.py'), re.M).group(1))
 
 
 # The driver imports requests itself, so it must not rely on python-swiftclient to bring it.  The v1 registry pins 2.3.0.
@@ -56,7 +56,12 @@ REGISTRY = [
     'gevent>=25,<27',
     'gunicorn>=27,<28',
     'itsdangerous>=2.1,<3',
+    # The page for browsers.  It escapes everything by itself, which str.format and string.Template do not; Werkzeug's authors keep
+    # it, and it needs markupsafe only, which Werkzeug needs anyway.
+    'Jinja2>=3.1.6,<4',
     'packaging',
+    # Metrics: it is Prometheus' own, and the only client that adds up what several processes count.  It needs no other package.
+    'prometheus-client>=0.21,<1',
     'PyYAML>=6,<7',
     # The bar of `registry-swift survey` and its like at a terminal.  It is small, needs no other package, and is what most
     # programs show.  rich and progressbar2 bring more of their own.
@@ -72,11 +77,13 @@ if sys.version_info[0] == 2:
 else:
     LAYOUT = {
         'packages': NAMESPACES + ['docker_registry.' + name for name in find_packages('docker_registry')],
+        'package_data': {'docker_registry.v2.http.page': ['static/*', 'templates/*']},
         'entry_points': {'console_scripts': ['registry-swift = docker_registry.v2.__main__:main']}}
 
 setup(
     name='docker-registry-driver-swift',
-    version=version(),
+    version=fact('version'),
+    url=fact('url'),
     description='OpenStack Swift as the only state of a Docker registry',
     long_description=read('README.rst'),
     long_description_content_type='text/x-rst',

@@ -56,6 +56,16 @@ def test_the_registry_extra_has_what_the_registry_imports(newest):
     newest.python('-c', 'import gunicorn, yaml; import docker_registry.v2.http.app')
 
 
+def test_the_registry_extra_has_the_files_of_the_page(newest):
+    listed = newest.python(
+        '-c',
+        'import pathlib; from docker_registry.v2.http.page import rendering as page; '
+        'print(page.__file__, *page.FILES, *(path.name for path in (page.HERE / "templates").iterdir()))',
+    )
+    assert '/site-packages/' in listed
+    assert {'page.css', 'page.js', 'icon.svg', 'base.html'} <= set(listed.split())
+
+
 @pytest.mark.parametrize('core', CORES)
 def test_the_driver_is_found_beside_each_core_without_setuptools(newest, core):
     # Remove the installed core first: the setup.py of the other core would ask it for the version.

@@ -47,6 +47,12 @@ def test_it_has_every_source_file(contents, folder):
     assert sources and sources <= set(contents)
 
 
+def test_it_has_what_the_page_for_browsers_consists_of(contents):
+    page = CHECKOUT / 'docker_registry/v2/http/page'
+    files = {str(path.relative_to(CHECKOUT)) for folder in ('templates', 'static') for path in (page / folder).iterdir()}
+    assert len(files) > 5 and files <= set(contents)
+
+
 def test_it_has_nothing_compiled(contents):
     assert not [path for path in contents if re.search(r'\.py[co]$|__pycache__', path)]
 
