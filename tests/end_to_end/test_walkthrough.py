@@ -6,20 +6,36 @@
 import ipaddress
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import tarfile
+import uuid
 
 import pytest
 import yaml
 
 import bases
 import clients
+from conftest import need
 from docker_registry.drivers.swift import __version__
-from servers import DockerEngine, free_port
+from servers import DockerEngine, free_port, program
 
 SECONDS = 400
 NGINX = ['RUN apt-get update && apt-get install --yes --no-install-recommends nginx-light', 'USER 101', 'ENTRYPOINT []']
+
+# Pushes an image, and pulls all tags. Today's docker cannot do that with a v1 registry. The client for the v1 API runs on Python 2.7 only.
+OLD_DOCKER = """
+import sys
+tests, folder, port, busybox, tag, line = sys.argv[1:]
+sys.path.insert(0, tests)
+from v1_client import V1Client
+from v1_image import printing_image
+client = V1Client(('127.0.0.1', int(port)))
+client.push('me/hello', printing_image(folder, busybox, line), tag)
+for pushed in client.tags('me/hello'):
+    client.pull('me/hello', pushed)
+"""
 
 
 def page():
@@ -48,7 +64,8 @@ class Reader:
     def __init__(self, folder, docker, place, cloud, images):
         self.folder, self.docker, self.images = folder, docker, images
         self.container, self.v1, self.cloud = place.container, place.swift, cloud
-        self.port, self.tls_port, self.nginx_port = free_port(), free_port(), free_port()
+        self.port, self.second_port, self.tls_port, self.nginx_port = free_port(), free_port(), free_port(), free_port()
+        self.lines = {tag: 'hello %s' % uuid.uuid4().hex for tag in ('1', '2')}  # {tag of an image of the old docker: what it prints}
         self.home, self.said = os.path.join(folder, 'home'), ''
         os.mkdir(self.home)
         with open(os.path.join(self.home, '.curlrc'), 'w') as file:  # curl uses this machine's /etc/hosts, not that of the docker engine
@@ -73,19 +90,30 @@ class Reader:
             ('21dced0fd20347869b93710d2b98aae0', cloud.application_credential_id),
             ('credential-secret', cloud.application_credential_secret),
             ("(OS_CONTAINER='?)docker-registry", r'\g<1>' + self.container),
+            # An old docker
+            (r'curl .*/v1/_ping$', r'\g<0>\n' + self.old_push('1')),
+            (r'docker run --rm 127\.0\.0\.1:5001/me/hello:1$', r'\g<0>\n' + self.old_push('2')),
             # A hub, and docker's own networks
             ('docker build (.*) - <', r'docker build --network host --build-arg BASE=%s \1 - <' % self.images['v1']),
             (r'docker build (.*) \.$', r'docker build --network host --build-arg BASE=%s \1 .' % self.images['base']),
             ('docker run ', 'docker run --network host '),
             ('-p 127.0.0.1:5000:5000', '-e REGISTRY_HOST=127.0.0.1 -e REGISTRY_PORT=%d' % self.port),
+            ('-p 127.0.0.1:5001:5000', '-e REGISTRY_HOST=127.0.0.1 -e REGISTRY_PORT=%d' % self.second_port),
             ('-p 5000:5000', '-e REGISTRY_HOST=%s -e REGISTRY_PORT=%d' % (DockerEngine.ADDRESS, self.tls_port)),
             ('docker-compose --file deploy/docker-compose.yml', 'docker-compose --file deploy/on-this-host.yml'),
             # Ports, and the folder where this engine looks for certificates
             ('127.0.0.1:5000', '127.0.0.1:%d' % self.port),
+            ('127.0.0.1:5001', '127.0.0.1:%d' % self.second_port),
             (name + ':5000', '%s:%d' % (DockerEngine.NAME, self.tls_port)),
             (r'(?<!CN=)(?<!DNS:)%s(?!:\d)' % name, '%s:%d' % (DockerEngine.NAME, self.nginx_port)),
             ('/etc/docker/certs.d', self.docker.certificates),
         ]
+
+    def old_push(self, tag):
+        """Return a command that does what an old docker does at this point: it pushes an image to the v1 registry."""
+        python = os.path.join(bases.V1_RELEASE, 'bin', 'python')
+        tests = os.path.join(bases.CHECKOUT, 'tests', 'registry')
+        return shlex.join([python, '-c', OLD_DOCKER, tests, self.folder, str(self.port), program('busybox'), tag, self.lines[tag]])
 
     def script(self):
         """Return all commands as one script, with the changes. Each change must apply to at least one command."""
@@ -157,6 +185,7 @@ class Reader:
 
 @pytest.fixture
 def reader(folder, docker, place, cloud, stand_ins):
+    need('busybox')
     reader = Reader(folder, docker, place, cloud, stand_ins)
     yield reader
     print(reader.said)
@@ -173,7 +202,7 @@ def stand_ins(docker, base, v1_base, tmp_path_factory):
 
 
 def test_who_types_all_of_it_has_a_registry(reader, place, cloud, sdist, other_docker):
-    """Another machine can then pull the pushed images, with their layers, and run them."""
+    """Another machine can then pull the pushed images, with their layers, and run them. It can also run those of the v1 registry."""
     reader.unpack(sdist)
     reader.write_compose_file()
 
@@ -193,6 +222,12 @@ def test_who_types_all_of_it_has_a_registry(reader, place, cloud, sdist, other_d
         said = other_docker('run', '--rm', '--network', 'none', '--pull', 'always', pulled, '--version')
         assert said == 'registry-swift %s\n' % __version__
         other_docker('image', 'rm', pulled)
+    both = r'^{"1": "[0-9a-f]{64}"}=== line \d+\n{"name": "me/hello", "tags": \["1"\]}=== '
+    assert re.search(both, reader.said, re.MULTILINE), 'the v1 registry and ours do not show the image at the same time'
+    imported = place.registry(OS_CONTAINER=place.container + '-v1')
+    for tag, line in reader.lines.items():
+        assert line in reader.said.splitlines()
+        assert other_docker('run', '--rm', '--network', 'none', '%s/me/hello:%s' % (imported.address, tag)) == line + '\n'
 
 
 def test_no_command_is_overlooked():

@@ -23,7 +23,7 @@ import fake_swift
 from docker_registry.v2.access import htpasswd
 from docker_registry.v2.access.scopes import Scopes
 from docker_registry.v2.http import app as app_module
-from docker_registry.v2.http import server
+from docker_registry.v2.http import logs, server
 from docker_registry.v2.registry import formats, names
 from docker_registry.v2.settings import config as config_module
 from registry_client import Place, as_json, digest_of, image
@@ -210,7 +210,7 @@ def check_answer(environ, status, fields, body):
 
 def check_log(records, status):
     assert not [record for record in records if record.levelno >= logging.ERROR], [record.getMessage() for record in records]
-    lines = [record.getMessage() for record in records if record.name == app_module.access_logger.name]
+    lines = [record.getMessage() for record in records if record.name == logs.requests.name]
     assert len(lines) == 1 and f' {status} ' in lines[0]
     assert all(record.getMessage().isprintable() for record in records), [record.getMessage() for record in records]
 
@@ -229,7 +229,7 @@ def check_login(world, raw, status, changed, records):
     if any(secret in text for secret in world.secrets for text in (raw, unquote_to_bytes(raw))):
         return
     assert not changed, changed
-    line = next(record.getMessage() for record in records if record.name == app_module.access_logger.name)
+    line = next(record.getMessage() for record in records if record.name == logs.requests.name)
     assert ' user=- ' in line, line
     assert not (re.search(r'(GET|HEAD) /v2/_catalog ', line) and status < 400), line
 

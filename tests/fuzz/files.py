@@ -14,8 +14,10 @@ from docker_registry.v2.access import htpasswd, rule_lines
 from docker_registry.v2.access.identity import ANONYMOUS, Identity
 from docker_registry.v2.access.rulebook import Rulebook
 from docker_registry.v2.access.watched import Broken
+from docker_registry.v2.http import listeners
 from docker_registry.v2.operations import retention_rules
 from docker_registry.v2.settings import config, storage
+from docker_registry.v2.settings.notifications import Notifications
 from signed import PASSWORD_HASH
 from target import target
 
@@ -59,26 +61,47 @@ def htpasswd_file(data):
         bcrypt.checkpw(b'password', stored[:4] + b'04' + stored[6:])  # with the lowest cost, to save time
 
 
+@target(
+    b'# a listener\nAuthorization: Bearer one\n\nX-Other:\t two words \r\n',
+    b'A b: c',
+    b'Content-Type: a',
+    b'A: \xe4',
+    words=(b': ', b'Host'),
+)
+def header_file(data):
+    """A file is refused, or requests can send each of its fields."""
+    try:
+        fields = listeners.read_headers(written(data))
+    except Broken as error:
+        assert '\n' not in str(error)
+        return
+    for name, value in fields.items():
+        assert name.isascii() and value.isascii() and value.strip() == value != '' and not set('\r\n\0') & set(name + value)
+        assert name.lower() not in listeners.OURS
+
+
 def variables(data):
     """Return {name: value} of lines with `name=value`."""
     pairs = [line.partition('=')[::2] for line in data.decode(errors='surrogateescape').split('\n')]
     return {name: value for name, value in pairs if name and '\0' not in name + value}
 
 
-NAMES = [config.environment_name(setting).encode() for kind in (config.Config, *config.OPTIONS) for setting in config.fields(kind)]
+KINDS = (config.Config, Notifications, *config.OPTIONS)
+NAMES = [config.environment_name(setting).encode() for kind in KINDS for setting in config.fields(kind)]
 
 
 @target(
     b'REGISTRY_MANIFEST_LIMIT=1024\nREGISTRY_UPLOAD_SECRET=a secret of some length\nREGISTRY_SPARSE_MANIFESTS=on',
     b'REGISTRY_TRUSTED_PROXIES=10.0.0.0/8, ::1\nREGISTRY_PORT=tcp://10.0.0.1:5000',
     b'GUNICORN_WORKERS=' + b'9' * 5000,
+    b'REGISTRY_NOTIFICATIONS_URL=http://a:b@[::1]:80/x?y https://c\nREGISTRY_NOTIFICATIONS_IGNORE_MEDIA_TYPES=a/b,c/d+json',
     b'REGISTRY_HTPASSWD_FILE=/\nREGISTRY_UPLOAD_SECRET_FILE=/nowhere',
     words=tuple(name + b'=' for name in NAMES),
 )
 def registry_settings(data):
     """Wrong settings raise an error of one line that names the variable, and never shows the secret."""
     environ = variables(data)
-    for kind in (config.Config, *config.OPTIONS):
+    for kind in KINDS:
         try:
             config.read(kind, environ)
         except ValueError as error:
@@ -109,6 +132,8 @@ swift: &swift
     b'swift: {storage: swift, swift_authurl: 5, swift_container: [a], swift_user: {a: b}, swift_password: ~}',
     b'swift: [',
     b'swift: {storage: swift, swift_retries: !!int x}',
+    b'!!timestamp swift: {storage: swift}',
+    b'swift: {storage: swift, swift_user: !!binary u, swift_password: !!bool p, swift_container: !!omap c}',
     b'swift: !!python/object:os.system {}',
     b'a: &a [*a]\nswift: *a',
     b'{' * 3000,

@@ -12,7 +12,7 @@ TRIES = 3  # an input is too slow only if it is too slow each time: the machine 
 
 MOST_MEMORY = 2 * 1024**3  # bytes of address space; what needs more raises MemoryError instead of ending the machine
 
-MODULES = ('texts', 'names_given', 'signed', 'documents', 'files', 'exchanges', 'swift_answers')
+MODULES = ('texts', 'names_given', 'signed', 'documents', 'files', 'exchanges', 'swift_answers', 'old_images')
 
 #: All targets by name, in the order of `MODULES`.
 TARGETS: dict[str, 'Target'] = {}

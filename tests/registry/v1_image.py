@@ -16,17 +16,17 @@ MiB = 1024 * 1024
 class Layer(object):
     """One image of the chain: `id`, `parent` (a Layer or None), `json` as bytes, and the `path` of its tar."""
 
-    def __init__(self, path, parent=None, command='/bin/true'):
+    def __init__(self, path, parent=None, command='/bin/true', cmd=('/bin/sh',)):
         self.id = uuid.uuid4().hex + uuid.uuid4().hex  # 256 random bits; a v1 id does not depend on the content
         self.parent = parent
         self.path = path
         self.size = os.path.getsize(path)
-        self.json = self._described(command)
+        self.json = self._described(command, cmd)
 
-    def _described(self, command):
+    def _described(self, command, cmd):
         described = {
             'id': self.id, 'created': '2014-06-22T12:00:00.000000000Z', 'docker_version': '1.5.0', 'architecture': 'amd64',
-            'os': 'linux', 'container_config': {'Cmd': ['/bin/sh', '-c', command]}, 'config': {'Cmd': ['/bin/sh']},
+            'os': 'linux', 'container_config': {'Cmd': ['/bin/sh', '-c', command]}, 'config': {'Cmd': cmd},
             'author': u'Zo\xeb', 'Size': self.size}
         if self.parent:
             described['parent'] = self.parent.id
@@ -96,6 +96,16 @@ def small_image(folder, layers=1):
     return Image(chain)
 
 
+def printing_image(folder, busybox, line):
+    """An image that runs, and prints a line. Its layers are a static busybox and a file with the line."""
+    program = _Files(folder, uuid.uuid4().hex)
+    program.copy_file(busybox, 'bin/busybox')
+    text = _Files(folder, uuid.uuid4().hex)
+    text.write('etc/line', line.encode('utf-8') + b'\n')
+    base = Layer(program.tar())
+    return Image([base, Layer(text.tar(), base, cmd=('/bin/busybox', 'cat', '/etc/line'))])
+
+
 class _Files(object):
     """A folder of files that becomes a tar."""
 
@@ -112,6 +122,9 @@ class _Files(object):
 
     def copy(self, source, path):
         shutil.copytree(source, self._place(path))
+
+    def copy_file(self, source, path):
+        shutil.copy(source, self._place(path))
 
     def link(self, path, target):
         os.symlink(target, self._place(path))

@@ -6,7 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
+from docker_registry.v2.operations import space
+
 SECONDS = 30.0  # between two lines
+BYTES = 'bytes'  # a unit that is shown as KiB, MiB and so on
 
 
 class Progress:
@@ -40,13 +43,14 @@ class Progress:
 def _bar(stream: TextIO, title: str, unit: str, total: int | None) -> Any:
     from tqdm import tqdm  # here, because the server needs none of it
 
-    return tqdm(desc=title, unit=f' {unit}', total=total, file=stream, leave=False, dynamic_ncols=True, unit_scale=True)
+    units = {'unit': 'B', 'unit_divisor': 1024} if unit == BYTES else {'unit': f' {unit}'}
+    return tqdm(desc=title, **units, total=total, file=stream, leave=False, dynamic_ncols=True, unit_scale=True)
 
 
 class _Lines:
     def __init__(self, stream: TextIO, title: str, unit: str, total: int | None, seconds: float):
         self._stream, self._title, self._unit, self._seconds = stream, title, unit, seconds
-        self._of = '' if total is None else f' of {total}'
+        self._total = total
         self._done, self._started = 0, time.monotonic()
         self._shown = self._started
 
@@ -62,4 +66,15 @@ class _Lines:
 
     def _show(self) -> None:
         self._shown = time.monotonic()
-        print(f'{self._title}: {self._done}{self._of} {self._unit} in {self._shown - self._started:.0f} s', file=self._stream, flush=True)
+        print(f'{self._title}: {self._count()} in {self._shown - self._started:.0f} s{self._estimate()}', file=self._stream, flush=True)
+
+    def _count(self) -> str:
+        counts = [self._done] if self._total is None else [self._done, self._total]
+        if self._unit == BYTES:
+            return ' of '.join(map(space.text, counts))
+        return f'{" of ".join(map(str, counts))} {self._unit}'
+
+    def _estimate(self) -> str:
+        """Return how long the rest will take if it goes on like this, or '' if that is not known."""
+        passed, left = self._shown - self._started, (self._total or 0) - self._done
+        return f', about {passed / self._done * left:.0f} s left' if left > 0 and self._done and passed >= self._seconds > 0 else ''

@@ -6,10 +6,11 @@ import os
 import pty
 import struct
 import termios
+import time
 
 import pytest
 
-from docker_registry.v2.operations.progress import Progress
+from docker_registry.v2.operations.progress import BYTES, Progress
 
 
 def work(progress, total=None):
@@ -26,6 +27,21 @@ def test_lines_where_there_is_no_terminal():
         'Reading: 2 of 3 names in 0 s',
         'Reading: 3 of 3 names in 0 s',
         'Reading: 3 of 3 names in 0 s',
+    ]
+
+
+def test_lines_about_bytes_with_an_estimate(monkeypatch):
+    times = iter([0.0, 10.0, 10.0, 20.0, 20.0, 20.0])
+    monkeypatch.setattr(time, 'monotonic', lambda: next(times))
+    stream = io.StringIO()
+    with Progress(stream, seconds=10).stage('Converting', BYTES, 8 * 1024**2) as advance:
+        advance(2 * 1024**2)
+        advance(6 * 1024**2)
+
+    assert stream.getvalue().splitlines() == [
+        'Converting: 2.0 MiB of 8.0 MiB in 10 s, about 30 s left',
+        'Converting: 8.0 MiB of 8.0 MiB in 20 s',
+        'Converting: 8.0 MiB of 8.0 MiB in 20 s',
     ]
 
 
