@@ -1,18 +1,24 @@
 """Fixtures for tests of the registry v2 API. Most tests call the WSGI application without a server, on the fake and the real Swift."""
 
 import base64
+import contextlib
 import os
 import subprocess
 import sys
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
 import fake_swift  # noqa: E402
-from docker_registry.v2.registry import keys  # noqa: E402
+from docker_registry.v2.registry import keys, shared_memory  # noqa: E402
 from registry_client import SWIFTS, Place  # noqa: E402
+
+# Servers and other tests run meanwhile, so an example may take any time. Examples share the fixtures of their test on purpose.
+settings.register_profile('shared', deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+settings.load_profile('shared')
 
 
 def running(*needs, **options):
@@ -54,10 +60,23 @@ def shared_swift():
     yield from running('swift', set=[f'filter:tempauth:{user}' for user in users])
 
 
+@pytest.fixture
+def start_swift():
+    """A function that starts a real Swift with some options, for one test."""
+    with contextlib.ExitStack() as started:
+        yield lambda **options: started.enter_context(contextlib.contextmanager(running)('swift', **options))
+
+
 @pytest.fixture(autouse=True)
 def settled(monkeypatch):
     """The secret of a registry counts as settled when it is there, although the registry has just begun to exist."""
     monkeypatch.setattr(keys, 'SETTLED_SECONDS', 0)
+
+
+@pytest.fixture(autouse=True)
+def known_slots(monkeypatch):
+    """Who shares a slot in the memory of all workers is the same in each run. One run of many would see two clients that share a count."""
+    monkeypatch.setattr(shared_memory, 'new_key', lambda: bytes(16))
 
 
 @pytest.fixture

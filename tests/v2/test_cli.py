@@ -23,6 +23,7 @@ from docker_registry.v2.cli import serving
 from docker_registry.v2.http import listening
 from docker_registry.v2.settings import config
 from docker_registry.v2.settings import storage as storage_settings
+from docker_registry.v2.settings.notifications import Notifications
 from registry_process import COMMAND, DEADLINE, Serving, environment, run, until
 from tls import make_certificate
 
@@ -249,7 +250,16 @@ def test_a_section_that_is_not_for_swift(v1_config, flavor, says):
         storage_settings.read({'DOCKER_REGISTRY_CONFIG': v1_config, 'SETTINGS_FLAVOR': flavor})
 
 
-@pytest.mark.parametrize('text', ['swift: {swift_password: %s' % SECRET, '- a list', '\xff', f'swift: {{a: !!int {SECRET}}}', '{' * 3000])
+@pytest.mark.parametrize(
+    'text',
+    [
+        'swift: {swift_password: %s' % SECRET,
+        '- a list',
+        '\xff',
+        *(f'swift: {{a: !!{tag} {SECRET}}}' for tag in ('int', 'bool', 'float', 'timestamp', 'binary', 'omap', 'set', 'unknown')),
+        '{' * 3000,
+    ],
+)
 def test_a_broken_configuration_file_is_named_and_not_quoted(tmp_path, text):
     (tmp_path / 'config.yml').write_bytes(text.encode('latin-1'))
     with pytest.raises(ConfigError, match='DOCKER_REGISTRY_CONFIG') as caught:
@@ -367,10 +377,10 @@ def test_the_help_names_every_variable(capsys, arguments):
     names += [name + '_FILE' for setting in SETTINGS if setting.secret for name in setting.environment[:1]]
     names += [
         config.environment_name(setting)
-        for kind in (config.Config, config.Access, config.ServerSettings)
+        for kind in (config.Config, config.Access, config.ServerSettings, Notifications)
         for setting in dataclasses.fields(kind)
     ]
-    names += ['REGISTRY_UPLOAD_SECRET_FILE', 'DOCKER_REGISTRY_CONFIG', 'SETTINGS_FLAVOR', 'LOGLEVEL']
+    names += ['REGISTRY_UPLOAD_SECRET_FILE', 'REGISTRY_NOTIFICATIONS_URL_FILE', 'DOCKER_REGISTRY_CONFIG', 'SETTINGS_FLAVOR', 'LOGLEVEL']
     assert [name for name in names if name not in text] == []
 
 

@@ -10,11 +10,33 @@ import pytest
 from docker_registry.drivers import swift
 from docker_registry.v2.access import addresses, htpasswd, logins, outside, rule_lines, scopes, tokens, watched
 from docker_registry.v2.access.remembered import REMEMBERED_SECONDS
-from docker_registry.v2.http import app, connections, crowd, endpoints, headers, memory, ranges, readiness, server, token_endpoint
+from docker_registry.v2.cli import importing
+from docker_registry.v2.http import (
+    app,
+    connections,
+    crowd,
+    endpoints,
+    events,
+    headers,
+    listeners,
+    memory,
+    ranges,
+    readiness,
+    server,
+    token_endpoint,
+    tracing,
+)
+from docker_registry.v2.http.metrics import counting, folder, notes
+from docker_registry.v2.http.page import budget as page_budget
+from docker_registry.v2.http.page import endpoints as page_endpoints
+from docker_registry.v2.http.page import images as page_images
+from docker_registry.v2.http.page import tags as page_tags
 from docker_registry.v2.operations import check, clearing
 from docker_registry.v2.operations.collection import aside, bounds, brakes, lock
 from docker_registry.v2.operations.fsck import remembered, segments
 from docker_registry.v2.operations.fsck import run as fsck
+from docker_registry.v2.operations.importing import depth, storing
+from docker_registry.v2.operations.importing import run as import_run
 from docker_registry.v2.operations.survey import contents, reading, state, walk
 from docker_registry.v2.operations.survey import report as survey_report
 from docker_registry.v2.registry import (
@@ -24,16 +46,20 @@ from docker_registry.v2.registry import (
     formats,
     keys,
     layout,
+    linked,
+    listing,
     manifests,
     names,
+    records,
     references,
     referrers,
+    sizes,
     strict_json,
     tags,
     upload_state,
     uploads,
 )
-from docker_registry.v2.settings import config, storage
+from docker_registry.v2.settings import config, notifications, storage, values
 from registry_client import as_json
 
 CHECKOUT = pathlib.Path(__file__).parents[2]
@@ -45,13 +71,19 @@ def in_file(pattern, path):
 
 
 SERVER, ACCESS, REGISTRY = config.ServerSettings(), config.Access(), config.Config()
+NOTIFICATIONS = notifications.Notifications()
 DRIVER = {setting.key: setting.default for setting in swift.SETTINGS}
 KiB, MiB, GiB, MINUTE = 1024, 1024**2, 1024**3, 60
 ADDRESS = f'{SERVER.host}:{SERVER.port}'
 PYTHONS = re.findall(r'Python :: (3\.\d+)', (CHECKOUT / 'setup.py').read_text())
 STATUSES = [str(status) for status in swift._TRANSIENT_STATUSES]
 
-WORDS = dict(enumerate('zero one two three four five six seven eight nine ten eleven twelve'.split()))
+WORDS = dict(
+    enumerate(
+        'zero one two three four five six seven eight nine ten eleven twelve thirteen '
+        'fourteen fifteen sixteen seventeen eighteen nineteen twenty'.split()
+    )
+)
 
 
 def segment_sizes(share):
@@ -77,12 +109,34 @@ NUMBERS = [
     ('README.rst', 'A change of ``rules`` takes effect after {} second', watched.SETTLED_SECONDS),
     ('README.rst', 'below ``{}/``', layout.SEGMENTS),
     ('docs/settings.rst', '``registry-swift`` uses ``{}`` if it is not set', storage.STORAGE_PATH),
+    ('docs/notifications.rst', 'REGISTRY_NOTIFICATIONS_TIMEOUT`` ({} seconds)', NOTIFICATIONS.notifications_timeout),
+    ('docs/notifications.rst', 'REGISTRY_NOTIFICATIONS_BACKOFF`` ({} seconds)', NOTIFICATIONS.notifications_backoff),
+    ('docs/notifications.rst', 'REGISTRY_NOTIFICATIONS_QUEUE`` ({}) events', NOTIFICATIONS.notifications_queue),
+    ('docs/notifications.rst', 'waits for its body for {} second at most', listeners.BODY_SECONDS),
+    ('docs/notifications.rst', 'The statuses {}, {}, {} and {} mean', *listeners.REFUSALS),
+    ('docs/notifications.rst', 'has up to {} seconds to send what waits', events.LAST_SECONDS),
+    ('docs/notifications.rst', 'at most once in {} seconds', listeners.SAID_EVERY),
+    ('docs/logs.rst', 'that failed, at most {}, also if', tracing.MOST_FAILURES),
+    ('docs/logs.rst', 'at most {} letters, digits', in_file(r'\[\\w\.-\]\{1,(\d+)\}', 'docker_registry/v2/http/app.py')),
+    ('docs/logs.rst', 'with the first {} characters', swift.LONGEST_EXTRA),
     ('docs/operations.rst', 'shows the {} repositories that have most', survey_report.SHOWN),
+    ('docs/metrics.rst', 'registry_workers {}', float(SERVER.workers)),
+    ('docs/metrics.rst', 'It listens on {}, because', SERVER.metrics_host),
+    ('docs/metrics.rst', 'once a minute, with {} requests to Swift', WORDS[len(records.KINDS) * (notes.READ_EVERY == MINUTE)]),
+    ('docs/metrics.rst', '{} MiB for each worker', round(sum(folder.ROOM.values()) / MiB)),
+    ('docs/metrics.rst', 'and {} KiB more for each name', folder.ROOM_OF_REPOSITORY / 1024),
+    ('docs/metrics.rst', 'The others count as ``{}``', counting.OTHERS),
     ('docs/operations.rst', 'are larger than {} MiB', contents.LARGEST_MANIFEST // MiB),
     ('docs/operations.rst', 'If {} objects in a row', reading.MOST_FAILURES),
     ('docs/operations.rst', 'One for each {} names', f'{walk.PAGE:,}'),
     ('docs/operations.rst', 'each object of {} MiB or more, to learn', contents.SMALLEST_LARGE_OBJECT // MiB),
     ('docs/operations.rst', '``--threads`` ({}) says', reading.THREADS),
+    ('docs/operations.rst', 'Each of its ``--workers`` ({}) reads a layer', import_run.Options.workers),
+    ('docs/operations.rst', 'everything else are ``--threads`` ({}) at a time', import_run.Options.threads),
+    ('docs/switching.rst', 'Layers in objects above {} MiB', storing.MOST_COPIED // MiB),
+    ('docs/switching.rst', 'layers above {} MiB are not copied', blobs.SMALL // MiB),
+    ('docs/switching.rst', 'docker pulls at most {} layers', depth.MOST_LAYERS),
+    ('docs/switching.rst', 'The default of ``--from-path`` is ``{}``', importing.FROM_PATH),
     ('docs/operations.rst', 'repeat the command within {} hour,', state.RESUMED_SECONDS // 3600),
     ('docs/operations.rst', 'small objects below ``{}/``', check.FOLDER),
     ('docs/operations.rst', 'The default section is ``{}``', storage.SECTION),
@@ -93,6 +147,9 @@ NUMBERS = [
     ('docs/operations.rst', 'heartbeats of its processes in ``{}``', server.MEMORY_FOLDER),
     ('docs/operations.rst', 'runs as user {},', in_file(r'^USER (\d+):', 'Dockerfile')),
     ('docs/operations.rst', 'asks ``/healthz`` every {} seconds', in_file(r'^HEALTHCHECK --interval=(\d+)s', 'Dockerfile')),
+    ('docs/operations.rst', 'lets running requests finish, for up to {} seconds', SERVER.graceful_timeout),
+    ('docs/operations.rst', 'Old ones finish their requests, for up to {} seconds', SERVER.graceful_timeout),
+    ('docs/operations.rst', 'systemd tries again after {} seconds', in_file(r'^RestartSec=(\d+)$', 'deploy/registry-swift.service')),
     ('docs/operations.rst', 'image ``{}``. ``--build-arg', in_file('^ARG BASE=(.*)$', 'deploy/Dockerfile.v1')),
     ('docs/operations.rst', 'seconds to finish ({} by default)', SERVER.graceful_timeout),
     ('docs/operations.rst', 'neither sends nor takes data for {} minutes', connections.CLIENT_TIMEOUT / MINUTE),
@@ -103,10 +160,10 @@ NUMBERS = [
     ('docs/operations.rst', 'remembers the outcome for {} second.', readiness.REMEMBERED),
     ('docs/decisions.rst', 'never retries and waits {} seconds for an answer', readiness.PATIENCE),
     ('CHANGES.rst', '``/readyz`` answers in {} seconds at most', readiness.PATIENCE),
-    ('docs/operations.rst', 'of less than {} characters stops the start', config.SHORTEST_SECRET),
-    ('docs/operations.rst', 'must have at least {} characters', config.SHORTEST_SECRET),
-    ('docs/settings.rst', 'secret of at least {} characters that makes', config.SHORTEST_SECRET),
-    ('CHANGES.rst', '``REGISTRY_UPLOAD_SECRET`` needs at least {} characters', config.SHORTEST_SECRET),
+    ('docs/operations.rst', 'of less than {} characters stops the start', values.SHORTEST_SECRET),
+    ('docs/operations.rst', 'must have at least {} characters', values.SHORTEST_SECRET),
+    ('docs/settings.rst', 'secret of at least {} characters that makes', values.SHORTEST_SECRET),
+    ('CHANGES.rst', '``REGISTRY_UPLOAD_SECRET`` needs at least {} characters', values.SHORTEST_SECRET),
     ('docs/operations.rst', 'the object ``{}`` below', layout.SECRET),
     ('docs/operations.rst', f'docker-registry {storage.STORAGE_PATH}/{{}}``', layout.SECRET),
     ('docs/operations.rst', 'If it does not have {} bytes', keys.SIZE),
@@ -141,7 +198,7 @@ NUMBERS = [
     ('docs/operations.rst', 'has at most {} characters of a path', app.LONGEST_LOGGED_PATH),
     ('docs/operations.rst', 'without a request open for {} seconds', connections.KEEP_ALIVE),
     ('docs/operations.rst', 'listen on {} only', SERVER.host),
-    ('docs/decisions.rst', 'For {} minutes this size counts', blobs.VERIFIED_SECONDS / MINUTE),
+    ('docs/decisions.rst', 'For {} minutes this size counts', linked.VERIFIED_SECONDS / MINUTE),
     ('docs/decisions.rst', 'digests that are at most {} minutes old', tags.PUSH_SECONDS / MINUTE),
     ('docs/decisions.rst', 'for each tag, sent {} at a time', REGISTRY.storage_threads // 2),
     ('docs/decisions.rst', 'refuses more than {} values, more than {} levels', strict_json.MOST_VALUES, strict_json.MOST_DEPTH),
@@ -252,13 +309,35 @@ NUMBERS = [
     ('docs/collection.rst', 'takes it after {} minutes if it runs', lock.ENDED // MINUTE),
     ('docs/collection.rst', 'and after {} hours if not', lock.STALE // 3600),
     ('docs/collection.rst', 'one request for each {} names in the container', f'{walk.PAGE:,}'),
-    ('docs/decisions.rst', 'saw it within the last {} seconds', blobs.FRESH_SECONDS),
+    ('docs/decisions.rst', 'saw it within the last {} seconds', linked.FRESH_SECONDS),
+    ('docs/decisions.rst', 'bytes of blobs of up to {} KiB', blobs.KEPT // KiB),
     ('docs/decisions.rst', 'it has at most {} MiB and comes whole', blobs.SMALL // MiB),
     ('docs/decisions.rst', 'asks for up to {} ranges', ranges.MOST_RANGES),
     ('docs/decisions.rst', 'at most {} MiB apart share', ranges.READ_THROUGH // MiB),
     ('docs/decisions.rst', 'drops are at most {} MiB, or {} times those', ranges.READ_THROUGH // MiB, ranges.MOST_DROPPED),
+    ('docs/page.rst', 'takes {} requests to Swift at most, however', page_budget.MOST),
+    ('docs/page.rst', 'lists the container in {} requests', page_budget.LISTINGS),
+    ('docs/page.rst', 'lists the repository in {} requests at most', page_budget.LISTINGS),
+    ('docs/page.rst', 'manifest of more than {} KiB', page_images.LARGEST // KiB),
+    (
+        'docs/hostile.rst',
+        'A page reads {} KiB of a manifest, and shows {} KiB',
+        page_images.LARGEST // KiB,
+        page_endpoints.LONGEST_SHOWN // KiB,
+    ),
+    ('docs/redirects.rst', 'A GET of a blob of at least {} MiB', config.Access().redirect_size // MiB),
+    ('docs/redirects.rst', '``SWIFT_TEMP_URL_TTL`` ({} seconds)', DRIVER['swift_temp_url_ttl']),
+    ('docs/security.rst', 'get this blob, for {} minutes', DRIVER['swift_temp_url_ttl'] // 60),
+    ('docs/page.rst', 'puts the first {} tags in order', page_tags.MOST),
+    ('docs/page.rst', 'It shows {} on a page', page_tags.ROWS),
+    ('docs/page.rst', 'shows {} referrers, and the sizes of {} platforms', page_budget.REFERRERS, page_budget.PLATFORMS),
+    ('docs/page.rst', 'to delete up to {} at once', page_endpoints.MOST_DELETES),
+    ('docs/page.rst', 'The page reads {} of them each time', page_budget.READS),
+    ('docs/page.rst', 'The sizes in the tree take {} requests', sizes.MOST_READ + 1),
+    ('docs/page.rst', '``_gc/sizes``, {} repositories in an object', sizes.ROWS),
+    ('docs/page.rst', 'A page reads {} of these objects at most', sizes.MOST_READ),
     ('docs/operations.rst', 'the command waits {} seconds at its end', clearing.SETTLE_SECONDS),
-    ('docs/decisions.rst', 'names it for {} seconds', blobs.FRESH_SECONDS),
+    ('docs/decisions.rst', 'names it for {} seconds', linked.FRESH_SECONDS),
     ('docs/decisions.rst', 'looks once more after {} seconds', clearing.SETTLE_SECONDS),
     ('docs/decisions.rst', 'Routes are {} regular expressions', WORDS[len(app.ROUTES)]),
     ('docs/decisions.rst', 'gunicorn {} or newer', in_file("'gunicorn>=(\\d+)", 'setup.py')),
@@ -268,11 +347,18 @@ NUMBERS = [
     ('benchmarks/README.rst', 'python-swiftclient {} that it pins', in_file('^RELEASED.*client==([0-9.]+)', 'benchmarks/environments.py')),
     ('benchmarks/README.rst', '1 and then {} threads', in_file('^CALLERS = [(]1, ([0-9]+)[)]', 'benchmarks/driver.py')),
     ('benchmarks/README.rst', 'with {} workers', WORDS[int(in_file('workers=([0-9]+)', 'tests/end_to_end/servers.py'))]),
-    ('benchmarks/README.rst', 'one layer of {} MiB', in_file("'--size', type=int, default=([0-9]+)", 'benchmarks/registry.py')),
+    ('benchmarks/README.rst', 'one layer of {} MiB', in_file('^SIZE = ([0-9]+)', 'benchmarks/registry.py')),
     ('benchmarks/README.rst', 'and {} layers of', in_file('64 [*] 1024,[)] [*] ([0-9]+)', 'benchmarks/registry.py')),
     ('benchmarks/README.rst', 'layers of {} KiB', in_file('([0-9]+) [*] 1024,[)] [*]', 'benchmarks/registry.py')),
     ('benchmarks/README.rst', '{} clients at a time', in_file('^CALLERS, CALLS = ([0-9]+)', 'benchmarks/registry.py')),
-    ('benchmarks/README.rst', 'back for {} ms', in_file(r'default=\[0, ([0-9]+)\]', 'benchmarks/registry.py')),
+    ('benchmarks/README.rst', 'back for {} ms', in_file('^DELAYS = 0, ([0-9]+)', 'benchmarks/registry.py')),
+    ('benchmarks/README.rst', 'by tag for {} seconds', in_file('^SECONDS, QUICK_SECONDS = ([0-9]+)', 'benchmarks/storms.py')),
+    ('benchmarks/README.rst', '128 clients for {} tags', in_file('^REPOSITORY, TAGS = .*, ([0-9]+)', 'benchmarks/storms.py')),
+    ('benchmarks/README.rst', 'measured with {} tags', f'{10 ** int(in_file("^WALKED = 10[*][*]([0-9]+)", "benchmarks/scale.py")):,}'),
+    ('docs/benchmarks.rst', 'one request for each {} objects', f'{listing.PAGE:,}'),
+    ('docs/benchmarks.rst', 'Listings have {} names', f'{listing.PAGE:,}'),
+    ('docs/benchmarks.rst', 'for each repository, and {} at most', catalog.MOST_LISTINGS),
+    ('docs/benchmarks.rst', 'one request for each {} names', f'{walk.PAGE:,}'),
     ('docs/chaos.rst', '{} registries with', WORDS[int(in_file(r'^REGISTRIES, CLIENTS = (\d+)', 'tests/chaos/__main__.py'))]),
     ('docs/chaos.rst', 'registries with {} processes each', WORDS[int(in_file(r'^WORKERS = (\d+)', 'tests/chaos/registries.py'))]),
     ('docs/chaos.rst', '{} clients push', WORDS[int(in_file(r'^REGISTRIES, CLIENTS = \d+, (\d+)', 'tests/chaos/__main__.py'))].title()),

@@ -66,11 +66,16 @@ def require_quick(call, texts):
 EXPRESSIONS = {
     r"r'[\w.-]{1,64}'": 'my-id_1.2',
     "'(/blobs/uploads/).{24,}'": '/blobs/uploads/' + 'a' * 24,
+    r"r'\(\?P(<\w+>)[^()]*\)'": '(?P<digest>[^/]+)',
     r"r'(/v2/.+/blobs/uploads/[^/?&]+)((?:[?&].*)?)'": UPLOAD + '&digest=x?y',
     r"r'(?:bytes[ =])?(\d{1,19})-(\d{1,19})(?:/(?:\d+|\*))?'": 'bytes 0-12/34',
     "'[0-9]{1,19}'": '12',
+    r"rb'\r\n([0-9A-Fa-f]{1,8})\r\n'": '\r\n1f\r\n',
+    r"rb'\r?|\r\n[0-9A-Fa-f]{0,8}\r?'": '\r\n1f',
     "rb'applicationcredential-([A-Za-z0-9_-]{1,64})'": 'applicationcredential-0a',
     "rb'%([0-9A-Fa-f]{2})'": '%0a',
+    "'[0-9]{1,6}'": '12',
+    "'[0-9]+|[^0-9]+'": '12',
     "'[0-9]+'": '12',
     """'[\\'"]'""": "'",
     r"rb'\.?[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43}'": '.a-b_c.' + 'd' * 43,
@@ -99,6 +104,15 @@ EXPRESSIONS = {
     # What Keystone and the proxy of Swift say
     "'[0-9]{1,9}'": '12',
     r"r'https?://[^/?#]+(/(?:[^?#]+/)?v1(?:\.0)?/[^/?#]+)/*'": 'http://a/b/v1/AUTH_a/',
+    # What a v1 registry has stored
+    r"r'(\d{4}-\d\d-\d\d)T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)'": '2014-03-14T09:26:53.589793238Z',
+    r"r'(?:.*:)?(\d{1,5})(/(?:tcp|udp))?'": '127.0.0.1:53:53/udp',
+    "'[^a-z0-9]+'": '-_',
+    "'[^a-zA-Z0-9._-]+'": '+ ',
+    r"r'\.|_|__|-+'": '--',
+    "'[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}'": 'a' * 64,
+    r"r'images/([^/]+)/layer'": 'images/' + 'a' * 64 + '/layer',
+    r"r'(sha256:[0-9a-f]{64}) below (.*)\n'": 'sha256:' + 'a' * 64 + ' below files\n',
     # What operators write
     "'[0-9]{4}-[0-9]{2}-[0-9]{2}'": '2027-01-31',
     "'[A-Za-z0-9._/*?-]+'": 'team/*',
@@ -108,9 +122,20 @@ EXPRESSIONS = {
     r"r'[0-9]{1,9}(\.[0-9]{1,9})?'": '1.5',
     "'[1-9][0-9]{0,3}'": '12',
     "'REGISTRY_AUTH(_(HTPASSWD|TOKEN|SILLY).*)?'": 'REGISTRY_AUTH_TOKEN_X',
+    r"r'(https?)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?'": 'https://ui.example.com:8443',
+    r"r'REGISTRY_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_[0-9]+_\w+)?)'": 'REGISTRY_PORT_5000_TCP',
+    "'REGISTRY_[A-Z0-9_]+'": 'REGISTRY_RULES',
     "'^<<$'": '<<',
     "'^(~|null|Null|NULL|)$'": 'null',
     "'[0-9]{1,15}'": '12',
+    '\'https?://(?:[!-"$-.0->A-~]*@)?(?:[A-Za-z0-9._-]+|\\\\[[0-9A-Fa-f:.]+\\\\])(?::([0-9]{1,5}))?(?:[/?][!-"$-~]*)?\'': 'https://a:b@c.d:80/e?f',
+    r"r'(?i:https?)://(?:[^\s/?#@:\[\]]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?(?:[/?#]\S*)?'": 'HTTPS://a.b:80/c?d',
+    "'[@?#]'": '?',
+    "'[?#]'": '?',
+    "'([?#]).*'": '?a=b',
+    "'[0-9a-f]{16}'": '0123456789abcdef',
+    "'[\\\\w.+-]{1,127}/[\\\\w.+-]{1,127}'": 'application/octet-stream',
+    '"([!#$%&\'*+.^_`|~0-9A-Za-z-]+):[ \\\\t]*([!-~](?:[ -~\\\\t]*[!-~])?)[ \\\\t]*"': 'Authorization: Bearer a',
 }
 #: Arguments that are no text. `app.ROUTES` is tried below.
 NAMED = {'pattern', "'|'.join((f'{pattern}(?P<{kind}>)' for kind, pattern in patterns.items()))"}

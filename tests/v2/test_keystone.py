@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import urllib.request
 import uuid
 
 import pytest
@@ -142,6 +143,20 @@ def test_a_check(keystone_swift, login):
 
     assert (status, errors) == (0, ''), output
     assert all(' ok ' in line for line in output.splitlines())
+
+
+@pytest.mark.parametrize('scope', ['container', 'account'])
+def test_a_client_is_led_to_swift(keystone_swift, tmp_path, scope):
+    signing = {'SWIFT_TEMP_URL_KEY': f'a key of the {scope}', 'SWIFT_TEMP_URL_SET_KEY': scope, 'REGISTRY_REDIRECT': 'yes'}
+    environ = openrc(keystone_swift, **signing)
+    with Serving(tmp_path, environ) as server:
+        digest = digest_of(BLOB)
+        assert server.request('POST', f'/v2/a/blobs/uploads/?digest={digest}', BLOB)[0] == 201
+        status, fields, _ = server.request('GET', '/v2/a/blobs/' + digest)
+        with urllib.request.urlopen(fields['Location'], timeout=60) as answer:
+            assert (status, answer.read() == BLOB) == (307, True)
+    checked, output, _ = run('check', environ=environ)
+    assert checked == 0 and 'clients get layers at' in output, output
 
 
 def test_the_url_may_lack_its_version(keystone_swift, tmp_path):

@@ -7,11 +7,24 @@ import sys
 
 from docker_registry.core.exceptions import UnspecifiedError
 from docker_registry.drivers.swift import __version__
-from docker_registry.v2.cli import checking, collecting, deleting, fsck, passwords, retaining, ruling, serving, surveying, trashing
-from docker_registry.v2.cli.arguments import environment, new_parser
+from docker_registry.v2.cli import (
+    checking,
+    collecting,
+    configuring,
+    deleting,
+    fsck,
+    importing,
+    passwords,
+    retaining,
+    ruling,
+    serving,
+    surveying,
+    trashing,
+)
+from docker_registry.v2.cli.arguments import environment, new_parser, one_line
 from docker_registry.v2.registry.errors import RegistryError
 
-COMMANDS = (serving, checking, surveying, collecting, trashing, fsck, deleting, retaining, passwords, ruling)
+COMMANDS = (serving, checking, configuring, surveying, collecting, trashing, fsck, deleting, retaining, importing, passwords, ruling)
 
 
 DESCRIPTION = """\
@@ -21,12 +34,14 @@ A registry of container images (Docker Registry API v2, OCI distribution-spec 1.
            OS_USERNAME=account:user OS_PASSWORD=... OS_CONTAINER=docker-registry
     registry-swift check         test whether this Swift has everything that the registry needs
     registry-swift serve         run the registry; then try: docker push 127.0.0.1:5000/name
+    registry-swift config        show all settings in force, and where each comes from
     registry-swift survey        say what the container holds, and what is garbage
     registry-swift gc            free the space of what nothing needs any more; registry-swift trash puts it back
     registry-swift fsck          find damaged images, and repair them
     registry-swift rm            delete tags, manifests and repositories
     registry-swift undelete      get an image back that was deleted
     registry-swift retain        delete old tags and untagged manifests, by rules in a file
+    registry-swift import-v1     import the images of a v1 registry, which today's clients cannot pull
     registry-swift htpasswd      make a line with a user and a password, for serve --htpasswd
     registry-swift rules         say who may do what, by the file of serve --rules, and which line says so
 """
@@ -40,7 +55,7 @@ def main(arguments=None):
         sys.stdout.flush()
         return status
     except (UnspecifiedError, RegistryError) as error:
-        print('registry-swift:', ' '.join(str(error).split()), file=sys.stderr)
+        print('registry-swift:', one_line(error), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print('registry-swift: interrupted', file=sys.stderr)

@@ -8,18 +8,25 @@ import textwrap
 from docker_registry.drivers.swift import SETTINGS
 from docker_registry.v2.settings import config
 from docker_registry.v2.settings import storage as storage_settings
+from docker_registry.v2.settings.notifications import Notifications
 from docker_registry.v2.settings.storage import config_error
 
 
+def add_serve_options(command):
+    for setting in [setting for kind in config.OPTIONS for setting in dataclasses.fields(kind)]:
+        add_option(command, setting)
+
+
 def add_option(command, setting):
-    default = f' (default {config.default_text(setting)})' if setting.default else ''
+    default = f' (default {config.default_text(setting)})' if setting.default and setting.default is not True else ''
     kind = (
-        {'action': 'store_const', 'const': 'true'}
+        {'action': 'store_const', 'const': str(not setting.default).lower()}
         if isinstance(setting.default, bool)
         else {'metavar': setting.name.split('_')[-1].upper()}
     )
+    meaning = f'{"do not " if setting.default is True else ""}{setting.metadata["meaning"]}{default}'
     command.add_argument(
-        config.option_name(setting), **kind, help=f'{setting.metadata["meaning"]}{default}. Variable: {config.environment_name(setting)}'
+        config.option_name(setting), **kind, dest=setting.name, help=f'{meaning}. Variable: {config.environment_name(setting)}'
     )
 
 
@@ -32,6 +39,13 @@ def settings(kind, options, environ):
         return config.read(kind, environ, vars(options))
     except ValueError as error:
         raise config_error(str(error))
+
+
+def one_line(text):
+    """Return a message as one line that moves no cursor and changes no colour: it may quote a file's name."""
+    return ''.join(
+        character if character.isprintable() else character.encode('unicode_escape').decode() for character in ' '.join(str(text).split())
+    )
 
 
 def new_parser(kind, *arguments, **more):
@@ -57,7 +71,7 @@ def add_pace(command):
 
 
 def add_threads(command):
-    command.add_argument('--threads', type=option(_count), default=16, metavar='N', help='requests to Swift at a time (default 16)')
+    command.add_argument('--threads', type=option(count), default=16, metavar='N', help='requests to Swift at a time (default 16)')
 
 
 def rate(text):
@@ -67,7 +81,7 @@ def rate(text):
     return number
 
 
-def _count(text):
+def count(text):
     if not re.fullmatch('[1-9][0-9]{0,3}', text):
         raise ValueError(f'must be a whole number from 1 to 9999, not {text[:40]!r}')
     return int(text)
@@ -80,6 +94,7 @@ def environment():
         ('How to serve them', _lines(config.ServerSettings) + _variables('LOGLEVEL')),
         ('Who may do what', _lines(config.Access)),
         ('What the registry accepts', _lines(config.Config)),
+        ('Whom it notifies', _lines(Notifications)),
         ('A configuration file of the v1 registry, instead of the first group', _variables('DOCKER_REGISTRY_CONFIG', 'SETTINGS_FLAVOR')),
     ]
     return '\n\n'.join(f'{title} (environment):\n' + '\n'.join(map(_wrapped, lines)) for title, lines in groups)

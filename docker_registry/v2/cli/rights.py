@@ -22,6 +22,8 @@ def require_sense(server_settings, access, options, environ):
             raise config_error(f'--{option.replace("_", "-")} ({name}) is empty. Set it to the name of the file, or remove it')
     if server_settings.tls_key and not server_settings.tls_certificate:
         raise config_error('--tls-key (REGISTRY_TLS_KEY) is set, but --tls-certificate (REGISTRY_TLS_CERTIFICATE) is not. Set both')
+    if access.ui_delete and not access.ui:
+        raise config_error('--ui-delete (REGISTRY_UI_DELETE) is set, but --no-ui (REGISTRY_UI) turns the page off. Remove one of them')
     if access.rules:
         _require_sense_with_rules(access)
     else:

@@ -7,13 +7,14 @@ import signal
 import sys
 from logging.config import dictConfig
 
-from docker_registry.core.exceptions import ConfigError
+from docker_registry.core.exceptions import ConfigError, UnspecifiedError
 from docker_registry.v2.access import addresses
-from docker_registry.v2.cli import rights
-from docker_registry.v2.cli.arguments import add_option, environment, new_parser, settings
-from docker_registry.v2.http import app, listening, server, worker
+from docker_registry.v2.cli import measuring, notifying, rights
+from docker_registry.v2.cli.arguments import add_serve_options, environment, new_parser, settings
+from docker_registry.v2.http import app, listening, logs, server, worker
 from docker_registry.v2.registry import keys
 from docker_registry.v2.registry.absence import Absence
+from docker_registry.v2.registry.errors import RegistryError
 from docker_registry.v2.registry.trash import Trash
 from docker_registry.v2.settings import config
 from docker_registry.v2.settings import storage as storage_settings
@@ -29,16 +30,33 @@ and exits with status 1.
 
 def add_command(commands):
     command = new_parser(commands.add_parser, 'serve', help='run the registry', description=SERVE, epilog=environment())
-    for setting in [setting for kind in config.OPTIONS for setting in dataclasses.fields(kind)]:
-        add_option(command, setting)
+    add_serve_options(command)
     command.set_defaults(run=serve)
 
 
 def serve(options, environ):
+    if (options.log_format or environ.get('REGISTRY_LOG_FORMAT')) != 'json':
+        return start(options, environ)
+    dictConfig(server.logging_config('INFO', 'json'))  # also for an error in a setting
+    try:
+        return start(options, environ)
+    except (UnspecifiedError, RegistryError) as error:
+        logging.critical('%s', ' '.join(str(error).split()))
+        return 1
+
+
+def start(options, environ):
+    """Run the registry.
+
+    :raises UnspecifiedError: it cannot start
+    """
     # gunicorn sets its own handler later. Until then, the first process of a container would ignore SIGTERM without a handler.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     level = log_level(environ)
     server_settings, access = settings(config.ServerSettings, options, environ), settings(config.Access, options, environ)
+    log_config = server.logging_config(level, server_settings.log_format)
+    dictConfig(log_config)
+    logs.take_everything()
     rights.require_sense(server_settings, access, options, environ)
     users, rules = rights.read_users(access, worker.in_thread), rights.read_rules(access)
     registry_config = settings(config.Config, options, environ)
@@ -49,14 +67,15 @@ def serve(options, environ):
     if certificates:
         certificates.check()
     sock = listening.listening_socket(server_settings)
+    events = notifying.read_events(options, environ, sock.getsockname()[1], worker.within)
     logged_in = log_in(storage_config, access)
-    log_config = server.logging_config(level)
-    dictConfig(log_config)
     registry_config = with_secret(registry_config, access, logged_in)
     warn_of_small_pool(storage, server_settings.threads + registry_config.storage_threads)
     rights.warn_of_open_passwords(logins, certificates, sock.getsockname()[0], access.trusted_proxies)
     loopback_only = is_open_to_this_machine_only(sock, users or rules, certificates)
-    registry = app.create_app(registry_config, storage, users, access, server_settings.threads, loopback_only, rules, logins)
+    metrics = measuring.metrics(server_settings, access)
+    registry = app.create_app(registry_config, storage, users, access, server_settings.threads, loopback_only, rules, logins, metrics)
+    notifying.begin(registry, events)
     registry.trash.know(Trash(logged_in).look())
     listening.begin_to_listen(sock, server_settings)
     logging.info('%s', rights.described(users, rules, access))
@@ -108,7 +127,7 @@ def warn_of_small_pool(storage, threads):
 
 
 def log_level(environ):
-    level = environ.get('LOGLEVEL', '').upper() or 'INFO'
-    if level not in config.LOG_LEVELS:
-        raise config_error(f'LOGLEVEL must be one of {", ".join(config.LOG_LEVELS)}, not {level!r}')
-    return level
+    try:
+        return config.log_level(environ)
+    except ValueError as error:
+        raise config_error(str(error))

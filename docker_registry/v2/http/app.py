@@ -1,11 +1,10 @@
 """The WSGI application: routes requests, turns errors into responses, and writes one log line for each request."""
 
+import contextlib
 import contextvars
 import functools
 import logging
 import re
-import secrets
-import threading
 import time
 
 from werkzeug import Request as WerkzeugRequest
@@ -17,11 +16,15 @@ from docker_registry.v2.access.identity import ANONYMOUS
 from docker_registry.v2.access.logins import Logins
 from docker_registry.v2.access.policies import UsersOnly
 from docker_registry.v2.access.tokens import Tokens
-from docker_registry.v2.http import browsers, headers, proxies
+from docker_registry.v2.http import browsers, cors, headers, logs, proxies, tracing
 from docker_registry.v2.http.bodies import Body, Counted
+from docker_registry.v2.http.metrics.nothing import NO_METRICS
+from docker_registry.v2.http.page.details import Details
+from docker_registry.v2.http.page.rendering import PATH, error_response
 from docker_registry.v2.http.readiness import Readiness
-from docker_registry.v2.http.responses import COMMON_FIELDS, error_document
-from docker_registry.v2.http.routes import ROUTES
+from docker_registry.v2.http.redirects import Redirects
+from docker_registry.v2.http.responses import COMMON_FIELDS
+from docker_registry.v2.http.routes import API, ROUTES
 from docker_registry.v2.http.work import Places, Work
 from docker_registry.v2.registry import errors, names
 from docker_registry.v2.registry.catalog import Positions
@@ -33,14 +36,11 @@ from docker_registry.v2.registry.upload_state import StateTokens
 from docker_registry.v2.settings import config as config_module
 
 logger = logging.getLogger(__name__)
-access_logger = logging.getLogger('docker_registry.v2.http.requests')
 
 READING = ('GET', 'HEAD')
 COMMITTED = {'POST': (201,), 'PUT': (201,), 'DELETE': (202,)}  # methods with the statuses that say: the registry has changed
-PROBES = ('/healthz', '/readyz')  # never wait for a place: /readyz itself limits what it asks of Swift
+PROBES = ('/healthz', '/readyz', '/metrics')  # never wait for a place: /readyz itself limits what it asks of Swift
 LONGEST_LOGGED_PATH = 512  # characters; the path of the longest repository name with the longest digest fits
-
-_swift_requests = contextvars.ContextVar('swift_requests', default=None)
 
 
 def create_app(
@@ -52,6 +52,7 @@ def create_app(
     loopback_only=False,
     rules=None,
     logins=None,
+    metrics=NO_METRICS,
 ):
     """Return the registry as a WSGI application.
 
@@ -64,23 +65,30 @@ def create_app(
     :param rules: `rules.Rules`, or None: then users may do everything
     :param logins: the places that know passwords, see `logins.Source`, in the order in which they are asked. Unset: `users`. Without any
         place and without rules, everybody may do everything
+    :param metrics: `metrics.counting.Metrics`
     """
     sources = logins if logins is not None else [users] if users else []
-    return Registry(config, storage, access, threads, loopback_only, lambda key: _guard(users, sources, rules, access, key))
+    return Registry(config, storage, access, threads, loopback_only, lambda key: _guard(users, sources, rules, access, key), metrics)
 
 
 class Request(WerkzeugRequest):
-    """A request with its `body` and its `id` for the log. The guard sets who sends it, the `scopes` of its token, and its `rights`."""
+    """A request with its `body`, its `id` for the log, and the `parts` of its path as the route names them.
+
+    The guard sets who sends it, the `scopes` of its token, and its `rights`.
+    """
 
     identity = ANONYMOUS
     scopes = None
     rights = None
-    work = None
+    work = body = None
+    route = None  # the pattern of its route
+    parts = {}
 
     def __init__(self, environ):
         super().__init__(environ)
+        self.events = []  # what it has done, for notifications; see `events.Event`
         given = environ.get('HTTP_X_REQUEST_ID', '')
-        self.id = given if re.fullmatch(r'[\w.-]{1,64}', given, re.ASCII) else secrets.token_hex(8)
+        self.id = given if re.fullmatch(r'[\w.-]{1,64}', given, re.ASCII) else tracing.new_id()
 
     def attach_body(self):
         """Set `body`.
@@ -95,7 +103,7 @@ class Request(WerkzeugRequest):
         :raises TooManyRequests: too many requests of the same address are being worked on
         """
         if connection := self.environ.get('registry.connection'):
-            self.work = connection.work = Work(places, self.remote_addr)
+            self.work = connection.work = Work(places, self.remote_addr, self.path.startswith(PATH))
             if self.method in ('POST', 'PUT', 'PATCH') and '/blobs/uploads' in self.path:
                 self.work.transfer()
 
@@ -112,6 +120,10 @@ class Request(WerkzeugRequest):
         if self.work:
             self.work.transfer(stream)
 
+    def waiting(self):
+        """Return a context in which the request waits for another one, and other requests of the same address get its place."""
+        return self.work.paused() if self.work else contextlib.nullcontext()
+
     def end_work(self):
         if self.work:
             self.environ['registry.connection'].work = None
@@ -120,26 +132,33 @@ class Request(WerkzeugRequest):
     @property
     def logged_path(self):
         """The path in one line, without the token of an upload: whoever has the token can go on with the upload."""
-        path = self.path.encode('unicode_escape').decode()  # escapes line breaks, which could forge a log line
+        path = audit.written(self.path)  # as one word: line breaks could forge a line, and blanks the fields after it
         return errors.short(re.sub('(/blobs/uploads/).{24,}', r'\1...', path), LONGEST_LOGGED_PATH)
 
 
 class Registry:
-    """The WSGI application. Endpoints use its attributes to reach the domain."""
+    """The WSGI application. Endpoints use its attributes to reach the domain. `events` may be set to an `events.Events`."""
 
-    def __init__(self, config, storage, access, threads, loopback_only, make_guard):
+    events = None
+
+    def __init__(self, config, storage, access, threads, loopback_only, make_guard, metrics):
         self._places = Places(threads)
-        storage.on_request = count_swift_request
-        self.read_only = access.read_only
+        tracing.watch(storage)
+        self.metrics = metrics.of(storage)
+        self.routes = [row for row in (ROUTES if access.ui else API) if row[2] != scopes.METRICS or metrics.is_shown]
+        self.read_only, self.has_page, self.deletes_on_page = access.read_only, access.ui, access.ui_delete
         storage = ReadOnly(storage) if self.read_only else storage
         domain = Domain(storage, config)
         self.config, self.storage = config, storage
-        self._proxies, self._browsers = proxies.Proxies(access.trusted_proxies), browsers.Browsers(loopback_only)
+        self._proxies, self.cors = proxies.Proxies(access.trusted_proxies), cors.Cors(access.cors_origins)
+        self._browsers = browsers.Browsers(loopback_only, self.cors)
         keys = Keys(storage, domain.absence, config.upload_secret)
         self.guard = make_guard(functools.partial(keys.key, 'logins of the registry v2 API'))
         carried = functools.partial(keys.key, 'uploads of the registry v2 API')
         self.state_tokens, self.positions = StateTokens(carried, config.upload_lifetime), Positions(carried)
-        self.blobs, self.uploads, self.tags = domain.blobs, domain.uploads, domain.tags
+        self.blobs, self.uploads, self.tags, self.shared = domain.blobs, domain.uploads, domain.tags, domain.shared
+        self.domain, self.details = domain, Details(domain, config.sparse_manifests)
+        self.redirects = Redirects(storage, access.redirect, access.redirect_size)
         self.referrers, self.manifests, self.trash = domain.referrers, domain.manifests, domain.trash
         self.protection = Protection(domain.together, domain.manifests)
         self.readiness = Readiness(storage, config.retry_after)
@@ -157,34 +176,29 @@ class Registry:
         from_proxy = self._proxies.apply(environ)
         headers.mend_upload_url(environ)
         request = Request(environ)
-        counter = SwiftRequests()
-        token = _swift_requests.set(counter)
-        try:
+        self.metrics.begin()
+        trace = tracing.Trace(request.id)
+        with trace.current():
             response = self._answer(request, from_proxy)
-        finally:
-            _swift_requests.reset(token)
-        response.headers.update(COMMON_FIELDS)
+            context = contextvars.copy_context()  # in which the requests to Swift are counted while the body is read
+        for field in COMMON_FIELDS.items():
+            response.headers.setdefault(*field)
         response.headers['X-Request-Id'] = request.id
+        self.cors.add_fields(request, response)
 
-        def done(count):
+        def done(count, is_complete):
             request.end_work()
-            access_logger.info(
-                '%s %s %d %d %.3f swift=%d from=%s user=%s id=%s',
-                request.method,
-                request.logged_path,
-                response.status_code,
-                count,
-                time.monotonic() - started,
-                counter.count,
-                request.remote_addr or '-',
-                request.identity.name or '-',
-                request.id,
-            )
+            seconds = time.monotonic() - started
+            self.metrics.end(request, response.status_code, count, seconds)
+            logs.request(request, response, count, seconds, trace)
+            if self.events:
+                self.events.tell(request, response, is_complete, from_proxy)
 
         try:
-            return Counted(response(environ, start_response), done)
+            return Counted(response(environ, start_response), done, context)
         except BaseException:  # the server refuses a field of the head
             request.end_work()
+            self.metrics.drop()
             raise
 
     def _answer(self, request, from_proxy):
@@ -192,23 +206,26 @@ class Registry:
             headers.require_short(request.environ)
             request.attach_body()
             self._browsers.check(request.environ, from_proxy)
+            if preflight := self.cors.preflight(request):
+                return preflight
             if request.path not in PROBES:
                 request.begin_work(self._places)
             return self._dispatch(request)
         except errors.RegistryError as error:
-            return error_document(error)
+            return error_response(self, request, error)
         except exceptions.UnspecifiedError as error:
-            return error_document(self._storage_error(request, error))
+            return error_response(self, request, self._storage_error(request, error))
         except HTTPException as error:
-            return error_document(errors.ParameterInvalid(error.description, status=error.code))
+            return error_response(self, request, errors.ParameterInvalid(error.description, status=error.code))
         except Exception:
             logger.exception('%s %s failed (id %s)', request.method, request.logged_path, request.id)
-            return error_document(errors.Internal())
+            return error_response(self, request, errors.Internal(detail={'request': request.id}))
 
     def _dispatch(self, request):
-        for pattern, methods, action in ROUTES:
+        for pattern, methods, action in self.routes:
             match = pattern.fullmatch(request.path)
             if match:
+                request.route, request.parts = pattern.pattern, match.groupdict()
                 method = 'GET' if request.method == 'HEAD' and 'HEAD' not in methods else request.method
                 if method not in methods:
                     raise errors.MethodNotAllowed(headers=self._allowed(methods, action))
@@ -227,10 +244,12 @@ class Registry:
         raise errors.NotFound(detail=request.path)
 
     def _audit(self, request, access, response, repository, reference=None, digest=None, token=None):
-        """Log that a request has changed something: a line for each tag, or one if there is none."""
+        """Log that a request has changed something: a line for each tag, or one if there is none. `deletes` logs deletes of tags."""
         tag = reference if reference and ':' not in reference else None
         digest = response.headers.get('Docker-Content-Digest') or digest or (None if tag else reference)
         action = access[1][-1]
+        if action == 'delete' and tag:
+            return
         for one in response.headers.getlist('OCI-Tag') or [tag]:
             audit.changed(request, action, repository, request.rights.decide(action, one), one, digest)
 
@@ -245,11 +264,12 @@ class Registry:
         """Return the error that the client sees for an error of storage. It is never "not found"."""
         if isinstance(error, exceptions.WrongArgumentsError):  # Swift cannot have such a name
             return errors.NameInvalid()
-        logger.error('%s %s: %s (id %s)', request.method, request.logged_path, error, request.id)
+        facts = {'event': 'storage error', 'status': getattr(error, 'status', None), 'trans_id': getattr(error, 'trans_id', None)}
+        logger.error('%s %s: %s (id %s)', request.method, request.logged_path, error, request.id, extra={'facts': facts})
         if getattr(error, 'status', None) == 413:
             return errors.Denied('storage is full: the quota in Swift is exceeded')
         wait = getattr(error, 'retry_after', None) or self.config.retry_after
-        return errors.Unavailable(headers={'Retry-After': str(int(wait))})
+        return errors.Unavailable(detail={'request': request.id}, headers={'Retry-After': str(int(wait))})
 
 
 def _guard(users, sources, rules, access, key):
@@ -260,22 +280,3 @@ def _guard(users, sources, rules, access, key):
     tokens = Tokens(key, access.token_lifetime, users, others) if asks_for_tokens else None
     logins = Logins(sources, access.login_failures) if sources else None
     return guard.Guard(logins, tokens, rules or UsersOnly(access.anonymous_pull))
-
-
-class SwiftRequests:
-    """Counts the requests to Swift that one client request causes, in all threads."""
-
-    def __init__(self):
-        self.count = 0
-        self._lock = threading.Lock()
-
-    def add(self):
-        with self._lock:
-            self.count += 1
-
-
-def count_swift_request(*_):
-    """Count a request to Swift. The storage driver calls this for each request, in the context of the client request."""
-    counter = _swift_requests.get()
-    if counter:
-        counter.add()

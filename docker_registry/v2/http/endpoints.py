@@ -11,12 +11,14 @@ from werkzeug import Response
 from docker_registry.v2.access import audit
 from docker_registry.v2.access.guard import require
 from docker_registry.v2.http import headers
-from docker_registry.v2.http.deletes import require_deletable
+from docker_registry.v2.http.deletes import delete_tag, require_deletable
+from docker_registry.v2.http.events import MANIFESTS, Event
 from docker_registry.v2.http.responses import empty, json_document
 from docker_registry.v2.registry import catalog, errors, formats, layout, names
 
 MOST_TAGS = 50  # tags in one PUT of a manifest; each is a field of the response, and many clients read no more than 100 fields
 MOST_TAG_BYTES = 3 * 1024  # bytes of these fields; many proxies read no more than 4 KiB of a response's head
+PROMETHEUS = 'text/plain; version=0.0.4; charset=utf-8'  # https://prometheus.io/docs/instrumenting/exposition_formats/
 #: The key of the WSGI environment under which the server may give a function that returns False if the client has gone.
 CLIENT_IS_THERE = 'registry.client_is_there'
 
@@ -31,15 +33,13 @@ def base(registry, request):
 
 def get_manifest(registry, request, repository, reference):
     """Serve GET and HEAD. HEAD also reads the manifest: bytes that are missing or damaged must not seem to be there."""
-    repository = names.repository(repository)
-    try:
-        reference = names.reference(reference)
-    except errors.TagInvalid:
-        raise errors.ManifestUnknown(detail=reference)
-    manifest = registry.manifests.get(repository, reference)
+    repository, reference = names.repository(repository), names.known_reference(reference)
+    manifest = registry.manifests.get(repository, reference, request.waiting)
     fields = {'Docker-Content-Digest': str(manifest.digest), 'ETag': f'"{manifest.digest}"'}
     if headers.is_known(request, manifest.digest):
         return empty(304, fields)
+    tag = None if isinstance(reference, names.Digest) else reference
+    request.events.append(Event('pull', MANIFESTS, repository, manifest.digest, tag, manifest.media_type, len(manifest.content)))
     return Response(manifest.content, content_type=manifest.media_type, headers=fields)
 
 
@@ -64,6 +64,7 @@ def put_manifest(registry, request, repository, reference):
     except errors.TagImmutable as error:
         audit.refused(request, 'overwrite', repository, request.rights.decide('overwrite', error.detail), error.detail)
         raise
+    request.events += [Event('push', MANIFESTS, repository, digest, tag, parsed.media_type, len(content)) for tag in tags or [None]]
     response = empty(201, {'Location': f'/v2/{repository}/manifests/{digest}', 'Docker-Content-Digest': str(digest)})
     if parsed.subject:
         response.headers['OCI-Subject'] = str(parsed.subject)
@@ -93,17 +94,14 @@ def _tags(request):
 
 
 def delete_manifest(registry, request, repository, reference):
-    repository = names.repository(repository)
-    try:
-        reference = names.reference(reference)
-    except errors.TagInvalid:
-        raise errors.ManifestUnknown(detail=reference)
+    repository, reference = names.repository(repository), names.known_reference(reference)
     if isinstance(reference, names.Digest):
         require_deletable(registry, request, repository, reference, lambda: registry.tags.pointing_to(repository, reference))
-        registry.manifests.delete(repository, reference)
+        deleted = registry.manifests.delete(repository, reference)
+        request.events.append(Event('delete', MANIFESTS, repository, reference))
+        request.events += [Event('delete', MANIFESTS, repository, tag=tag) for tag in deleted]
     else:
-        require(request, 'delete', repository, reference)
-        registry.tags.delete(repository, reference)
+        delete_tag(registry, request, repository, reference)
     return empty(202)
 
 
@@ -113,7 +111,10 @@ def delete_manifest(registry, request, repository, reference):
 def list_tags(registry, request, repository):
     repository, count = names.repository(repository), headers.page_size(request.args.get('n'))
     last = request.args.get('last') or ''
-    tags, more = registry.tags.page(repository, count, last and names.tag(last))
+    last = last and names.tag(last)
+    tags, more = registry.shared.result(
+        ('tags', repository, count, last), lambda: registry.tags.page(repository, count, last), request.waiting
+    )
     response = json_document({'name': repository, 'tags': tags})
     if more and tags:
         response.headers['Link'] = headers.next_link(f'/v2/{repository}/tags/list', last=tags[-1], n=count)
@@ -140,7 +141,8 @@ def list_referrers(registry, request, repository, digest):
     last, wanted = request.args.get('last'), request.args.get('artifactType')
     if request.method == 'HEAD':  # it takes up to 100 requests to find out how long the list is, so HEAD does not say that
         return Response(iter(()), content_type=formats.OCI_INDEX)
-    found, position = registry.referrers.page(repository, digest, names.digest(last) if last else None, wanted or None)
+    page = (repository, digest, names.digest(last) if last else None, wanted or None)
+    found, position = registry.shared.result(('referrers', *page), lambda: registry.referrers.page(*page), request.waiting)
     document = json.dumps({'schemaVersion': 2, 'mediaType': formats.OCI_INDEX, 'manifests': []}).encode()
     response = Response(document.removesuffix(b']}') + b', '.join(found) + b']}', content_type=formats.OCI_INDEX)
     if wanted:
@@ -150,7 +152,7 @@ def list_referrers(registry, request, repository, digest):
     return response
 
 
-# Not in the spec: health checks
+# Not in the spec: health checks, metrics
 
 
 def healthz(registry, request):
@@ -162,3 +164,8 @@ def readyz(registry, request):
     """Return 200 if Swift answers and accepts the credentials, else 503. It takes a few seconds at most."""
     registry.readiness.require()
     return Response('ok\n', content_type='text/plain')
+
+
+def metrics(registry, request):
+    """Return what all processes of this registry have counted, for Prometheus. Swift is not asked."""
+    return Response(registry.metrics.text(), content_type=PROMETHEUS)

@@ -11,12 +11,14 @@ from docker_registry.v2.settings.storage import config_error
 
 logger = logging.getLogger(__name__)
 
+CALLED = '--host, --port (REGISTRY_HOST, REGISTRY_PORT)'
 BACKLOG = 2048  # connections that can wait to be accepted
 
 
-def listening_socket(settings):
+def listening_socket(settings, called=CALLED):
     """Return a socket that is bound to the address but does not listen yet: the registry logs in to Swift first.
 
+    :param called: the settings that say where, for an error
     :raises ConfigError: the address cannot be used
     """
     try:
@@ -30,7 +32,7 @@ def listening_socket(settings):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return sock
     except (OSError, UnicodeError) as error:
-        raise cannot_listen(settings, error)
+        raise cannot_listen(settings, error, called)
 
 
 def begin_to_listen(sock, settings):
@@ -44,10 +46,9 @@ def begin_to_listen(sock, settings):
         raise cannot_listen(settings, error)
 
 
-def cannot_listen(settings, error):
+def cannot_listen(settings, error, called=CALLED):
     return config_error(
-        f'--host, --port (REGISTRY_HOST, REGISTRY_PORT): cannot listen on {settings.host} port '
-        f'{settings.port}: {getattr(error, "strerror", None) or "no such host"}'
+        f'{called}: cannot listen on {settings.host} port {settings.port}: {getattr(error, "strerror", None) or "no such host"}'
     )
 
 

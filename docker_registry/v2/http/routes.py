@@ -5,17 +5,21 @@ import re
 from docker_registry.v2.access import scopes
 from docker_registry.v2.access.challenges import TOKEN_PATH
 from docker_registry.v2.http import blob_endpoints, endpoints, token_endpoint, upload_endpoints
+from docker_registry.v2.http.page import endpoints as page
+from docker_registry.v2.http.page import rendering
 
 # A repository name may contain any word of the routes, such as `blobs`. So it is everything before the last words of the route.
 # The last column is the kind of access that requests need; None means that the guard is not asked.
-ROUTES = [
+API = [
     (re.compile(pattern), methods, action)
     for pattern, methods, action in (
+        (r'/', {'GET': page.root}, None),
         (r'/v2/?', {'GET': endpoints.base}, scopes.PING),
         (r'/v2/_catalog', {'GET': endpoints.list_repositories}, scopes.CATALOG),
         (TOKEN_PATH, {'GET': token_endpoint.get_token, 'POST': token_endpoint.post_token}, None),
         (r'/healthz', {'GET': endpoints.healthz}, None),
         (r'/readyz', {'GET': endpoints.readyz}, None),
+        (r'/metrics', {'GET': endpoints.metrics}, scopes.METRICS),
         (r'/v2/(?P<repository>.+)/tags/list', {'GET': endpoints.list_tags}, scopes.PULL),
         (
             r'/v2/(?P<repository>.+)/manifests/(?P<reference>[^/]+)',
@@ -41,3 +45,18 @@ ROUTES = [
         ),
     )
 ]
+
+#: Without REGISTRY_UI there are none of these. Only forms of the page send a POST. A slash at the end tells a list from a tag `tags`.
+PAGE = [
+    (re.compile(pattern), methods, action)
+    for pattern, methods, action in (
+        (r'/ui/?', {'GET': page.repositories}, scopes.CATALOG),
+        (r'/ui/_login', {'GET': page.log_in}, scopes.PING),
+        (r'/ui/_static/(?P<name>[^/]+)', {'GET': rendering.static}, None),
+        (r'/ui/(?P<repository>.+)/manifests/(?P<reference>[^/]+)', {'GET': page.show_manifest}, scopes.PULL),
+        (r'/ui/(?P<repository>.+)/delete/', {'GET': page.confirm, 'POST': page.delete}, scopes.DELETE),
+        (r'/ui/(?P<repository>.+)/tags/?', {'GET': page.list_tags}, scopes.PULL),
+    )
+]
+
+ROUTES = API + PAGE

@@ -11,7 +11,7 @@ from gunicorn.app.base import BaseApplication
 
 from docker_registry.core.exceptions import UnspecifiedError
 from docker_registry.drivers.swift import __version__
-from docker_registry.v2.http import memory
+from docker_registry.v2.http import logs, memory, tracing
 from docker_registry.v2.http.connections import KEEP_ALIVE, Invited
 from docker_registry.v2.http.crowd import Crowd
 from docker_registry.v2.http.listening import BACKLOG
@@ -39,27 +39,33 @@ class Terse(logging.Filter):
 
     def filter(self, record):
         if record.exc_info and isinstance(record.exc_info[1], TimeoutError):
-            record.msg, record.args, record.exc_info = 'a client was silent for too long', (), None
+            record.msg, record.args, record.exc_info = 'a client was silent for too long' + _id(), (), None
         elif record.exc_info and record.getMessage().startswith('Socket error'):
             record.msg, record.args, record.exc_info = 'a connection broke: %s', (record.exc_info[1],), None
         elif not record.getMessage().startswith('Invalid request from'):
             return True
         else:
-            record.msg, record.args = re.split('[\'"]', record.getMessage(), maxsplit=1)[0].removesuffix('b').rstrip(' :'), ()
+            record.msg, record.args = re.split('[\'"]', record.getMessage(), maxsplit=1)[0].removesuffix('b').rstrip(' :') + _id(), ()
         record.levelno, record.levelname = logging.INFO, 'INFO'
         return True
 
 
-def logging_config(level):
+def _id():
+    return f' (id {tracing.current_id()})' if tracing.current_id() else ''
+
+
+def logging_config(level, log_format='text'):
     """Return a configuration for `logging.config.dictConfig`: everything goes to standard output.
 
     The application logs requests itself, so gunicorn's access log is off.
+
+    :param log_format: text or json
     """
     quieter = {'level': 'DEBUG' if level == 'DEBUG' else 'WARNING'}
     return {
         'version': 1,
         'disable_existing_loggers': False,
-        'formatters': {'line': {'format': '%(asctime)s %(levelname)s [%(process)d] %(message)s'}},
+        'formatters': {'line': logs.formatter(log_format)},
         'filters': {'terse': {'()': Terse}},
         'handlers': {'stdout': {'class': 'logging.StreamHandler', 'stream': 'ext://sys.stdout', 'formatter': 'line'}},
         'root': {'level': level, 'handlers': ['stdout']},
@@ -67,6 +73,7 @@ def logging_config(level):
             'gunicorn.error': dict(quieter, handlers=[], propagate=True, filters=['terse']),
             'gunicorn.access': {'handlers': [], 'propagate': False},
             'urllib3': {'level': 'WARNING'},
+            'urllib3.connection': {'level': 'ERROR'},  # its warnings quote URLs, and that of a listener may be secret
         },
     }
 
@@ -84,7 +91,7 @@ class Server(BaseApplication):
     """
 
     def __init__(self, app, storage, settings, sock, certificates, log_config, proxies=()):
-        self._app, self._storage = app, storage
+        self._app, self._storage, self.metrics = app, storage, app.metrics
         self._settings, self._certificates, self._log_config, self._proxies = settings, certificates, log_config, proxies
         self.tls_context = certificates.context if certificates else None
         self._bound = f'fd://{sock.fileno()}'
@@ -139,7 +146,11 @@ class Server(BaseApplication):
             'forwarder_headers': '',
             'logconfig_dict': self._log_config,
             'when_ready': self._when_ready,
+            'pre_fork': self.metrics.before_fork,
+            'post_fork': self.metrics.after_fork,
+            'child_exit': self.metrics.after_death,
             'post_worker_init': self._begin_worker,
+            'worker_exit': self._end_worker,
         }
         for name, value in options.items():
             self.cfg.set(name, value)
@@ -157,9 +168,15 @@ class Server(BaseApplication):
 
     def _begin_worker(self, worker):
         """Log in, so that the first client need not wait for that. If Swift is down, serve anyway."""
+        self.metrics.begin_worker(self._storage)
         login = threading.Thread(target=self._log_in, daemon=True)
         login.start()
         login.join(LOGIN_SECONDS)
+
+    def _end_worker(self, arbiter, worker):
+        """Send the events that wait. gunicorn also calls this in the first process, about a worker that it finds dead."""
+        if self._app.events and worker.pid == os.getpid():
+            self._app.events.drain()
 
     def _log_in(self):
         try:

@@ -1,6 +1,7 @@
 """The endpoints of uploads: end-4, end-5, end-6, end-11, end-13 and end-14 of the spec. See `endpoints`."""
 
 from docker_registry.v2.http import headers
+from docker_registry.v2.http.events import BLOBS, Event
 from docker_registry.v2.http.responses import empty
 from docker_registry.v2.registry import errors, names
 
@@ -15,6 +16,7 @@ def begin_upload(registry, request, repository):
     if whole is not None and mount is None:
         digest = names.digest(whole)
         registry.uploads.finish(upload, digest, request.body, request.body.length)
+        request.events.append(Event('push', BLOBS, repository, digest, size=request.body.length or request.body.count))
         return _created(repository, digest)
     response = _progress(registry, upload, 202)
     response.headers['OCI-Chunk-Min-Length'] = str(registry.config.chunk_min_length)
@@ -34,7 +36,11 @@ def _mounted(registry, request, repository, mount):
         digest, source = names.digest(mount), names.repository(source) if source else None
     except (errors.DigestInvalid, errors.NameInvalid):
         return None
-    return digest if registry.guard.may_mount(request, source) and registry.blobs.mount(repository, digest, source) else None
+    found = registry.blobs.mount(repository, digest, source) if registry.guard.may_mount(request, source) else None
+    if found is None:
+        return None
+    request.events.append(Event('mount', BLOBS, repository, digest, size=found.size, source=source))
+    return digest
 
 
 def get_upload(registry, request, repository, token):
@@ -62,6 +68,7 @@ def finish_upload(registry, request, repository, token):
         registry.uploads.finish(upload, digest)
     else:
         registry.uploads.finish(upload, digest, _Ranged(request), request.body.length)
+    request.events.append(Event('push', BLOBS, upload.repository, digest, size=upload.offset + (request.body.length or request.body.count)))
     return _created(upload.repository, digest)
 
 

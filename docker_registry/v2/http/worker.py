@@ -12,7 +12,7 @@ import signal
 import time
 from http import HTTPStatus
 
-from gevent import GreenletExit, Timeout
+from gevent import GreenletExit, Timeout, get_hub
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
@@ -21,10 +21,10 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 
-from docker_registry.v2.http import memory
+from docker_registry.v2.http import incoming, logs, memory, tracing
 from docker_registry.v2.http.connections import MOST_UNREAD, LargeHead, PatientSocket, SlowHead, much_is_left
 from docker_registry.v2.http.responses import last_words
-from docker_registry.v2.registry import errors
+from docker_registry.v2.registry import errors, tally
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +47,19 @@ class Master(Arbiter):
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
+    def manage_workers(self):
+        super().manage_workers()  # every second
+        self.app.metrics.keep()
+
 
 class Worker(GeventWorker):
     """gunicorn's worker process with greenlets. A greenlet of its own sends the heartbeat, so a request may take any time."""
 
     _trimmed = 0.0  # when that was
+
+    def init_process(self):
+        get_hub().print_exception = logs.greenlet_failed
+        super().init_process()  # returns when the worker ends
 
     def init_signals(self):
         self._ends = Event()
@@ -102,7 +110,9 @@ class Worker(GeventWorker):
                 sock.expect_head()
                 AsyncWorker.handle(self, listener, sock, addr)  # closes the socket
         except errors.TooManyRequests as error:
-            sock.refuse(b'' if self._tls else last_words(error))  # TLS would cost its handshake
+            request_id = tracing.new_id()
+            logger.info('refused a connection from=%s: %s (id %s)', addr[0], error.message, request_id)
+            sock.refuse(b'' if self._tls else last_words(error, request_id))  # TLS would cost its handshake
 
     def _patient(self, client):
         if self._tls:
@@ -119,6 +129,7 @@ class Worker(GeventWorker):
         """
         ends = req.should_close
         req.should_close = lambda: ends() or req.body.failed or much_is_left(req.body.reader, 0 if sock.keeps_waiting else MOST_UNREAD)
+        req.body.reader = incoming.reader(req)
         sock.expect_body()
         super().handle_request(listener_name, req, sock, addr)
         sock.skip(req.body)
@@ -131,19 +142,26 @@ class Worker(GeventWorker):
         """
         if isinstance(exc, GreenletExit):
             return  # the server ends
-        if isinstance(exc, SlowHead):
-            logger.info('a client was silent for too long')
-            error = errors.RequestInvalid('the head of the request did not arrive in time', status=408)
-        elif isinstance(exc, LargeHead):
-            error = errors.RequestInvalid('the head of the request is too large', status=431)
-        else:
-            page = Page()
-            super().handle_error(None, page, addr, exc)  # without the request: gunicorn would log its URL, which may be that of an upload
-            error = errors.RequestInvalid(HTTPStatus(page.status).phrase, str(exc)[:200], status=page.status)
-            if page.status == 500:
-                error = errors.Internal()
+        tally.count(tally.UNREADABLE_REQUEST)
+        trace = tracing.Trace(tracing.new_id())
+        with trace.current():
+            error = self._error_of(addr, exc)
         with contextlib.suppress(OSError):  # the client has gone, or speaks no TLS
-            client.sendall(last_words(error))
+            client.sendall(last_words(error, trace.id))
+
+    def _error_of(self, addr, exc):
+        """Log what is wrong, with the id of the request, and return the error for the client."""
+        if isinstance(exc, SlowHead):
+            logger.info('a client was silent for too long (id %s)', tracing.current_id())
+            return errors.RequestInvalid('the head of the request did not arrive in time', status=408)
+        if isinstance(exc, LargeHead):
+            logger.info('Invalid request from ip=%s: its head is too large (id %s)', addr[0], tracing.current_id())
+            return errors.RequestInvalid('the head of the request is too large', status=431)
+        page = Page()
+        super().handle_error(None, page, addr, exc)  # without the request: gunicorn would log its URL, which may be that of an upload
+        if page.status == 500:
+            return errors.Internal(detail={'request': tracing.current_id()})
+        return errors.RequestInvalid(HTTPStatus(page.status).phrase, str(exc)[:200], status=page.status)
 
     def handle_quit(self, sig, frame):
         """End at once. gunicorn would wait for the greenlets."""

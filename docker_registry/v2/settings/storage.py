@@ -23,8 +23,16 @@ IMPATIENT = {'swift_retries': 1, 'swift_retry_max_wait': 1, 'swift_connect_timeo
 
 
 class Text(yaml.SafeLoader):
-    """A YAML loader that keeps all values as text: the password 0123 does not become a number, nor `no` a boolean."""
+    """A YAML loader that keeps all values as text: the password 0123 does not become a number, nor `no` a boolean.
 
+    A tag that would make something else of a text, such as `!!timestamp`, is an error.
+    """
+
+    yaml_constructors = {
+        tag: construct
+        for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+        if tag is None or tag.rpartition(':')[2] in ('str', 'map', 'seq', 'null')
+    }
     yaml_implicit_resolvers = {
         '<': [('tag:yaml.org,2002:merge', re.compile('^<<$'))],
         **dict.fromkeys(['', '~', 'n', 'N'], [('tag:yaml.org,2002:null', re.compile('^(~|null|Null|NULL|)$'))]),
@@ -100,15 +108,16 @@ def log_in(config: dict):
     return storage
 
 
-def open_existing(environ: Mapping[str, str], threads: int = 0):
+def open_existing(environ: Mapping[str, str], threads: int = 0, **changes: Any):
     """Return the storage driver for a command that works on a container. It has proved that the login works.
 
     It creates no container: with a wrong name, a command would otherwise find an empty registry in which all is well.
 
     :param threads: requests that the command sends at a time
+    :param changes: settings of the driver that count instead of those in the environment
     :raises ConfigError: there is no such container; and see `read` and `log_in`
     """
-    config = read(environ) | {'swift_create_container': 'false'}
+    config = read(environ) | {'swift_create_container': 'false'} | changes
     try:
         log_in(config)
     except ConfigError as error:

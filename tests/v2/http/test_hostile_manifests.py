@@ -247,7 +247,7 @@ def test_as_many_references_as_allowed_are_looked_for(fake_place):
     registry.push_blob('a', CONFIG)
     manifest = layers(MOST - 1)
     for layer in manifest['layers']:
-        registry.app.blobs._seen.add(('a', names.digest(layer['digest'])), layer['size'])
+        registry.app.blobs.link('a', names.digest(layer['digest']), layer['size'])
 
     assert put(registry, manifest).status_code == 201
 

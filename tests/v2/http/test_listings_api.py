@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings, strategies
+from hypothesis import given, strategies
 
 from docker_registry.core import exceptions
 from docker_registry.drivers import swift as driver_module
@@ -95,7 +95,6 @@ class Listing:
         return driver_module.Stat(path, 71, None, 1, None, {})
 
 
-@settings(deadline=None)
 @given(
     strategies.sets(strategies.text('a-.0', min_size=1, max_size=4).filter(lambda name: name[0] not in '-.'), min_size=1),
     strategies.integers(1, 4),

@@ -7,7 +7,7 @@ import random
 import re
 
 import pytest
-from hypothesis import given, settings, strategies
+from hypothesis import given, strategies
 from werkzeug.test import Client
 
 from docker_registry.v2.http import ranges
@@ -356,7 +356,6 @@ def test_several_ranges_are_released_between_any_two_blocks(place):
         assert LARGE[first : last + 1] + b'\r\n--' in sent
 
 
-@settings(deadline=None)
 @given(
     strategies.lists(strategies.integers(0, 2047), min_size=4, max_size=20, unique=True),
     strategies.integers(1, 300),

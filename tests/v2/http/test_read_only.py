@@ -7,7 +7,7 @@ import pytest
 
 from access_client import basic, bearer
 from docker_registry.v2.access import htpasswd
-from docker_registry.v2.http.app import ROUTES
+from docker_registry.v2.http.routes import API
 from docker_registry.v2.registry import layout
 from docker_registry.v2.registry.errors import ReadOnly as ReadOnlyError
 from docker_registry.v2.registry.read_only import READING, ReadOnly
@@ -18,10 +18,10 @@ from registry_process import Serving, environment, run, until
 
 LAYER = b'layer'
 PARTS = {'repository': 'team/app', 'reference': 'v1', 'digest': digest_of(LAYER), 'token': 'x'}
-#: Each route with each of its methods. What writes is every method that is neither GET nor HEAD, where the guard is asked.
+#: Each route of the API with each of its methods. What writes is every method that is neither GET nor HEAD, where the guard is asked.
 REQUESTS = [
     (method, re.sub(r'\(\?P<(\w+)>[^)]*\)', lambda part: PARTS[part[1]], pattern.pattern).replace('?', ''), action)
-    for pattern, methods, action in ROUTES
+    for pattern, methods, action in API
     for method in methods
 ]
 WRITES = [(method, path) for method, path, action in REQUESTS if method not in ('GET', 'HEAD') and action is not None]

@@ -8,7 +8,7 @@ import re
 import threading
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies
+from hypothesis import given, settings, strategies
 from werkzeug.test import create_environ, run_wsgi_app
 
 from docker_registry.v2.registry import upload_state
@@ -512,7 +512,7 @@ def module_registry():
         yield [place.registry(), place.registry()]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(data=strategies.data())
 def test_any_split_of_a_blob_gives_the_same_blob(module_registry, data):
     size = data.draw(strategies.sampled_from([1, 3000, 9000, 70000, 2 * 1024 * 1024 + 3]), 'size')

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from docker_registry.v2.settings import config
+from docker_registry.v2.settings.notifications import Notifications
 
 CHECKOUT = pathlib.Path(__file__).parents[3]
 sys.path.insert(0, str(CHECKOUT / 'tools'))
@@ -21,7 +22,7 @@ def test_the_pages_have_the_tables_of_the_code(page, name):
     assert settings_tables.in_page(page, name) == settings_tables.TABLES[page, name]()
 
 
-@pytest.mark.parametrize('kind', [config.ServerSettings, config.Access, config.Config])
+@pytest.mark.parametrize('kind', [config.ServerSettings, config.Access, config.Config, Notifications])
 def test_a_table_has_a_row_for_each_setting(kind):
     table = settings_tables.registry_table(kind)
 
