@@ -1,10 +1,5 @@
-#!/usr/bin/env python3
-"""Compare our Swift driver with the released 0.2.1.  Both run on Python 2.7 and take turns on one real Swift, in one run.
+"""Part `driver`: our Swift driver beside the released 0.2.1. Both run on Python 2.7 and take turns on one real Swift."""
 
-Prints one table; README.rst in this folder explains it.  The first run creates the virtualenvs.
-"""
-
-import argparse
 import collections
 import contextlib
 import hashlib
@@ -13,18 +8,26 @@ import os
 import select
 import shutil
 import subprocess
-import sys
-import time
 import urllib.request
 
 import environments
 import report
+import swift_process
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'tests'))
-import swift_process  # noqa: E402
-
-OPERATIONS = ('get', 'put new', 'put over', 'exists', 'exists not', 'list', 'stream')
+OURS, RELEASED = DRIVERS = 'ours', '0.2.1'
+SIZE, SECONDS = 300, 0.8  # MB of the large object, and the time for which each small operation is repeated
+QUICK_SIZE, QUICK_SECONDS = 80, 0.1
+OPERATIONS = {
+    'get': 'get',
+    'put new': 'put, new name',
+    'put over': 'put, over another',
+    'exists': 'exists, there',
+    'exists not': 'exists, not there',
+    'list': 'list 100 names',
+    'stream': 'stream_read of 1 MiB',
+}
+GOALS = {('stream_write', RELEASED): 'ratio >= 0.9', ('stream_write', 'curl'): 'ratio >= 0.9'}
 CALLERS = (1, 16)
 LAYER = 'images/ffffffffffffffffffffffffffffffffffffffffffffffffffffffff%08x/layer'
 PATIENCE = 300  # seconds to wait for an answer of a worker
@@ -180,31 +183,28 @@ class Peer:
 class Bench:
     """All measurements of a run: `results[what, callers, who]` is a list with one `Measured` per round."""
 
-    def __init__(self, ours, released, options):
-        self.ours, self.released, self.options = ours, released, options
+    def __init__(self, ours, released, seconds):
+        self.ours, self.released, self._seconds = ours, released, seconds
         self.results = collections.defaultdict(list)
         self.has_curl = shutil.which('curl') is not None
 
-    def run(self, file):
+    def run(self, file, md5, rounds):
         for peer in (self.ours, self.released):
             peer.ask('open')
             peer.ask('prepare')
-        for number in range(self.options.rounds):
+        for number in range(rounds):
             peers = [self.ours, self.released][:: -1 if number % 2 else 1]  # take turns at being first
             for callers in CALLERS:
                 for operation in OPERATIONS:
                     for peer in peers:
-                        self._add(operation, callers, peer.name, peer.small(operation, callers, self.options.seconds))
-            self._streams(number, peers, file)
+                        self._add(operation, callers, peer.name, peer.small(operation, callers, self._seconds))
+            self._streams(number, peers, file, md5)
 
     def _add(self, what, callers, who, measured):
         self.results[what, callers, who].append(measured)
-        print(
-            '%-14s %2d  %-6s %9.1f/s%s' % (what, callers, who, measured.rate, '  %d bad' % measured.bad if measured.bad else ''),
-            file=sys.stderr,
-        )
+        report.progress('%-14s %2d  %-12s %9.1f/s  %d bad' % (what, callers, who, measured.rate, measured.bad))
 
-    def _streams(self, number, peers, file):
+    def _streams(self, number, peers, file, md5):
         path, size = LAYER % number, os.path.getsize(file)
         for peer in peers:
             self._add('stream_write', 1, peer.name, peer.write(path, file))
@@ -214,7 +214,7 @@ class Bench:
             self._add('stream_read', 1, peer.name, peer.read(path, size))
             self._curl('stream_read', 'curl of ' + peer.name, size, peer.object_url(path))
         for peer in peers:
-            if number == 0 and peer.account.md5_of(peer.object_url(path)) != self.options.md5:
+            if number == 0 and peer.account.md5_of(peer.object_url(path)) != md5:
                 self.results['stream_write', 1, peer.name][-1] = self.results['stream_write', 1, peer.name][-1]._replace(bad=1)
             peer.ask('open')
             peer.ask('remove', path=path)
@@ -236,62 +236,53 @@ def make_object(size):
     return path, digest.hexdigest()
 
 
-def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--rounds', type=int, default=3, help='number of rounds; each measures everything once (default %(default)s)')
-    parser.add_argument('--size', type=int, default=300, metavar='MB', help='size of the large object (default %(default)s)')
-    parser.add_argument(
-        '--seconds', type=float, default=0.8, help='seconds to repeat each small operation, in each round (default %(default)s)'
-    )
-    parser.add_argument('--quick', action='store_true', help='run one short round; it only shows that everything works')
-    parser.add_argument('--json', action='store_true', help='print the measurements of each round as JSON instead of the table')
-    options = parser.parse_args()
-    if options.quick:
-        options.rounds, options.size, options.seconds = 1, 80, 0.2
-    return options
-
-
 @contextlib.contextmanager
-def running(options):
-    """A `Bench` with both drivers and their Swift.  Stops them afterwards."""
+def running(seconds):
+    """A `Bench` with both drivers and their Swift. Stops them afterwards."""
     pythons = environments.swift(), environments.ours(), environments.released()
-    swift = swift_process.start(pythons[0])
     peers = []
-    try:
-        account = Account(swift)
-        peers += [Peer(name, python, account) for name, python in zip(report.DRIVERS, pythons[1:])]
-        yield Bench(*peers, options)
-    finally:
-        for peer in peers:
-            peer.stop()
-        swift.stop()
+    with swift_process.start(pythons[0]) as swift:
+        try:
+            account = Account(swift)
+            peers += [Peer(name, python, account) for name, python in zip(DRIVERS, pythons[1:])]
+            yield Bench(*peers, seconds)
+        finally:
+            for peer in peers:
+                peer.stop()
 
 
-def main():
-    options = parse_arguments()
-    begun, load = time.monotonic(), os.getloadavg()[0]
-    try:
-        with running(options) as bench:
-            file, options.md5 = make_object(options.size * 10**6)
-            begun = time.monotonic()
-            bench.run(file)
-    except environments.Missing as error:
-        sys.exit('benchmarks: %s' % error)
-    if options.json:
-        print(
-            json.dumps(
-                [
-                    dict(zip(('what', 'callers', 'who'), key), rounds=[measured._asdict() for measured in all_measured])
-                    for key, all_measured in bench.results.items()
-                ],
-                indent=1,
-            )
-        )
-    else:
-        report.show(bench.results, options, time.monotonic() - begun, load)
-    bad = sum(measured.bad for key, rounds in bench.results.items() if key[2] == report.OURS for measured in rounds)
-    return '%d calls of our driver failed or gave a wrong answer' % bad if bad else 0
+def rows(options):
+    with running(QUICK_SECONDS if options.quick else SECONDS) as bench:
+        file, md5 = make_object((QUICK_SIZE if options.quick else SIZE) * 10**6)
+        bench.run(file, md5, options.rounds)
+    for callers in CALLERS:
+        for name in OPERATIONS:
+            yield compared(bench.results, name, callers)
+    for name in ('stream_write', 'stream_read'):
+        yield compared(bench.results, name)
+        for curl in ('curl', 'curl of ours'):
+            if (name, 1, curl) in bench.results:
+                yield compared(bench.results, name, against=curl)
+        peaks = [[one.peak / 2**20 for one in bench.results[name, 1, who]] for who in DRIVERS]
+        yield report.Row('driver', 'peak memory of ' + name, *peaks, 'MiB', RELEASED)
+    bad = [one for (_, _, who), rounds in bench.results.items() if who == OURS for one in rounds if one.bad]
+    if bad:
+        raise AssertionError('%d measurements of our driver have wrong answers: %s' % (len(bad), bad[0].error))
 
 
-if __name__ == '__main__':
-    sys.exit(main())
+def compared(results, name, callers=1, against=RELEASED):
+    ours, theirs = results[name, callers, OURS], results[name, callers, against]
+    requests = cpu = bad = ''
+    if against == RELEASED:
+        requests = both(ours, theirs, 'requests') if callers == 1 else ''
+        cpu = 'cpu ms ' + both(ours, theirs, 'cpu', 1000)
+        bad = ', bad %d : %d' % tuple(sum(one.bad for one in rounds) for rounds in (ours, theirs))
+    what = OPERATIONS.get(name, name) + (', %d callers' % callers if callers > 1 else '')
+    rates = [[one.rate for one in rounds] for rounds in (ours, theirs)]
+    against = against.split()[0]
+    goal = GOALS.get((name, against), '')
+    return report.Row('driver', what, *rates, '/s' if name in OPERATIONS else 'MB/s', against, requests, goal, cpu + bad)
+
+
+def both(ours, theirs, field, scale=1):
+    return report.both(*[[scale * (getattr(one, field) or 0) for one in rounds] for rounds in (ours, theirs)])

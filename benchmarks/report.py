@@ -1,98 +1,87 @@
-"""The table of a benchmark run, in reStructuredText."""
+"""The rows of a benchmark run, and their table in reStructuredText."""
 
-import collections
+import operator
 import statistics
+import sys
+from dataclasses import dataclass, field
 
-OURS, RELEASED = DRIVERS = 'ours', '0.2.1'
-
-NAMES = {
-    'get': 'get',
-    'put new': 'put, new name',
-    'put over': 'put, over another',
-    'exists': 'exists, there',
-    'exists not': 'exists, not there',
-    'list': 'list 100 names',
-    'stream': 'stream_read of 1 MiB',
-}
-
-#: One line: `ours` compared with `theirs`; `against` names theirs.  requests, cpu and bad have the form "ours : theirs".
-Row = collections.namedtuple('Row', 'what callers against ratio spread ours theirs unit requests cpu bad')
-
-TITLES = Row('what', 'callers', 'against', 'ratio', 'spread', 'ours', 'theirs', 'unit', 'requests', 'cpu ms', 'bad')
-LEFT = ('what', 'against', 'unit')
+LESS_OR_MORE = {'<=': operator.le, '>=': operator.ge}
+TITLES = ('part', 'what', 'ours', 'peer', 'unit', 'against', 'ratio', 'spread', 'requests', 'goal', 'remarks')
+RIGHT = ('ours', 'peer', 'ratio', 'spread')  # the columns of numbers
 
 KEY = """\
-ratio     ours / theirs: the median of all rounds, and its spread; for rates more is better, for peak memory less
-requests  HTTP requests to Swift's proxy for each call, ours : theirs
-cpu ms    processor time of the calling process for each call, ours : theirs
-bad       calls in all rounds that failed, hung or gave a wrong answer, ours : theirs; rates count only right answers
+ratio     ours / peer: the median of all rounds, and its spread. Of s, ms and MiB less is better, of a rate (/s, MB/s) more
+requests  HTTP requests to Swift's proxy, ours : peer
+goal      what this project promises itself, and whether this run has met it
+remarks   cpu ms: processor time of a call. bad: calls that failed, hung or gave a wrong answer; rates count only right ones
 """
 
 
-def show(results, options, seconds, load):
-    print(
-        'Medians of %d rounds in %d seconds; small objects have 1 KiB, the large one %d MB; load average at the start: %.1f.\n'
-        % (options.rounds, seconds, options.size, load)
-    )
-    print(table([TITLES] + rows(results)))
-    print('\n' + KEY)
-    for (what, callers, who), rounds in results.items():
-        error = next((one.error for one in rounds if one.error), None)
-        if error:
-            print('A failure of %s, %s with %d callers: %s' % (who, NAMES.get(what, what), callers, error[:120]))
+@dataclass
+class Row:
+    """One line of the table.
 
+    :param ours: what was measured, one number for each round
+    :param peer: the same of the peer that `against` names, or nothing if there is no peer
+    :param goal: such as `ratio <= 1.3` or `ours >= 1000`; '' for none
+    """
 
-def rows(results):
-    made = [compared(results, name, callers, RELEASED, '/s') for callers in (1, 16) for name in NAMES]
-    for name in ('stream_write', 'stream_read'):
-        made.append(compared(results, name, 1, RELEASED, 'MB/s'))
-        for curl in ('curl', 'curl of ours'):
-            if (name, 1, curl) in results:
-                made.append(compared(results, name, 1, curl, 'MB/s'))
-        made.append(compared(results, name, 1, RELEASED, 'MiB', 'peak')._replace(what='peak memory of ' + name))
-    return made
+    part: str
+    what: str
+    ours: list[float]
+    peer: list[float] = field(default_factory=list)
+    unit: str = 's'
+    against: str = ''
+    requests: str = ''
+    goal: str = ''
+    remarks: str = ''
 
+    @property
+    def ratios(self):
+        return [ours / peer if peer else float('inf') for ours, peer in zip(self.ours, self.peer)]
 
-def compared(results, name, callers, against, unit, field='rate'):
-    ours, theirs = results[name, callers, OURS], results[name, callers, against]
-    scale = 2**20 if field == 'peak' else 1
-    mine, others = [[getattr(one, field) / scale for one in rounds] for rounds in (ours, theirs)]
-    ratios = [a / b if b else float('inf') for a, b in zip(mine, others)]
-    row = Row(
-        NAMES.get(name, name),
-        str(callers),
-        against.split()[0],
-        number(statistics.median(ratios)),
-        '%s-%s' % (number(min(ratios)), number(max(ratios))),
-        '%.0f' % statistics.median(mine),
-        '%.0f' % statistics.median(others),
-        unit,
-        '',
-        '',
-        '',
-    )
-    if field == 'peak' or against != RELEASED:
-        return row
-    return row._replace(
-        requests=both(ours, theirs, 'requests', 1, '%.3g') if callers == 1 else '',
-        cpu=both(ours, theirs, 'cpu', 1000, '%.3g'),
-        bad='%d : %d' % tuple(sum(one.bad for one in rounds) for rounds in (ours, theirs)),
-    )
+    @property
+    def has_met_goal(self):
+        which, comparison, number = self.goal.split()
+        value = statistics.median(self.ratios if which == 'ratio' else self.ours)
+        return LESS_OR_MORE[comparison](value, float(number))
 
-
-def both(ours, theirs, field, scale, form):
-    return ' : '.join(form % (scale * statistics.median([getattr(one, field) or 0 for one in rounds])) for rounds in (ours, theirs))
+    def cells(self):
+        ratios = self.ratios
+        return (
+            self.part,
+            self.what,
+            number(statistics.median(self.ours)),
+            number(statistics.median(self.peer)) if self.peer else '',
+            self.unit,
+            self.against,
+            f'{statistics.median(ratios):.2f}' if ratios else '',
+            f'{min(ratios):.2f}-{max(ratios):.2f}' if ratios else '',
+            self.requests,
+            f'{self.goal}: {"met" if self.has_met_goal else "MISSED"}' if self.goal else '',
+            self.remarks,
+        )
 
 
 def number(value):
-    return 'inf' if value == float('inf') else '%.2f' % value
+    return f'{value:.3g}' if value < 1000 else f'{value:.0f}'
 
 
-def table(lines):
+def both(ours, peer, form='%.3g'):
+    """Return the medians of two lists as `ours : peer`. An empty list has none."""
+    return ' : '.join(form % statistics.median(values) if values else '-' for values in (ours, peer))
+
+
+def table(rows):
+    lines = [TITLES, *(row.cells() for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines)]
     rule = '  '.join('=' * width for width in widths)
     shown = [
-        '  '.join(cell.ljust(width) if name in LEFT else cell.rjust(width) for cell, width, name in zip(line, widths, Row._fields)).rstrip()
+        '  '.join(cell.rjust(width) if title in RIGHT else cell.ljust(width) for cell, width, title in zip(line, widths, TITLES)).rstrip()
         for line in lines
     ]
-    return '\n'.join([rule, shown[0], rule] + shown[1:] + [rule])
+    return '\n'.join([rule, shown[0], rule, *shown[1:], rule])
+
+
+def progress(text):
+    print(text, file=sys.stderr, flush=True)
