@@ -9,6 +9,9 @@ BASE ?=
 SECONDS ?= 120
 SEED ?=
 
+# For `make bench`: QUICK=1 for one short round, and ARGS as benchmarks/README.rst says.
+QUICK ?=
+
 # For `make fuzz`: the name of a target, or all.
 TARGET ?= all
 
@@ -19,7 +22,7 @@ help:
 	@echo 'make image          build the container image: IMAGE=registry-swift, BASE=python:3.13-slim'
 	@echo 'make test           run all tests, with all Pythons and servers on this machine'
 	@echo 'make test ENVS=py27 run some environments of tox.ini (space-separated)'
-	@echo 'make bench          compare the driver with 0.2.1, and the registry with CNCF distribution, on a real Swift'
+	@echo 'make bench          compare the driver with 0.2.1, and the registry with CNCF distribution, on a real Swift: QUICK=1'
 	@echo 'make chaos          kill registries and servers of a Swift for a while, and check that nothing is lost: SECONDS=120, SEED=1'
 	@echo 'make fuzz           give every parser inputs that chance makes, for a while each: TARGET=all, SECONDS=120, SEED=1'
 	@echo 'make lint           check style and types'
@@ -60,8 +63,7 @@ image:
 	docker build --tag $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) $(ARGS) .
 
 bench:
-	$(PYTHON) benchmarks/driver.py
-	$(PYTHON) benchmarks/registry.py
+	$(PYTHON) benchmarks $(if $(QUICK),--quick) $(ARGS)
 
 chaos: .venv/made
 	.venv/bin/tox run -e swift --notest

@@ -119,7 +119,7 @@ def fingerprints():
     setup = (CHECKOUT / 'setup.py').read_bytes()
     dependencies = hashlib.sha256(f'{sys.executable} {sys.version} {SWIFT_REQUIREMENT} {CHECKOUT}'.encode() + setup)
     sources = hashlib.sha256(setup)
-    for path in sorted((CHECKOUT / 'docker_registry').rglob('*.py')):
+    for path in sorted(path for path in (CHECKOUT / 'docker_registry').rglob('*') if path.is_file() and path.suffix != '.pyc'):
         sources.update(str(path).encode() + b'\0' + path.read_bytes())
     return [dependencies.hexdigest(), sources.hexdigest()]
 

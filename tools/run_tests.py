@@ -24,24 +24,27 @@ import swift_process  # noqa: E402
 
 TOX = ROOT / '.tox'
 PROGRAMS = pathlib.Path(sys.executable).parent  # tox, uv
-#: The slow ones come first, so that no slow one runs alone at the end.
+#: The slowest comes first, so that none runs alone at the end.
 ENVIRONMENTS = """
-    packaging images chaos e2e registry v2 ceph cluster fuzz model py311 py313 py27 swift py314 py315 py310 py312 lint docs softlayer core
+    v2 e2e chaos ceph packaging images registry cluster fuzz model py311 py313 py27 swift py314 py315 py310 py312 lint docs softlayer core
     core3 hostile
 """.split()
 OPTIONAL = ['py314', 'py315']  # tested where there is such an interpreter
-PYTHON_OF = {'core': '2.7', 'registry': '2.7'}  # the others have theirs in their name, or take 3.11
+PYTHON_OF = {'core': '2.7', 'registry': '2.7', 'v2': '3.13'}  # the others have theirs in their name, or take 3.11
 #: Programs without which an environment has nothing to test with.
 NEEDED_PROGRAMS = {
     'py27': ['redis-server'],
     'registry': ['redis-server', 'swig'],
-    'v2': ['htpasswd'],
+    'v2': ['htpasswd', 'systemd-analyze'],
     'ceph': 'ceph ceph-mon ceph-osd radosgw'.split(),
     'cluster': ['memcached', 'rsync'],
-    'e2e': 'dockerd docker containerd ctr skopeo podman buildah docker-registry nginx htpasswd busybox openssl curl chromium'.split(),
+    'e2e': (
+        'dockerd docker containerd ctr skopeo podman buildah docker-registry nginx htpasswd busybox openssl curl chromium chromedriver'
+        ' systemd-analyze'
+    ).split(),
     'chaos': ['memcached', 'rsync', 'setpriv'],
     'hostile': ['openssl', 'setpriv'],
-    'images': 'dockerd docker docker-compose skopeo nginx htpasswd mmdebstrap busybox openssl curl make'.split(),
+    'images': 'dockerd docker docker-compose skopeo podman nginx htpasswd mmdebstrap busybox openssl curl make'.split(),
 }
 LARGE = ['py311', 'e2e']  # have tests that take gigabytes: they run where LARGE is 1, or names the environment
 ALONE = ['hostile']  # measure times: each runs when all others have ended

@@ -65,6 +65,11 @@ def registry_settings():
     return registry_table(config.Config)
 
 
+def notification_settings():
+    from docker_registry.v2.settings.notifications import Notifications
+    return registry_table(Notifications)
+
+
 def configuration_file():
     return list_table([('Environment', 'Default', 'Meaning'), variable('DOCKER_REGISTRY_CONFIG'), variable('SETTINGS_FLAVOR')])
 
@@ -127,7 +132,8 @@ def list_table(rows):
 DRIVER_TABLES = {(README, 'common'): common_settings, (REFERENCE, 'driver'): driver_settings}
 TABLES = dict(DRIVER_TABLES)
 TABLES.update({(REFERENCE, 'server'): server_settings, (REFERENCE, 'access'): access_settings,
-               (REFERENCE, 'registry'): registry_settings, (REFERENCE, 'file'): configuration_file})
+               (REFERENCE, 'registry'): registry_settings, (REFERENCE, 'notifications'): notification_settings,
+               (REFERENCE, 'file'): configuration_file})
 
 
 def markers(name):

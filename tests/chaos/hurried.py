@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 
-FRESH, VERIFIED, LOOK = 1, 3, 1  # seconds, in place of those of registry/blobs.py and registry/trash.py
+FRESH, VERIFIED, LOOK = 1, 3, 1  # seconds, in place of those of registry/linked.py and registry/trash.py
 UPLOAD = 20  # seconds in which clients end a push, from the first look for a blob
 #: Seconds. A request ends within a few faults; what it sent before it was killed may wait in a stopped proxy, and then in a server.
 REQUEST = 20
@@ -26,9 +26,9 @@ RENEWED, RETRIED, TRUSTED, STALE, ENDED = 3, 1, 20, 90, 30
 def hurry():
     from docker_registry.v2.cli import collecting
     from docker_registry.v2.operations.collection import brakes, lock
-    from docker_registry.v2.registry import blobs, trash
+    from docker_registry.v2.registry import linked, trash
 
-    blobs.FRESH_SECONDS, blobs.VERIFIED_SECONDS, trash.LOOK_SECONDS = FRESH, VERIFIED, LOOK
+    linked.FRESH_SECONDS, linked.VERIFIED_SECONDS, trash.LOOK_SECONDS = FRESH, VERIFIED, LOOK
     lock.RENEWED, lock.RETRIED, lock.TRUSTED, lock.STALE, lock.ENDED = RENEWED, RETRIED, TRUSTED, STALE, ENDED
     brakes.MOST_SHARE = 1  # here, most of the bytes are garbage
     collecting.bounds = bounds

@@ -18,7 +18,7 @@ NAMES = (
     ('referrer', rf'{REPOSITORY}_referrers/sha256/[0-9a-f]{{64}}/sha256/{HEX}'),
     ('note of a deletion', rf'{REPOSITORY}_deleted/sha256/{HEX}'),
     ('segment', r'(_segments/.*)'),
-    ('memory of collections', r'(_gc/memory)'),
+    ('memory of collections', r'(_gc/(?:memory|last/[a-z]+|sizes/.+))'),
     ('secret', r'(_registry/secret)'),
 )
 

@@ -134,6 +134,12 @@ def test_the_bytes_of_a_deleted_subject_may_stay():
     assert f'nothing needs {name}' in leftovers.compare(left.needed, [name])
 
 
+@pytest.mark.parametrize('name', ['_gc/memory', '_gc/last/collection', '_gc/last/sizes', '_gc/sizes/0123456789abcdef/00000000'])
+def test_what_collections_remember_may_stay(name):
+    left = Left()
+    assert leftovers.compare(left.needed, [*left.names(left.image, left.config, left.layer), name]) == []
+
+
 @pytest.mark.parametrize('name', ['_segments/upload-1/00000001', '_trash/names/a/_shard/1', '_gc/lock', 'docker/registry/v2/other'])
 def test_segments_and_trash_and_what_nobody_knows_are_left(name):
     left = Left()

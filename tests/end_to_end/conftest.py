@@ -72,14 +72,20 @@ class Place:
         need('nginx', 'unshare')
         return self._started(proxies.Nginx(self.folder, registries, tls, **options))
 
-    def distribution(self):
+    def distribution(self, listener=''):
         need('docker-registry')
-        return self._started(servers.Distribution(self.folder, self.swift, self.container))
+        return self._started(servers.Distribution(self.folder, self.swift, self.container, listener))
 
     def cache(self, origin, credentials=''):
         """Start CNCF distribution as a pull-through cache in front of a registry, and return it when it is ready."""
         need('docker-registry')
         return self._started(servers.Cache(self.folder, origin, credentials))
+
+    def run(self, *words, patience=servers.PATIENCE):
+        """Run a command of `registry-swift` on the container. Return its `subprocess.CompletedProcess`, even if it fails."""
+        environment = {**servers.inherited(), **servers.account(self.swift, self.container), 'REGISTRY_REPLICATION_CYCLE': '0'}
+        command = [servers.program('registry-swift'), *words]
+        return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, timeout=patience)
 
     def _started(self, server):
         self.servers.append(server)

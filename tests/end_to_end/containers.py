@@ -3,22 +3,14 @@
 import urllib.request
 import uuid
 
-from servers import children, free_port, wait_until
+from servers import account, children, free_port, wait_until
 
 STOP_SECONDS = 60
 
 
 def walkthrough(swift, container):
     """Return the variables that the walk-through passes to `docker run`."""
-    return {
-        'SETTINGS_FLAVOR': 'swift',
-        'OS_AUTH_URL': swift.auth_url,
-        'OS_AUTH_VERSION': '1',
-        'OS_USERNAME': swift.user,
-        'OS_PASSWORD': swift.key,
-        'OS_CONTAINER': container,
-        'GUNICORN_WORKERS': '8',
-    }
+    return {'SETTINGS_FLAVOR': 'swift', **account(swift, container), 'GUNICORN_WORKERS': '8'}
 
 
 def arguments(environment):

@@ -1,5 +1,7 @@
 """The servers that end-to-end tests start. Each is a process on a port of 127.0.0.1 and ends with the test."""
 
+import contextlib
+import http.server
 import os
 import shutil
 import signal
@@ -7,6 +9,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -20,6 +23,22 @@ PATIENCE = 60  # seconds for anything to start or stop, on a busy machine
 def program(name):
     """Return the path of a program, from this virtualenv if it has it, or None if it is not installed."""
     return shutil.which(name, path=os.pathsep.join([os.path.dirname(sys.executable), '/usr/sbin', '/usr/bin', '/bin']))
+
+
+def inherited():
+    """Return the variables that servers and commands get from the environment of the tests."""
+    return {name: os.environ[name] for name in CLEAN if name in os.environ}
+
+
+def account(swift, container):
+    """Return the variables of the walk-through that say where a registry keeps its images."""
+    return {
+        'OS_AUTH_URL': swift.auth_url,
+        'OS_AUTH_VERSION': '1',
+        'OS_USERNAME': swift.user,
+        'OS_PASSWORD': swift.key,
+        'OS_CONTAINER': container,
+    }
 
 
 def wait_until(condition, what, patience=PATIENCE):
@@ -72,6 +91,39 @@ def number_in(path, name):
         return next(int(line.split()[1]) for line in file if line.startswith(name + ':'))
 
 
+class OnePage:
+    """A web site that answers each GET with its `page`, without the fields of the registry. `asked` has the path of each."""
+
+    def __init__(self):
+        self.asked, self.page, site = [], '', self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                site.asked.append(self.path)
+                self.send_response(200)
+                self.send_header('Content-Type', 'text/html')
+                self.end_headers()
+                self.wfile.write(site.page.encode())
+
+            def log_message(self, *arguments):
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+        self.port = self._server.server_address[1]
+        self.url = 'http://127.0.0.1:%d' % self.port
+
+    @contextlib.contextmanager
+    def serving(self):
+        thread = threading.Thread(target=self._server.serve_forever)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._server.shutdown()
+            thread.join()
+            self._server.server_close()
+
+
 class Server:
     """A server process. It is started at once; `wait` returns when it is ready.
 
@@ -88,7 +140,7 @@ class Server:
         self.port, self.address = port, '%s:%d' % ('[%s]' % host if ':' in host else host, port)
         self.url = '%s://%s' % ('https' if tls else 'http', self.address)
         self.log_path = os.path.join(folder, '%s-%d.log' % (type(self).__name__.lower(), port))
-        environment = dict({name: os.environ[name] for name in CLEAN if name in os.environ}, **environment)
+        environment = {**inherited(), **environment}
         with open(self.log_path, 'ab') as log:
             # With setpriv, the server ends even if the tests are killed.
             self.process = subprocess.Popen(
@@ -147,16 +199,7 @@ class Registry(Server):
         super().__init__(
             [program('registry-swift'), 'serve', '--host', host, '--port', str(port)],
             folder,
-            {
-                'OS_AUTH_URL': swift.auth_url,
-                'OS_AUTH_VERSION': '1',
-                'OS_USERNAME': swift.user,
-                'OS_PASSWORD': swift.key,
-                'OS_CONTAINER': container,
-                'GUNICORN_WORKERS': str(workers),
-                'TMPDIR': folder,
-                **variables,
-            },
+            {**account(swift, container), 'GUNICORN_WORKERS': str(workers), 'TMPDIR': folder, **variables},
             port,
             host,
             'REGISTRY_TLS_CERTIFICATE' in variables,
@@ -172,7 +215,10 @@ class Registry(Server):
 
 
 class Distribution(Server):
-    """CNCF distribution 2.8, as Debian's docker-registry, with its own Swift driver."""
+    """CNCF distribution 2.8, as Debian's docker-registry, with its own Swift driver.
+
+    :param listener: URL of a listener for its notifications, or '' for none
+    """
 
     CONFIGURATION = """
 version: 0.1
@@ -184,7 +230,9 @@ storage:
   swift: {{authurl: "{auth_url}", authversion: 1, username: "{user}", password: "{key}", container: "{container}"}}
 """
 
-    def __init__(self, folder, swift, container):
+    NOTIFICATIONS = "notifications: {{endpoints: [{{name: tests, url: '{url}', timeout: 10s, threshold: 5, backoff: 1s}}]}}\n"
+
+    def __init__(self, folder, swift, container, listener=''):
         port = free_port()
         self._environment = {'HOME': folder}
         self._configuration = os.path.join(folder, 'distribution-%d.yml' % port)
@@ -194,6 +242,7 @@ storage:
                     address='127.0.0.1:%d' % port, auth_url=swift.auth_url, user=swift.user, key=swift.key, container=container
                 )
             )
+            file.write(self.NOTIFICATIONS.format(url=listener) if listener else '')
         super().__init__([program('docker-registry'), 'serve', self._configuration], folder, self._environment, port)
 
     def collect(self, *options):

@@ -3,7 +3,7 @@
 import pytest
 import requests
 
-FIRST_PUSH, PULL, SAME_PUSH = 14, 7, 10
+FIRST_PUSH, PULL, SAME_PUSH = 12, 7, 8
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 
 import pytest
 from swiftclient.client import Connection
@@ -35,19 +34,9 @@ def client(place):
 @pytest.fixture
 def fsck(place):
     """A function that runs the command and returns (exit status, what it printed as JSON)."""
-    environment = {
-        **{name: os.environ[name] for name in servers.CLEAN if name in os.environ},
-        'OS_AUTH_URL': place.swift.auth_url,
-        'OS_AUTH_VERSION': '1',
-        'OS_USERNAME': place.swift.user,
-        'OS_PASSWORD': place.swift.key,
-        'OS_CONTAINER': place.container,
-        'REGISTRY_REPLICATION_CYCLE': '0',
-    }
 
     def fsck(*options):
-        command = [servers.program('registry-swift'), 'fsck', '--json', *options]
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, timeout=servers.PATIENCE)
+        done = place.run('fsck', '--json', *options)
         return done.returncode, json.loads(done.stdout)
 
     return fsck

@@ -1,8 +1,6 @@
 """`registry-swift gc` on a container in which clients of both registries have pushed and deleted, and the commands around it."""
 
 import json
-import os
-import subprocess
 
 import pytest
 import requests
@@ -19,19 +17,9 @@ LARGE = (45 * MiB,)  # three segments of distribution, and two of ours
 @pytest.fixture
 def command(place):
     """A function that runs `registry-swift` and returns (exit status, what it printed as JSON)."""
-    environment = {
-        **{name: os.environ[name] for name in servers.CLEAN if name in os.environ},
-        'OS_AUTH_URL': place.swift.auth_url,
-        'OS_AUTH_VERSION': '1',
-        'OS_USERNAME': place.swift.user,
-        'OS_PASSWORD': place.swift.key,
-        'OS_CONTAINER': place.container,
-        'REGISTRY_REPLICATION_CYCLE': '0',
-    }
 
     def run(*words, as_json=True):
-        words = [servers.program('registry-swift'), *words, *(['--json'] if as_json else [])]
-        done = subprocess.run(words, env=environment, stdout=subprocess.PIPE, timeout=servers.PATIENCE)
+        done = place.run(*words, *(['--json'] if as_json else []))
         return done.returncode, json.loads(done.stdout) if as_json else done.stdout
 
     return run
