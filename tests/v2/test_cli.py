@@ -446,6 +446,26 @@ def test_no_command_is_an_error_that_names_the_commands(capsys):
     assert 'COMMAND' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('words', [['gc'], ['undelete', 'app'], ['htpasswd', 'ada']], ids=lambda words: words[0])
+def test_a_command_imports_only_what_it_needs(words):
+    """The server and all other commands take longer to import than most commands run."""
+    program = "import sys; sys.argv[0] = 'registry-swift'; from docker_registry.v2 import cli; cli.parser(sys.argv[1:2])"
+    program += "; print(*{name.partition('.')[0] for name in sys.modules}, *(name for name in sys.modules if '.v2.cli.' in name))"
+    done = subprocess.run([sys.executable, '-c', program, *words], capture_output=True, text=True, timeout=DEADLINE)
+    modules = set(done.stdout.split())
+
+    assert f'docker_registry.v2.cli.{cli.COMMANDS[words[0]]}' in modules
+    assert not modules & {'gevent', 'gunicorn', 'werkzeug', 'jinja2', 'keystoneauth1', 'docker_registry.v2.cli.serving'}
+
+
+@pytest.mark.parametrize('name', cli.COMMANDS)
+def test_every_command_has_its_help_and_is_in_the_help_of_all(capsys, name):
+    for arguments in ([name, '--help'], ['--help']):
+        with pytest.raises(SystemExit) as end:
+            cli.main(arguments)
+        assert end.value.code == 0 and f'registry-swift {name} ' in capsys.readouterr().out
+
+
 def test_the_driver_is_quiet_only_for_as_long_as_asked():
     logger = logging.getLogger('docker_registry.drivers.swift')
     before = logger.getEffectiveLevel()

@@ -1,30 +1,32 @@
 """The command `registry-swift`: a module for each of its commands, and nothing but words and wiring."""
 
 import argparse
+import importlib
 import os
 import signal
 import sys
 
 from docker_registry.core.exceptions import UnspecifiedError
 from docker_registry.drivers.swift import __version__
-from docker_registry.v2.cli import (
-    checking,
-    collecting,
-    configuring,
-    deleting,
-    fsck,
-    importing,
-    passwords,
-    retaining,
-    ruling,
-    serving,
-    surveying,
-    trashing,
-)
 from docker_registry.v2.cli.arguments import environment, new_parser, one_line
 from docker_registry.v2.registry.errors import RegistryError
 
-COMMANDS = (serving, checking, configuring, surveying, collecting, trashing, fsck, deleting, retaining, importing, passwords, ruling)
+#: The commands, and the module of each. Only what the command of the moment needs is imported: everything would take twice as long.
+COMMANDS = {
+    'serve': 'serving',
+    'check': 'checking',
+    'config': 'configuring',
+    'survey': 'surveying',
+    'gc': 'collecting',
+    'trash': 'trashing',
+    'fsck': 'fsck',
+    'rm': 'deleting',
+    'undelete': 'deleting',
+    'retain': 'retaining',
+    'import-v1': 'importing',
+    'htpasswd': 'passwords',
+    'rules': 'ruling',
+}
 
 
 DESCRIPTION = """\
@@ -49,7 +51,8 @@ A registry of container images (Docker Registry API v2, OCI distribution-spec 1.
 
 def main(arguments=None):
     """Run the command and return its exit status."""
-    options = parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = parser(arguments[:1]).parse_args(arguments)
     try:
         status = options.run(options, os.environ)
         sys.stdout.flush()
@@ -65,10 +68,12 @@ def main(arguments=None):
         return 128 + signal.SIGPIPE
 
 
-def parser():
+def parser(words=()):
+    """Return the parser of the command that one of the words names, or of all commands."""
     program = new_parser(argparse.ArgumentParser, prog='registry-swift', description=DESCRIPTION, epilog=environment())
     program.add_argument('--version', action='version', version=f'registry-swift {__version__}')
     commands = program.add_subparsers(metavar='COMMAND', required=True)
-    for command in COMMANDS:
-        command.add_command(commands)
+    names = [word for word in words if word in COMMANDS] or COMMANDS
+    for module in dict.fromkeys(COMMANDS[name] for name in names):
+        importlib.import_module(f'{__name__}.{module}').add_command(commands)
     return program

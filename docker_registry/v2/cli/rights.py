@@ -3,7 +3,7 @@
 import logging
 import re
 
-from docker_registry.v2.access import addresses, htpasswd, keystone, outside, swift_account
+from docker_registry.v2.access import addresses, htpasswd, outside, swift_account
 from docker_registry.v2.access.rules import Rules
 from docker_registry.v2.access.watched import Broken
 from docker_registry.v2.settings.storage import config_error
@@ -100,7 +100,9 @@ def read_logins(access, users, storage, within):
         return outside.Server.at(url, setting, settings, within)
 
     sources = {htpasswd.KIND: users}
-    if keystone.KIND in access.logins:
+    if 'keystone' in access.logins:
+        from docker_registry.v2.access import keystone  # only now: it imports keystoneauth1, a tenth of the time to the start
+
         if not access.keystone_url and (settings.auth_version != 3 or not settings.authurl):
             raise config_error('--logins (REGISTRY_LOGINS) has keystone: set --keystone-url (REGISTRY_KEYSTONE_URL), or OS_AUTH_VERSION=3')
         named = server(access.keystone_url, 'REGISTRY_KEYSTONE_URL') if access.keystone_url else server(settings.authurl, 'OS_AUTH_URL')
