@@ -291,7 +291,7 @@ class TestLostSegments(object):
     def test_a_read_meets_the_missing_segment_itself_after_two_timeouts(self, fake, fake_storage):
         if driver_module.PYTHON2:
             pytest.skip('the urllib3 of Python 2 loses the bytes of a block that does not come to its end: all retries fail')
-        storage = fake_storage(swift_read_timeout=0.3)
+        storage = fake_storage(swift_read_timeout=1)
         storage.stream_write('large', io.BytesIO(data(3 * SEGMENT)))
         fake.container('registry').pop(fake.container('registry')['large'].segments[1]['name'][len('/registry/'):])
         fake.clear_requests()

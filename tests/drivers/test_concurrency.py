@@ -95,7 +95,7 @@ class TestPool(object):
         lambda storage: b''.join(storage.stream_read('there/large')), lambda storage: list(storage.walk()),
         lambda storage: pytest.raises(exceptions.FileNotFoundError, storage.get_content, 'nothing')])
     def test_one_connection_is_enough_for_any_operation(self, fake, fake_storage, operation):
-        storage = fake_storage(swift_pool_size=1, swift_pool_timeout=0.1)
+        storage = fake_storage(swift_pool_size=1, swift_pool_timeout=10)
         storage.stream_write('there/large', io.BytesIO(b'x' * (2 * SEGMENT)))
         fake.fault(on('GET', kind='object'), fake_swift.cut_response(1000))
 

@@ -110,7 +110,7 @@ def test_stopping_ends_stalled_connections_and_every_thread_at_once():
             client.sendall(b'GET /info HTTP/1.1\r\n\r\n')
         wait_until(lambda: len(swift.requests) == 5)
         started = time.time()
-    assert time.time() - started < 1
+    assert time.time() - started < 10
     assert set(threading.enumerate()) <= before
     for client in clients:
         assert client.recv(1) == b''
