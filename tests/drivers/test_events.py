@@ -7,6 +7,7 @@ import pytest
 
 import fake_swift
 from docker_registry.core import exceptions
+from docker_registry.drivers import swift as driver_module
 from fake_swift import on, status
 
 
@@ -67,13 +68,22 @@ def test_a_failed_login_is_told(fake, fake_storage):
     assert names(events) == ['failed login']
 
 
-def test_a_wait_for_a_connection_is_told_with_its_seconds(fake, told):
+def test_a_wait_for_a_connection_is_told_with_its_seconds(fake, told, monkeypatch):
     storage, events = told(swift_pool_size=1)
     stream = storage.stream_read('o')
+    waits = threading.Event()
+
+    class Waiter(driver_module._Waiter):
+        """Tells when somebody begins to wait. Whoever is only in the queue yet may get the connection without a wait."""
+
+        def __init__(self):
+            super(Waiter, self).__init__()
+            wait = self.ready.wait
+            self.ready.wait = lambda seconds: [waits.set(), wait(seconds)][1]
+    monkeypatch.setattr(driver_module, '_Waiter', Waiter)
     waiter = threading.Thread(target=storage.get_content, args=('o',))
     waiter.start()
-    while not storage._swift._pool._waiting:
-        assert waiter.is_alive()
+    assert waits.wait(10)
     stream.close()
     waiter.join(10)
 
