@@ -23,6 +23,7 @@ from fake_swift import on, status
 
 SEGMENT = 1024 * 1024
 RETRIES = 2
+MANY = 100  # retries where the read timeout is so short that a busy machine may exceed it, too
 SECRET, TEMP_URL_KEY = 's3cr3t-api-key', 's3cr3t-signing-key'
 OLD = b'the old content'
 
@@ -236,7 +237,7 @@ class TestOneTrouble(object):
     @each(READS + WRITES)
     def test_a_pause_longer_than_the_read_timeout_is_not_waited_for(self, make, fake, operation):
         seeded = Seeded(make(), fake)
-        impatient = make(swift_read_timeout=0.15)
+        impatient = make(swift_read_timeout=0.15, swift_retries=MANY)
         impatient.exists('small')
         fake.fault(on(where=stored), fake_swift.stall(perform=False))
         operation.run(impatient, seeded)
@@ -609,7 +610,7 @@ class TestReading(object):
 
     def test_a_silent_body_is_resumed(self, make, fake):
         Seeded(make(), fake)
-        storage = make(swift_read_timeout=0.1)
+        storage = make(swift_read_timeout=0.1, swift_retries=MANY)
         fake.fault(on('GET', path_contains='large'), fake_swift.stall(before=70000))
 
         assert b''.join(storage.stream_read('large')) == LARGE
@@ -749,7 +750,7 @@ class TestWriting(object):
         def refuse(exchange):
             exchange.read_body()
             arrived.append(exchange)
-            if len(arrived) == 2:
+            if arrived[1:] == [exchange]:  # one of the two, even if both come here at the same time
                 fake.expire_tokens()
                 both.set()
             assert both.wait(30)
