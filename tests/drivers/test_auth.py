@@ -635,7 +635,8 @@ class TlsRelay(object):
 
 def end_of(end):
     try:
-        end.shutdown(socket.SHUT_RDWR)
+        # That of ssl.SSLSocket would also take TLS from a socket that another thread is about to read.
+        socket.socket.shutdown(end, socket.SHUT_RDWR)
     except EnvironmentError:
         pass
 
