@@ -188,7 +188,7 @@ class Slow(object):
         self.left -= size
         if not size:
             self.stalled.set()
-            assert self._go.wait(60)
+            assert self._go.wait(140)
         return b'\0' * size
 
 
@@ -214,7 +214,7 @@ class TestManyWriters(object):
                 threads[-1].start()
                 sources.append(source)
             for source in sources:
-                assert source.stalled.wait(60)
+                assert source.stalled.wait(120)
             return threads, go
         sources = []
         return start
@@ -230,15 +230,15 @@ class TestManyWriters(object):
         add = memory.add
         memory.add = lambda *count: [add(*count), most.append(memory.held)]
         threads, go = writers([4 * MiB - 1] * self.WRITERS, write)
-        until(lambda: free_connections(storage) == storage.settings.pool_size)  # Swift is quick, although the clients are not
-        held = memory.held
+        most_held = self.BUDGET + self.WRITERS * (MiB + driver_module.READ_SIZE)
+        # Swift is quick, although the clients are not. Between two segments, too, nobody may have a connection for a moment.
+        until(lambda: free_connections(storage) == storage.settings.pool_size and memory.held <= most_held)
         go.set()
         for thread in threads:
             thread.join(60)
 
         # 40 writers with one segment of 4 MiB each would hold 160 MiB.
         assert max(most) <= self.BUDGET + self.WRITERS * self.SLACK
-        assert held <= self.BUDGET + self.WRITERS * (MiB + driver_module.READ_SIZE)
         assert memory.held == 0
 
     def test_a_writer_alone_gets_whole_segments(self, storage):
