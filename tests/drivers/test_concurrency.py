@@ -162,7 +162,7 @@ class TestPool(object):
         assert fake.connections_made <= 2
 
     def test_a_stream_that_the_garbage_collector_finds_at_a_bad_moment_blocks_nobody(self, fake, fake_storage, free_connections):
-        storage = fake_storage(swift_pool_size=1, swift_pool_timeout=5)
+        storage = fake_storage(swift_pool_size=1, swift_pool_timeout=20)
         fake.put('registry', 'large', b'x' * SEGMENT)
 
         def collect():
@@ -306,7 +306,7 @@ class TestFork(object):
         lambda storage: storage.content_redirect_url('one'), lambda storage: storage.put_stream('new', io.BytesIO(b'abc'), 'cafe')],
         ids=['connect', 'exists', 'content_redirect_url', 'put_stream'])
     def test_a_child_is_not_held_up_by_what_its_parent_was_doing(self, fake, fake_storage, operation):
-        storage = fake_storage(swift_temp_url_key='k', swift_temp_url_set_key='container', swift_pool_size=1, swift_pool_timeout=5)
+        storage = fake_storage(swift_temp_url_key='k', swift_temp_url_set_key='container', swift_pool_size=1, swift_pool_timeout=20)
         fake.put('registry', 'one', b'1')
         storage.exists('one')
         swift = storage._swift
@@ -401,7 +401,7 @@ class TestImpatient(object):
     def test_it_retries_nothing(self, fake, fake_storage, match):
         trouble = fake.fault(match, status(503), times=None)
 
-        assert failure(fake_storage(swift_retries=5).impatient(3).exists, 'nothing') is exceptions.BrokenError
+        assert failure(fake_storage(swift_retries=5).impatient(30).exists, 'nothing') is exceptions.BrokenError
         assert trouble.hits == 1
 
     def test_it_does_not_wait_long(self, fake, fake_storage):
@@ -412,8 +412,8 @@ class TestImpatient(object):
         assert time.time() - started < 5
 
     def test_neither_holds_up_the_other(self, fake, fake_storage):
-        storage = fake_storage(swift_pool_size=1, swift_pool_timeout=5)
-        impatient = storage.impatient(3)
+        storage = fake_storage(swift_pool_size=1, swift_pool_timeout=20)
+        impatient = storage.impatient(30)
         fake.put('registry', 'large', b'x' * SEGMENT)
         streams = [storage.stream_read('large')]
 
@@ -424,7 +424,7 @@ class TestImpatient(object):
 
     def test_the_patient_one_stays_patient(self, fake, fake_storage):
         storage = fake_storage(swift_retries=1)
-        storage.impatient(3)
+        storage.impatient(30)
         fake.fault(on('HEAD', kind='object'), status(503))
 
         assert storage.exists('nothing') is False

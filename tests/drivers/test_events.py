@@ -92,6 +92,6 @@ def test_a_wait_for_a_connection_is_told_with_its_seconds(fake, told, monkeypatc
 
 def test_an_impatient_twin_has_the_same_hook(told):
     storage, events = told()
-    storage.impatient(3).get_content('o')
+    storage.impatient(30).get_content('o')
 
     assert names(events) == ['login']

@@ -49,7 +49,7 @@ class TestRequestIds(object):
 
     def test_an_impatient_twin_sends_them_too(self, fake, watched):
         watched.request_id = lambda: ID
-        watched.impatient(5).exists('o')
+        watched.impatient(30).exists('o')
 
         assert transactions(fake) == [ID]
 
@@ -105,6 +105,6 @@ class TestFailures(object):
     def test_an_impatient_twin_tells_them_too(self, fake, watched):
         fake.fault(on('HEAD'), status(503))
         with pytest.raises(exceptions.BrokenError):
-            watched.impatient(5).exists('o')
+            watched.impatient(30).exists('o')
 
         assert len(watched.failures) == 1
