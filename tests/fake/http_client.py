@@ -32,7 +32,7 @@ class Answer(object):
 class Client(object):
     """One keep-alive connection to the fake. It logs in when it first needs a token."""
 
-    def __init__(self, swift, timeout=10):
+    def __init__(self, swift, timeout=30):
         self.swift, self.timeout = swift, timeout
         self.connection = HTTPConnection(swift.auth_url.split('/')[2], timeout=timeout)
         self.token, self.container = None, 'c'
@@ -76,7 +76,7 @@ class Client(object):
         self.connection.close()
 
 
-def wait_until(condition, seconds=5):
+def wait_until(condition, seconds=30):
     deadline = time.time() + seconds
     while not condition():
         assert time.time() < deadline, 'waited in vain'

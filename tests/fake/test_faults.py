@@ -109,16 +109,17 @@ def test_a_cut_request_is_read_so_far_and_not_done(swift, client):
 def test_a_stalled_answer_goes_on_when_released(swift, client, before, seen):
     swift.put('c', 'a', b'0123456789')
     client.storage('HEAD')
-    swift.fault('GET', fake_swift.stall(before))
-    client.connection.sock.settimeout(0.1)
+    fault = swift.fault('GET', fake_swift.stall(before))
     client.connection.sock.sendall(('GET /v1/AUTH_test/c/a HTTP/1.1\r\nX-Auth-Token: %s\r\n\r\n' % client.token).encode('ascii'))
+    wait_until(lambda: fault.hits)
     received = []
+    while not b''.join(received).endswith(seen):
+        received.append(client.connection.sock.recv(1 << 16))
+    client.connection.sock.settimeout(0.1)
     with pytest.raises(socket.timeout):
-        while True:
-            received.append(client.connection.sock.recv(1 << 16))
-    assert b''.join(received).endswith(seen) and bool(received) == bool(seen)
+        client.connection.sock.recv(1 << 16)
     swift.release()
-    client.connection.sock.settimeout(5)
+    client.connection.sock.settimeout(30)
     while not b''.join(received).endswith(b'0123456789'):
         received.append(client.connection.sock.recv(1 << 16))
 
@@ -130,9 +131,16 @@ def test_a_stall_works_when_a_thousand_files_are_open(swift, client):
     many, other = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)], Client(swift)
     try:
         other.storage('HEAD')  # takes the number that a waiting accept has reserved; the next connection has a high one
-        swift.fault('GET', fake_swift.stall())
-        threading.Timer(0.2, swift.release).start()
+        fault = swift.fault('GET', fake_swift.stall())
+
+        def release_in_the_middle():
+            wait_until(lambda: fault.hits)  # no sooner: what has not come yet would stall for ever
+            time.sleep(0.2)
+            swift.release()
+        releasing = threading.Thread(target=release_in_the_middle)
+        releasing.start()
         assert client.storage('GET', '/c/a').body == b'x'
+        releasing.join()
     finally:
         for one in many:
             os.close(one)

@@ -62,9 +62,10 @@ def test_a_connection_serves_many_requests(swift, client):
 def test_connections_are_served_at_the_same_time(swift, client):
     client.storage('HEAD')
     client.connection.sock.settimeout(0.1)
-    swift.fault('GET', fake_swift.stall())
+    fault = swift.fault('GET', fake_swift.stall())
     with pytest.raises(socket.timeout):
         client.storage('GET', '/c')
+    wait_until(lambda: fault.hits)  # or it would meet the login of the other
     other = Client(swift)
     assert other.storage('HEAD', '/c').status == 204
     other.close()
