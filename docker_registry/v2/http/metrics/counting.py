@@ -77,11 +77,16 @@ class Metrics:
         self._all.http_requests_in_progress.dec()
 
     def end(self, request, status, sent, seconds):
-        """The client has the response, or has gone.
+        """The client has the response, or has gone. The request is in progress until all its numbers are there.
 
         :param sent: bytes of the body
         """
-        self.drop()
+        try:
+            self._count(request, status, sent, seconds)
+        finally:
+            self.drop()
+
+    def _count(self, request, status, sent, seconds):
         route, method = label_of(request.route), request.method if request.method in METHODS else OTHER
         received = request.body.count if request.body else 0
         self._requests[route, method, str(status)].inc()
