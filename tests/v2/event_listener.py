@@ -6,6 +6,7 @@ import json
 import ssl
 import threading
 
+from ports import free_port
 from registry_process import until
 
 
@@ -28,7 +29,7 @@ class EventListener:
         self.posts, self.accepted = [], []
         self._answers = collections.deque()
         self._released = threading.Event()
-        self.port = 0
+        self.port = free_port()  # while it is away, no connection of others takes this one
         self.come_back()
 
     def __enter__(self):
@@ -59,7 +60,6 @@ class EventListener:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self._certificate, self._certificate.with_name('key.pem'))
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, kwargs={'poll_interval': 0.02}, daemon=True).start()
 
     def answer(self, *statuses, **headers):
