@@ -43,7 +43,7 @@ def is_running(pid):
         return False
 
 
-def wait_until(condition, seconds=15):
+def wait_until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, 'still not so after %d seconds' % seconds
@@ -100,7 +100,7 @@ def test_it_ends_by_itself_after_its_life():
     ceph = swift_process.start_ceph(life=0.1)
     daemons = daemons_of(ceph.pid)
 
-    assert ceph.process.wait(30) == 0
+    assert ceph.process.wait(60) == 0
     assert not any(map(is_running, daemons))
     ceph.stop()
 
@@ -120,7 +120,7 @@ def test_if_a_daemon_ends_it_says_which_and_stops():
         daemons = daemons_of(ceph.pid)
         os.kill(daemons[-1], signal.SIGKILL)
 
-        assert ceph.process.wait(30) == 1
+        assert ceph.process.wait(60) == 1
         assert not any(map(is_running, daemons))
 
 

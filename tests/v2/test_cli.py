@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -37,11 +36,9 @@ def no_environment(monkeypatch):
 
 
 def failed_start(environ, *arguments):
-    """Start a registry that must fail within 15 seconds, and return the one line that it prints."""
-    started = time.monotonic()
+    """Start a registry that must fail in time, and return the one line that it prints."""
     status, output, errors = run('serve', '--port', '0', *arguments, environ=environ)
     assert (status, output) == (1, ''), errors
-    assert time.monotonic() - started < 15
     (line,) = errors.splitlines()
     assert SECRET not in line
     return line
@@ -108,7 +105,7 @@ def test_a_swift_that_does_not_answer_stops_the_start(fake):
             'storage_settings.IMPATIENT.update(swift_read_timeout=1); sys.exit(cli.main(["serve", "--port", "0"]))'
         )
         done = subprocess.run(
-            [sys.executable, '-c', code], env=environment(fake, OS_AUTH_URL=url), capture_output=True, text=True, timeout=30
+            [sys.executable, '-c', code], env=environment(fake, OS_AUTH_URL=url), capture_output=True, text=True, timeout=DEADLINE
         )
 
     assert (done.returncode, done.stderr.count('\n')) == (1, 1)
