@@ -151,6 +151,7 @@ class FakeSwift(object):
         """A socket bound to the port. The system refuses connections until it listens."""
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, getattr(socket, 'SO_REUSEPORT', 15), 1)  # see `refuse_connections`
         listener.bind(('127.0.0.1', port))
         return listener
 
@@ -167,8 +168,9 @@ class FakeSwift(object):
             self._accepting = False
             socket.create_connection(('127.0.0.1', self.port)).close()  # wakes the acceptor
             self._acceptor.join()
-            self._listener.close()
-            self._listener = self._bound(self.port)
+            # The next one has the port before this one leaves it: a connection of another process could take it in between.
+            listener, self._listener = self._listener, self._bound(self.port)
+            listener.close()
         if drop:
             self.drop_connections()
 
