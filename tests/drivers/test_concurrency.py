@@ -469,7 +469,7 @@ def work(number):
     return number
 
 jobs = [gevent.spawn(work, number) for number in range(12)]
-gevent.joinall(jobs, timeout=40)
+gevent.joinall(jobs, timeout=120)
 assert [job.value for job in jobs] == list(range(12)), [repr(job.exception) for job in jobs]
 assert most[0] == 12, 'one after the other'
 assert storage._swift._pool.free() == 24
