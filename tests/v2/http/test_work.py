@@ -56,7 +56,9 @@ def test_who_waits_for_a_client_leaves_the_place_and_takes_it_again(places):
     first = [Work(places, '10.0.0.1') for _ in range(2)]
     with first[0].paused():
         second = Work(places, '10.0.0.1')
-        threading.Timer(0.05, second.end).start()  # until then, the first one cannot go on
+        ending = threading.Timer(0.05, second.end)
+        ending.start()  # until then, the first one cannot go on
+    ending.join()  # it gives its place to the first one, and only then forgets that it wanted one
 
     for one in first:
         one.end()
