@@ -11,7 +11,7 @@ import struct
 import time
 
 import pytest
-from test_server import IMPATIENT, begun, head, status_of, tls_connection
+from test_server import IMPATIENT, PATIENT_REFUSAL, begun, head, status_of, tls_connection
 
 from docker_registry.v2.http import connections
 from registry_process import Serving, changed, environment, until
@@ -48,7 +48,8 @@ def test_many_uploads_of_one_address_may_pause(fake, tmp_path):
 
 
 def test_a_client_is_refused_if_there_are_no_more_files_and_all_connections_are_busy(fake, tmp_path):
-    with Serving(tmp_path, environment(fake), command=changed('server.Server.crowd = lambda registry: server.Crowd(2, 100)')) as server:
+    command = changed('server.Server.crowd = lambda registry: server.Crowd(2, 100)', PATIENT_REFUSAL)
+    with Serving(tmp_path, environment(fake), command=command) as server:
         busy = [begun(server, 'PATCH', server.begin_upload(), 5) for _ in range(2)]
         assert status_of(server.raw(head('GET', '/healthz'))) == 429
         for client in busy:

@@ -92,7 +92,8 @@ def is_line(text):
 
 
 def test_a_refused_connection_has_an_id_in_response_and_log(fake, tmp_path):
-    with Serving(tmp_path, environment(fake), '--connections', '1') as serving:
+    command = changed('connections.REFUSAL = connections.HEAD_TIMEOUT = 60')  # a client may take long to ask, and still gets its answer
+    with Serving(tmp_path, environment(fake), '--connections', '1', command=command) as serving:
         serving.raw('G')
         until(lambda: status_of(serving) == 429)
         status, headers, _ = serving.request('GET', '/healthz')

@@ -364,6 +364,10 @@ def test_idle_connections_take_no_threads(real_swift, tmp_path):
 # Processes
 
 
+#: A client that is refused may take long to ask, and still gets its answer.
+PATIENT_REFUSAL = 'connections.REFUSAL = 60'
+
+
 def begun(server, method, path, length):
     """Return a connection with a request in progress: a thread of the registry waits for its body."""
     client = server.raw(head(method, path, f'Content-Length: {length}', 'Expect: 100-continue'))
@@ -675,7 +679,7 @@ def test_slow_readers_hold_neither_places_nor_connections_to_swift(fake, tmp_pat
 
 
 def test_an_address_has_only_so_many_connections(fake, tmp_path):
-    with Serving(tmp_path, environment(fake), '--connections', '3') as server:
+    with Serving(tmp_path, environment(fake), '--connections', '3', command=changed(PATIENT_REFUSAL)) as server:
         held = [server.raw() for _ in range(3)]
         status, headers, _ = answer_to(server.raw(head('GET', '/healthz')))
         assert (status, headers['Retry-After']) == (429, '5')
