@@ -53,7 +53,8 @@ PULLS = [
 
 def replace(path, content):
     """Replace the file with one that was written long ago, so that it counts at once."""
-    with open(path + '.new', 'wb') as file:
+    new = str(path) + '.new'
+    with open(new, 'wb') as file:
         file.write(content)
-    os.utime(path + '.new', (1000, 1000))
-    os.rename(path + '.new', path)
+    os.utime(new, (1000, 1000))
+    os.rename(new, path)

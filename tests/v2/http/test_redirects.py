@@ -376,6 +376,7 @@ def test_nothing_but_the_response_has_the_signature(fake, tmp_path, log_format):
             LOGLEVEL='debug',
             REGISTRY_METRICS='yes',
             REGISTRY_NOTIFICATIONS_URL=listener.url,
+            REGISTRY_NOTIFICATIONS_TIMEOUT=300,
         )
         with Serving(tmp_path, environ) as registry:
             content = bytes(2**20)

@@ -25,7 +25,7 @@ def deleting(fake_place):
 
 
 def notify(registry, listener):
-    told = Notifications(notifications_url=(listener.url,))
+    told = Notifications(notifications_url=(listener.url,), notifications_timeout=300)  # a slow listener would get an event again
     registry.app.events = events.Events(told, 5000, lambda seconds, call, *arguments: call(*arguments))
 
 
