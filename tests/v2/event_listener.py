@@ -3,10 +3,10 @@
 import collections
 import http.server
 import json
+import socket
 import ssl
 import threading
 
-from ports import free_port
 from registry_process import until
 
 
@@ -29,7 +29,12 @@ class EventListener:
         self.posts, self.accepted = [], []
         self._answers = collections.deque()
         self._released = threading.Event()
-        self.port = free_port()  # while it is away, no connection of others takes this one
+        self._server = None
+        self._kept = socket.socket()  # it never listens: while the listener is away, nobody else gets its port
+        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+            self._kept.setsockopt(socket.SOL_SOCKET, option, 1)
+        self._kept.bind(('127.0.0.1', 0))
+        self.port = self._kept.getsockname()[1]
         self.come_back()
 
     def __enter__(self):
@@ -38,6 +43,7 @@ class EventListener:
     def __exit__(self, *_):
         self._released.set()
         self.go_away()
+        self._kept.close()
 
     @property
     def url(self):
@@ -87,15 +93,15 @@ class EventListener:
 
     def take(self, post):
         """Return (status, headers) for a POST."""
-        self.posts.append(post)
         status, headers = self._answers.popleft() if self._answers else (200, {})
+        self.posts.append(post)  # when a test sees it, its answer is settled
         if status in (200, 'drip body', 'wrong head'):
             self.accepted.extend(post.events)
         return status, headers
 
 
 class Server(http.server.ThreadingHTTPServer):
-    allow_reuse_address, daemon_threads = True, True
+    allow_reuse_address, allow_reuse_port, daemon_threads = True, True, True
 
     def handle_error(self, *_):
         """Say nothing: clients break connections on purpose."""
