@@ -1,6 +1,7 @@
 """The health check of the image, run as a separate process, as docker runs it."""
 
 import os
+import socket
 import subprocess
 import sys
 
@@ -41,10 +42,10 @@ def test_a_registry_with_tls_is_healthy_whoever_signed_its_certificate(fake, tmp
         assert health(REGISTRY_PORT=str(server.port))[0] == 1
 
 
-def test_nobody_there_is_not_healthy(fake, tmp_path):
-    with Serving(tmp_path, environment(fake)) as server:
-        port = server.port
-    status, said = health(REGISTRY_PORT=str(port))
+def test_nobody_there_is_not_healthy():
+    with socket.socket() as held:  # it does not listen, and nobody else gets its port
+        held.bind(('127.0.0.1', 0))
+        status, said = health(REGISTRY_PORT=str(held.getsockname()[1]))
 
     assert status == 1 and 'no response from the registry' in said and said.count('\n') == 1
 

@@ -6,13 +6,12 @@ import re
 
 import pytest
 
-import fake_swift
 from docker_registry.drivers.swift import __url__, __version__
 from docker_registry.v2.http.page import words
 from docker_registry.v2.http.page.tree import grow
 from docker_registry.v2.registry import formats
 from docker_registry.v2.settings.config import Access
-from registry_client import Place, as_json, descriptor, digest_of, image
+from registry_client import as_json, descriptor, digest_of, image
 
 HTML = {'Accept': 'text/html,application/xhtml+xml,*/*;q=0.8'}
 CONFIG = as_json(
@@ -207,9 +206,10 @@ def test_what_is_not_there_is_a_page_that_says_so(registry, path):
     assert '<h1>' in answer.text
 
 
-def test_swift_that_fails_is_a_page_that_says_so():
-    with fake_swift.FakeSwift() as fake:
-        registry = Place(fake, swift_retries=0, swift_connect_timeout=1).registry()
+def test_swift_that_fails_is_a_page_that_says_so(fake, fake_place):
+    fake_place.add(swift_retries=0, swift_connect_timeout=1)
+    registry = fake_place.registry()
+    fake.refuse_connections()  # and keep the port, which another test could get
     answer = registry('GET', '/ui/')
 
     assert answer.status_code == 503
