@@ -5,6 +5,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,7 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
 import fake_swift  # noqa: E402
-from docker_registry.v2.registry import keys, shared_memory  # noqa: E402
+from docker_registry.v2.registry import keys, shared_memory, sharing  # noqa: E402
 from registry_client import SWIFTS, Place  # noqa: E402
 
 # Servers and other tests run meanwhile, so an example may take any time. Examples share the fixtures of their test on purpose.
@@ -77,6 +78,21 @@ def settled(monkeypatch):
 def known_slots(monkeypatch):
     """Who shares a slot in the memory of all workers is the same in each run. One run of many would see two clients that share a count."""
     monkeypatch.setattr(shared_memory, 'new_key', lambda: bytes(16))
+
+
+@pytest.fixture
+def lookers(monkeypatch):
+    """The threads that have come to share looks at storage: each makes one, or will get the outcome of one that has not begun."""
+    found, join = set(), sharing.Shared._join
+
+    def joined(*arguments):
+        outcome = join(*arguments)
+        found.add(threading.get_ident())
+        return outcome
+
+    monkeypatch.setattr(sharing.Shared, '_join', joined)
+    monkeypatch.setattr(sharing, 'PATIENCE', 300)  # on a slow machine, another look would begin
+    return found
 
 
 @pytest.fixture

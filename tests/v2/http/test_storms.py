@@ -13,6 +13,7 @@ from docker_registry.v2.registry import blobs, manifests, sharing
 from docker_registry.v2.registry.formats import OCI_IMAGE
 from fake_swift import on
 from registry_client import as_json, digest_of, image
+from registry_process import until
 
 CROWD = 30
 
@@ -22,14 +23,14 @@ def together(count, call, *arguments):
     outcomes, start = [], threading.Barrier(count)
 
     def run():
-        start.wait(10)
+        start.wait(60)
         outcomes.append(call(*arguments))
 
     threads = [threading.Thread(target=run) for _ in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     return outcomes
 
 
@@ -149,42 +150,51 @@ class TestSmallBlobs:
 
 
 class TestCrowd:
-    """Each request to Swift takes a moment, in which all others come."""
-
     @pytest.fixture
-    def registry(self, fake, fake_place):
+    def registry(self, fake_place):
         fake_place.add(swift_pool_size=3 * CROWD)
         registry = fake_place.registry()
         digest = registry.push_image('a', 'v1', b'layer')
         subject = {'subject': {'mediaType': 'application/vnd.oci.image.manifest.v1+json', 'digest': digest, 'size': 2}}
         registry.push_manifest('a', 'signature', image(b'{}', b'layer', **subject))
         self.digest = digest
-        fake.fault(on(), fake_swift.delay(0.1), times=None)
-        del registry.swift_requests[:]
         return registry
+
+    @pytest.fixture
+    def crowd(self, fake, registry, lookers):
+        """A function that lets a crowd ask for a path. The first request to Swift takes as long as it takes all others to come."""
+
+        def ask(path):
+            lookers.clear()
+            del registry.swift_requests[:]
+            fake.fault(on(), fake_swift.stall())
+            releasing = threading.Thread(target=lambda: (until(lambda: len(lookers) == CROWD), fake.release()))
+            releasing.start()
+            answers = together(CROWD, registry, 'GET', path)
+            releasing.join()
+            return answers
+
+        return ask
 
     @pytest.mark.parametrize(
         'path, most',
         [('/v2/a/manifests/v1', 8), ('/v2/a/manifests/{digest}', 8), ('/v2/a/tags/list', 10), ('/v2/a/referrers/{digest}', 16)],
     )
-    def test_a_crowd_shares_the_requests_to_swift(self, registry, path, most):
-        path = path.format(digest=self.digest)
-        answers = together(CROWD, registry, 'GET', path)
+    def test_a_crowd_shares_the_requests_to_swift(self, registry, crowd, path, most):
+        answers = crowd(path.format(digest=self.digest))
 
         assert {answer.status_code for answer in answers} == {200} and len({answer.data for answer in answers}) == 1
         assert len(registry.swift_requests) <= most
 
-    def test_a_crowd_that_asks_for_a_blob_in_memory_shares_its_link(self, registry):
+    def test_a_crowd_that_asks_for_a_blob_in_memory_shares_its_link(self, registry, crowd):
         path = '/v2/a/blobs/' + digest_of(b'{}')
         registry('GET', path)
-        del registry.swift_requests[:]
-        answers = together(CROWD, registry, 'GET', path)
+        answers = crowd(path)
 
         assert {answer.data for answer in answers} == {b'{}'}
         assert len(registry.swift_requests) <= 4
 
     def test_a_crowd_gets_the_error_of_swift_and_the_next_crowd_an_answer(self, fake, registry):
-        fake.clear_faults()
         broken = fake.fault(on(), fake_swift.status(403), times=None)
         assert {answer.status_code for answer in together(CROWD, registry, 'GET', '/v2/a/manifests/v1')} == {503}
         broken.cancel()
@@ -192,15 +202,15 @@ class TestCrowd:
         assert {answer.status_code for answer in together(CROWD, registry, 'GET', '/v2/a/manifests/v1')} == {200}
 
     def test_one_request_that_swift_forgets_holds_up_no_other_client(self, fake, registry):
-        fake.clear_faults()
-        fake.fault(on(method='GET', path_contains='/current/link'), fake_swift.stall(), times=1)
+        forgotten = fake.fault(on(method='GET', path_contains='/current/link'), fake_swift.stall(), times=1)
         answers = []
         first = threading.Thread(target=lambda: answers.append(registry('GET', '/v2/a/manifests/v1')))
         first.start()
+        until(lambda: forgotten.hits)
         began = time.monotonic()
         others = together(CROWD, registry, 'GET', '/v2/a/manifests/v1')
 
-        assert {answer.status_code for answer in others} == {200} and time.monotonic() - began < 10
+        assert {answer.status_code for answer in others} == {200} and time.monotonic() - began < 15
         fake.release()
         first.join(30)
         assert [answer.status_code for answer in answers] == [200]
