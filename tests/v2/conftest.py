@@ -14,7 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
 import fake_swift  # noqa: E402
-from docker_registry.v2.registry import keys, shared_memory, sharing  # noqa: E402
+from docker_registry.v2.registry import blobs, keys, shared_memory, sharing  # noqa: E402
 from registry_client import SWIFTS, Place  # noqa: E402
 
 # Servers and other tests run meanwhile, so an example may take any time. Examples share the fixtures of their test on purpose.
@@ -78,6 +78,12 @@ def settled(monkeypatch):
 def known_slots(monkeypatch):
     """Who shares a slot in the memory of all workers is the same in each run. One run of many would see two clients that share a count."""
     monkeypatch.setattr(shared_memory, 'new_key', lambda: bytes(16))
+
+
+@pytest.fixture(autouse=True)
+def patient_blobs(monkeypatch):
+    """The bytes of a blob wait for the look for its link. After a second they would be asked for again, and tests count the requests."""
+    monkeypatch.setattr(blobs, 'PATIENCE', 60)
 
 
 @pytest.fixture
