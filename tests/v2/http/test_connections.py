@@ -79,7 +79,8 @@ def test_records_of_tls_that_have_arrived_are_read_at_once(certificate):
 
 def test_a_connection_stays_open_after_a_body_that_nobody_wanted(fake, tmp_path):
     """The body comes after the answer. It is not the beginning of another request, whose rest would have to come soon."""
-    with Serving(tmp_path, environment(fake), command=IMPATIENT) as server:
+    patient = ('within = connections.Patient.within', 'connections.Patient.within = lambda sock, seconds: within(sock, 60)')  # the body's
+    with Serving(tmp_path, environment(fake), command=changed('connections.HEAD_TIMEOUT = 0.5', *patient)) as server:
         client = server.raw(head('PATCH', '/v2/a/blobs/uploads/unknown', 'Content-Length: 1000'))
         with client.makefile('rb') as file:
             assert answer_of(file) == 404

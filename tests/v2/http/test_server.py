@@ -283,7 +283,7 @@ def test_answers_of_a_kept_connection_do_not_wait_for_acknowledgements(serving):
     digest = digest_of(b'small')
     serving.request('POST', f'/v2/a/blobs/uploads/?digest={digest}', b'small')
     connection, seconds = serving.connection(), []
-    for _ in range(50):
+    while len(seconds) < 50 or min(seconds) >= 0.03 and len(seconds) < 500:  # on a busy machine, each may take long for another reason
         started = time.monotonic()
         assert serving.request('GET', '/v2/', connection=connection)[2] == b'{}'
         seconds.append(time.monotonic() - started)
@@ -316,13 +316,14 @@ def test_the_end_of_a_connection_is_announced_if_too_much_of_a_body_is_left(serv
     assert (status, headers['Connection']) == (404, 'close')
 
 
-def test_who_does_not_close_a_connection_that_has_ended_keeps_nobody_waiting(serving):
-    clients = [serving.raw(head('GET', '/healthz', 'Connection: close')) for _ in range(3)]
-    assert [status_of(client) for client in clients] == [200] * 3
-    started = time.monotonic()
-    assert serving.request('GET', '/healthz')[0] == 200
+def test_who_does_not_close_a_connection_that_has_ended_keeps_nobody_waiting(fake, tmp_path):
+    with Serving(tmp_path, environment(fake), command=changed('connections.LINGER = 120')) as server:
+        clients = [server.raw(head('GET', '/healthz', 'Connection: close')) for _ in range(3)]
+        assert [status_of(client) for client in clients] == [200] * 3
+        started = time.monotonic()
+        assert server.request('GET', '/healthz')[0] == 200
 
-    assert time.monotonic() - started < connections.LINGER
+        assert time.monotonic() - started < 30
 
 
 def test_each_request_is_logged_once(serving):
@@ -665,7 +666,7 @@ def test_readyz_waits_for_no_place(fake, tmp_path):
 
 
 def test_slow_readers_hold_neither_places_nor_connections_to_swift(fake, tmp_path, large):
-    environ = environment(fake, SWIFT_POOL_SIZE=2, SWIFT_POOL_TIMEOUT=5)
+    environ = environment(fake, SWIFT_POOL_SIZE=2, SWIFT_POOL_TIMEOUT=30)
     with Serving(tmp_path, environ, '--threads', '1', command=changed('connections.SEND_PATIENCE = 0.1')) as server:
         digest = digest_of(large)
         server.request('POST', f'/v2/a/blobs/uploads/?digest={digest}', large)
@@ -696,9 +697,11 @@ def test_trusted_proxies_have_any_number_of_connections(fake, tmp_path):
 
 
 def test_if_there_are_no_more_files_the_connection_that_is_idle_longest_ends(fake, tmp_path):
-    with Serving(tmp_path, environment(fake), command=changed('server.Server.crowd = lambda registry: server.Crowd(3, 100)')) as server:
-        held = [server.raw() for _ in range(3)]
-        held[0].sendall(b'GET')  # this one has begun
+    command = changed('server.Server.crowd = lambda registry: server.Crowd(3, 100)', 'connections.HEAD_TIMEOUT = 60')
+    with Serving(tmp_path, environment(fake), command=command) as server:
+        held = [server.raw('GET')]  # this one has begun
+        assert server.request('GET', '/healthz')[0] == 200  # now the server knows
+        held += [server.raw() for _ in range(2)]
         until(lambda: server.request('GET', '/healthz')[0] == 200)
         assert held[1].recv(1) == b''
         held[0].sendall(b' /healthz HTTP/1.1\r\n\r\n')
@@ -729,10 +732,15 @@ def test_what_waits_for_slow_clients_has_a_bound(fake, tmp_path, large):
     """The address that holds most memory loses its oldest connection. Others keep theirs."""
     command = changed('from docker_registry.v2.http import crowd', 'crowd.MOST_HELD = 3 * 1024**2')
     with Serving(tmp_path, environment(fake), command=command) as server:
-        pushing = head('PUT', '/v2/a/manifests/v1', 'Content-Length: 4000000', 'Connection: close')
-        other = server.raw(pushing, large[:1000000], source='127.0.0.2')
-        clients = [server.raw(pushing, large[:1500000]) for _ in range(3)]
+
+        def pushing(length):
+            return head('PUT', '/v2/a/manifests/v1', f'Content-Length: {length}', 'Connection: close')
+
+        other = server.raw(pushing(2000000), large[:1000000], source='127.0.0.2')
+        clients = [server.raw(pushing(4000000), large[:1500000]) for _ in range(3)]
         until(lambda: server.log.count('PUT /v2/a/manifests/v1 400') == 2)
-        other.sendall(large[:3000000])
+        for client in clients:
+            client.close()  # the rest of the other one has room now, even if it has to wait for it
+        until(lambda: server.log.count('PUT /v2/a/manifests/v1 400') == 3)
+        other.sendall(large[:1000000])
         assert json.loads(answer_to(other)[2])['errors'][0]['code'] == 'MANIFEST_INVALID'  # so it was read to its end
-        assert len(clients) == 3
