@@ -70,7 +70,7 @@ class Serving:
 
     def _listening(self):
         assert self.process.poll() is None, self.log
-        return re.search(r'listening on \S+ port (\d+)', self.log)
+        return re.search(r'listening on \S+ port (\d+) ', self.log)  # all of the number
 
     def __enter__(self):
         return self

@@ -17,7 +17,7 @@ from docker_registry.v2.settings.config import read
 from docker_registry.v2.settings.notifications import Notifications
 from event_listener import EventListener
 from registry_client import digest_of
-from registry_process import Serving, environment, run, until
+from registry_process import Serving, changed, environment, run, until
 from tls import make_certificate
 
 
@@ -345,10 +345,10 @@ class TestProcesses:
         """A function that starts a registry whose events go to `listener`."""
         with contextlib.ExitStack() as stack:
 
-            def serve(**more):
+            def serve(command=None, **more):
                 more = {'REGISTRY_NOTIFICATIONS_TIMEOUT': '30', 'REGISTRY_NOTIFICATIONS_BACKOFF': '1', **more}
                 more['REGISTRY_NOTIFICATIONS_URL'] = listener.url
-                return stack.enter_context(Serving(tmp_path, environment(fake, GUNICORN_WORKERS='2', **more)))
+                return stack.enter_context(Serving(tmp_path, environment(fake, GUNICORN_WORKERS='2', **more), command=command))
 
             yield serve
 
@@ -398,7 +398,8 @@ class TestProcesses:
 
         until(lambda: {event['target']['digest'] for event in listener.accepted} == set(map(digest_of, contents)))
 
-    def test_what_waits_is_sent_after_sigterm(self, serving, listener):
+    def test_what_waits_is_sent_after_sigterm(self, serve, listener):
+        serving = serve(changed('from docker_registry.v2.http import events', 'events.Events.drain.__defaults__ = (60,)'))
         listener.go_away()
         self.push(serving, b'1', b'2', b'3')
         until(lambda: 'does not accept notifications' in serving.log)

@@ -148,8 +148,9 @@ def test_nothing_is_retried(fake, fake_place, forgetful):
     assert len(fake.requests) == 1
 
 
-def test_it_does_not_wait_for_what_clients_do(fake, fake_place, forgetful):
+def test_it_does_not_wait_for_what_clients_do(fake, fake_place, forgetful, monkeypatch):
     """The only connection is busy, and so is the check of the container."""
+    monkeypatch.setattr(readiness, 'PATIENCE', 10)  # it would wait longer for them
     registry = Registry(fake_place.storage(swift_pool_size=1, swift_pool_timeout=30), fake_place.registry().app.config)
     registry.storage._swift._checked = 0
     waiting = fake.fault(on('HEAD', kind='container'), stall(), times=None)  # also if the driver tries again

@@ -462,7 +462,7 @@ class Stalling(io.RawIOBase):
         block = self._content.read(size)
         if not block:
             self.silent.set()
-            assert self._go.wait(60)
+            assert self._go.wait(120)
         return block
 
 
@@ -481,7 +481,7 @@ def test_clients_that_fall_silent_hold_no_connection_to_swift(fake_registry, met
         threads.append(threading.Thread(target=push, args=(f'192.0.2.{number}', body), daemon=True))
         threads[-1].start()
     for body in bodies:
-        assert body.silent.wait(20)
+        assert body.silent.wait(60)
     until(lambda: fake_registry.storage._swift._pool.free() == fake_registry.storage.settings.pool_size)
     go.set()
     for thread in threads:
