@@ -129,8 +129,12 @@ MALFORMED = [
 ]
 
 
+#: A client may take long to send what the server does not want, and gets its answer all the same.
+LINGERING = changed('connections.LINGER = 120')
+
+
 def test_what_is_no_valid_http_is_answered_with_an_error_of_the_api(fake, tmp_path):
-    with Serving(tmp_path, environment(fake)) as server:
+    with Serving(tmp_path, environment(fake), command=LINGERING) as server:
         for request, expected in MALFORMED:
             with server.raw(request.encode('latin-1')) as client:
                 status, headers, body = answer_to(client)
@@ -311,13 +315,14 @@ def test_a_connection_is_kept_after_a_small_body_that_nobody_wanted(serving, siz
 
 
 @pytest.mark.parametrize('body', [b'x' * 100000, b'x' * 3000000, iter([b'x' * 100000]), iter([b'x'])])
-def test_the_end_of_a_connection_is_announced_if_too_much_of_a_body_is_left(serving, body):
-    status, headers, _ = serving.request('PATCH', '/v2/a/blobs/uploads/unknown', body)
-    assert (status, headers['Connection']) == (404, 'close')
+def test_the_end_of_a_connection_is_announced_if_too_much_of_a_body_is_left(fake, tmp_path, body):
+    with Serving(tmp_path, environment(fake), command=LINGERING) as server:
+        status, headers, _ = server.request('PATCH', '/v2/a/blobs/uploads/unknown', body)
+        assert (status, headers['Connection']) == (404, 'close')
 
 
 def test_who_does_not_close_a_connection_that_has_ended_keeps_nobody_waiting(fake, tmp_path):
-    with Serving(tmp_path, environment(fake), command=changed('connections.LINGER = 120')) as server:
+    with Serving(tmp_path, environment(fake), command=LINGERING) as server:
         clients = [server.raw(head('GET', '/healthz', 'Connection: close')) for _ in range(3)]
         assert [status_of(client) for client in clients] == [200] * 3
         started = time.monotonic()
