@@ -1,4 +1,6 @@
-"""A container with images and garbage, in its states before the runs of a collection: see `collected`. It is made once."""
+"""Fixtures for tests of operations. `made` is a container with images and garbage, in its states before the runs of a collection: see
+`collected`. It is made once.
+"""
 
 import pytest
 from collected import World, timeline
@@ -9,11 +11,18 @@ from docker_registry.v2.registry import keys
 from fake_swift import FakeSwift
 
 
+@pytest.fixture(autouse=True)
+def prompt(monkeypatch):
+    """Whoever takes over a lock that was left does so promptly, however slow the machine is. Otherwise it waits for ten minutes."""
+    monkeypatch.setattr(lock, 'PROMPT', float('inf'))
+
+
 @pytest.fixture(scope='module')
 def made():
     """(world, states, requests of an undisturbed run from each)"""
     with pytest.MonkeyPatch.context() as patch, FakeSwift(token_life=10**9) as server:
         patch.setattr(lock, 'SETTLED', 0)
+        patch.setattr(lock, 'PROMPT', float('inf'))
         patch.setattr(keys, 'SETTLED_SECONDS', 0)
         world = World(server, Clock(patch))
         states = timeline(world)

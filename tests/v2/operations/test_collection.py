@@ -360,6 +360,7 @@ def test_it_does_not_stop_because_a_run_was_killed_that_had_moved_it(place, regi
         collect(place, EARLY)
     monkeypatch.undo()
     monkeypatch.setattr(lock, 'SETTLED', 0)
+    monkeypatch.setattr(lock, 'PROMPT', float('inf'))
     monkeypatch.setattr(brakes, 'FEW', 0)
 
     assert collect(place, take_lock=True).counts['purged'] == 3

@@ -17,6 +17,8 @@ from docker_registry.v2.operations.collection.problems import Locked, LyingListi
 from docker_registry.v2.registry import layout
 from fake_swift import FakeSwift
 
+PROMPT = lock.PROMPT
+
 
 @pytest.fixture
 def world(monkeypatch):
@@ -274,6 +276,7 @@ def test_sigterm_ends_a_loop_also_in_the_first_process_of_a_container(fake):
 def test_two_that_take_over_a_left_lock_never_both_have_it(world, passes, monkeypatch):
     left_by(world)
     world.clock.ahead += 13 * HOUR
+    monkeypatch.setattr(lock, 'PROMPT', PROMPT)
     monkeypatch.setattr(lock.time, 'sleep', passes)
     first, slow = Lock(world.place.storage()), world.place.storage()
     look = slow.get_object
