@@ -5,11 +5,24 @@ import io
 import pty
 import struct
 import termios
-import time
+from types import SimpleNamespace
 
 import pytest
 
+from docker_registry.v2.operations import progress as progress_module
 from docker_registry.v2.operations.progress import BYTES, Progress
+
+
+def set_clock(monkeypatch, *times):
+    """Give Progress, and nobody else, these times one after the other. The last one stays."""
+    left = list(times)
+    monkeypatch.setattr(progress_module, 'time', SimpleNamespace(monotonic=lambda: left.pop(0) if len(left) > 1 else left[0]))
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    """No time passes, however slow the machine is."""
+    set_clock(monkeypatch, 0.0)
 
 
 def work(progress, total=None):
@@ -18,7 +31,8 @@ def work(progress, total=None):
         advance(1)
 
 
-def test_lines_where_there_is_no_terminal():
+def test_lines_where_there_is_no_terminal(monkeypatch):
+    set_clock(monkeypatch, 0.0, 0.1)
     stream = io.StringIO()
     work(Progress(stream, seconds=0), 3)
 
@@ -30,8 +44,7 @@ def test_lines_where_there_is_no_terminal():
 
 
 def test_lines_about_bytes_with_an_estimate(monkeypatch):
-    times = iter([0.0, 10.0, 10.0, 20.0, 20.0, 20.0])
-    monkeypatch.setattr(time, 'monotonic', lambda: next(times))
+    set_clock(monkeypatch, 0.0, 10.0, 10.0, 20.0)
     stream = io.StringIO()
     with Progress(stream, seconds=10).stage('Converting', BYTES, 8 * 1024**2) as advance:
         advance(2 * 1024**2)
