@@ -43,6 +43,23 @@ def hasty(settling, monkeypatch):
     monkeypatch.setattr(keys, 'PAUSE', 0.01)
 
 
+class Pausing:
+    """The time for `keys`: for each thread, only its own pauses pass. They are as long as they have to be: until all have written."""
+
+    def __init__(self, have_all_written):
+        self._have_all_written, self._now, self._own = have_all_written, time.time(), threading.local()
+
+    def time(self):
+        return self._now + self.monotonic()
+
+    def monotonic(self):
+        return getattr(self._own, 'slept', 0)
+
+    def sleep(self, seconds):
+        until(self._have_all_written)
+        self._own.slept = self.monotonic() + seconds
+
+
 @pytest.fixture(params=['fake', 'ceph'])
 def either(request, hasty):
     """The container of a test on a fake Swift, and on a fake Ceph, which ignores `If-None-Match: *`."""
@@ -137,8 +154,16 @@ def test_two_that_store_it_at_the_same_time_agree(either):
     assert 3 < number < 19
 
 
-def test_two_threads_of_many_instances_agree(place, settling):
+def has_written(registry):
+    """Return whether a registry has stored its secret, or will not do so because it has found one: in the first answer, or later."""
+    requests = list(registry.swift_requests)
+    has_found_it = ('GET', 200) in requests and ('GET', 404) not in requests or ('HEAD', 200) in requests
+    return has_found_it or any(method == 'PUT' for method, _ in requests)
+
+
+def test_two_threads_of_many_instances_agree(place, settling, monkeypatch):
     registries, locations = [place.registry() for _ in range(6)], []
+    monkeypatch.setattr(keys, 'time', Pausing(lambda: all(map(has_written, registries))))
     threads = [threading.Thread(target=lambda registry=registry: locations.append(registry.upload('a'))) for registry in registries]
     for thread in threads:
         thread.start()
@@ -163,16 +188,17 @@ def test_a_secret_is_read_again_until_nobody_can_overwrite_it(either, monkeypatc
 
 
 @pytest.mark.parametrize('ceph', [False, True], ids=['swift', 'ceph'])
-def test_a_secret_that_another_overwrites_at_once_is_never_used(ceph, settling):
+def test_a_secret_that_another_overwrites_at_once_is_never_used(ceph, settling, monkeypatch):
     """Swift compares `If-None-Match: *` before it stores the bytes. So of two that store at the same moment, both may get 201."""
     with FakeSwift(ceph=ceph) as server:
         place = Place(server)
         first, second = place.registry(), place.registry()
         looked = threading.Barrier(2)
+        monkeypatch.setattr(keys, 'time', Pausing(lambda: writes(server) == [201, 201]))
 
         def write(exchange):
             exchange.read_body()
-            if looked.wait(10):  # both have found nothing
+            if looked.wait(15):  # both have found nothing
                 until(lambda: ('GET', 200) in seen())  # the other has read what it wrote
             exchange.request.headers.pop('If-None-Match', None)
             exchange.send(exchange.perform())
