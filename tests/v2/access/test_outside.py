@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import logging
+import socket
 import ssl
 import subprocess
 import sys
@@ -104,11 +105,11 @@ def test_any_other_status_does_not_make_a_password_wrong(kind, status, caplog):
 
 
 def test_nobody_listens(kind, caplog):
-    with Peer(kind.right) as peer:
-        pass
-
-    unavailable(kind, peer)
-    assert f'OS_AUTH_URL {peer.url}: it cannot be reached' in caplog.text
+    with socket.socket() as bound:  # so nobody else gets the port, and without a listener
+        bound.bind(('127.0.0.1', 0))
+        url = f'http://127.0.0.1:{bound.getsockname()[1]}'
+        unavailable(kind, url)
+    assert f'OS_AUTH_URL {url}: it cannot be reached' in caplog.text
 
 
 def test_a_host_without_an_address(kind, caplog):
@@ -463,25 +464,44 @@ def test_logins_with_the_file_do_not_wait_for_a_silent_server(kind, tmp_path):
 def test_a_user_who_has_logged_in_before_comes_first(kind, monkeypatch):
     """Otherwise attackers with many addresses could keep everybody out, if they make the server think for long."""
     assert outside.SECONDS < logins.WAIT_SECONDS
-    monkeypatch.setattr(outside, 'SECONDS', 1)
+    monkeypatch.setattr(outside, 'SECONDS', 60)
+    monkeypatch.setattr(logins, 'WAIT_SECONDS', 60)
 
     def think(client):
-        kind.right(client) if b'alice' in client.request else client.hang()
+        if b'alice' not in client.request:
+            client.hang()
+            answer(401)(client)
+        else:
+            kind.right(client)
 
     with Peer(think) as peer:
         source = kind(peer)
         sources = Logins([source], 3)
+        queues = sources._turns[source.kind]
+
+        def waiting(turns):
+            """Return the names of the logins that wait for one of the questions."""
+            with turns._lock:
+                return [name for _, name, *_ in turns._waiting]
+
         assert sources.check(kind.name, SECRET, '192.0.2.200')
         crowd = Crowd(sources)
         for number in range(64):
-            crowd.log_in(kind.name.replace(b'alice', b'carol'), f'192.0.2.{number}')
-        until(lambda: len(peer.requests) == 1 + outside.AT_A_TIME)
+            crowd.log_in(kind.name.replace(b'alice', b'carol%02d' % number), f'192.0.2.{number}')
+        until(lambda: len(peer.requests) == 1 + outside.AT_A_TIME and sum(map(len, map(waiting, queues))) == 64 - outside.AT_A_TIME)
         monkeypatch.setattr(source, 'recall', lambda name, password: None)  # as if it had been long ago
-        assert sources.check(kind.name, SECRET, '192.0.2.200')
-        assert len(crowd.ends) < 4 * outside.AT_A_TIME
-        peer.answer = answer(401)
+        crowd.log_in(kind.name, '192.0.2.200')
+        (queue,) = until(lambda: [names for names in map(waiting, queues) if kind.name in names])
+        assert not crowd.ends
         peer.released.set()
         crowd.join()
+
+    def place(name):
+        """Return when the server was asked about a user for the last time."""
+        return max(number for number, request in enumerate(peer.requests) if name.partition(b'@')[0] in request)
+
+    assert len(crowd.ends) == 65 and len([end for end in crowd.ends if end]) == 1
+    assert len(queue) > 2 and min(queue, key=place) == kind.name
 
 
 def test_a_registry_serves_others_while_keystone_is_silent(fake, tmp_path):
