@@ -25,7 +25,8 @@ class Queue:
         return future
 
     def _is_in(self, name):
-        return name in self.turns._waiting or self.turns._current and self.turns._current.key == name
+        current = self.turns._current  # once: it may end at any moment
+        return name in self.turns._waiting or current and current.key == name
 
     def _wait(self, name, rank):
         try:
