@@ -8,6 +8,7 @@ from importer import DOCKER, OCI, contents, files, pulled, run, states, tags, v1
 
 from docker_registry.v2.operations.importing import depth, report, storing, tagging
 from docker_registry.v2.operations.importing.planning import Choice
+from docker_registry.v2.operations.importing.run import Import
 from docker_registry.v2.registry import layout, names
 from docker_registry.v2.registry.patterns import Pattern
 from docker_registry.v2.settings.config import Config
@@ -379,7 +380,16 @@ def test_whoever_interrupts_it_does_not_wait_for_all_layers(place, tree, monkeyp
         write(self, tag, *arguments)
         raise KeyboardInterrupt
 
+    advance, passed, has_waited = Import._advance, [], []
+
+    def held(self, show, count):
+        passed.append(count)
+        if sum(passed) > 2 * len(layers[0]):  # else all could be converted before the first tag is written
+            has_waited.append(self._has_stopped.wait(0 if has_waited else 30))
+        advance(self, show, count)
+
     monkeypatch.setattr(tagging.Tagging, 'write', interrupted)
+    monkeypatch.setattr(Import, '_advance', held)
     with pytest.raises(KeyboardInterrupt):
         run(place, workers=1)
     monkeypatch.undo()
