@@ -92,7 +92,10 @@ def test_together_they_match_as_each_alone_does(texts, name):
 def test_a_thousand_take_a_few_milliseconds(form, name):
     """One after the other, they would take 60."""
     patterns = Patterns(Pattern(form.format(number)) for number in range(1000))
-    began = time.process_time()
-    for _ in range(5):
+
+    def seconds():
+        started = time.thread_time()
         patterns.matching(name)
-    assert time.process_time() - began < 5 * 0.03
+        return time.thread_time() - started
+
+    assert min(seconds() for _ in range(5)) < 0.03
