@@ -446,7 +446,9 @@ class Crowd:
             thread.join()
 
 
-def test_logins_with_the_file_do_not_wait_for_a_silent_server(kind, tmp_path):
+def test_logins_with_the_file_do_not_wait_for_a_silent_server(kind, tmp_path, monkeypatch):
+    for module, name in ((outside, 'SECONDS'), (logins, 'WAIT_SECONDS')):
+        monkeypatch.setattr(module, name, 60)  # so that no login ends before it is looked at
     (tmp_path / 'htpasswd').write_bytes(b'alice:%b\n' % htpasswd.make(SECRET, 4))
     with Peer(lambda client: client.hang()) as peer:
         sources = Logins([htpasswd.Users(str(tmp_path / 'htpasswd')), kind(peer)], 3)
@@ -464,8 +466,8 @@ def test_logins_with_the_file_do_not_wait_for_a_silent_server(kind, tmp_path):
 def test_a_user_who_has_logged_in_before_comes_first(kind, monkeypatch):
     """Otherwise attackers with many addresses could keep everybody out, if they make the server think for long."""
     assert outside.SECONDS < logins.WAIT_SECONDS
-    monkeypatch.setattr(outside, 'SECONDS', 60)
-    monkeypatch.setattr(logins, 'WAIT_SECONDS', 60)
+    for module, name in ((outside, 'SECONDS'), (logins, 'WAIT_SECONDS')):
+        monkeypatch.setattr(module, name, 60)
 
     def think(client):
         if b'alice' not in client.request:
@@ -523,7 +525,7 @@ def test_a_registry_serves_others_while_keystone_is_silent(fake, tmp_path):
                 return server.request('GET', '/v2/', X_Forwarded_For=client, **basic(name, SECRET.decode()))[0]
 
             attacks = [pool.submit(log_in, f'x{time}@y/z', f'198.51.{number}.1') for number in range(40) for time in range(4)]
-            until(lambda: len(peer.requests) == outside.AT_A_TIME)
+            until(lambda: len(peer.requests) >= outside.AT_A_TIME)  # more if it has given up the first ones already
             for number in range(10):
                 assert log_in('alice', f'192.0.2.{number}') == 200
             assert not peer.released.is_set() and not all(attack.done() for attack in attacks)
