@@ -68,10 +68,13 @@ class Instances:
 
     def give(self):
         """Let alice do everything again, and return the headers of her requests, by the kind of credentials."""
+        before = [self.readings(path) for path in (self.rules, self.users)]
         replace(self.rules, GIVEN)
         replace(self.users, USERS)
         for server in self.servers:
             wait_until(lambda server=server: all(pull(server, BASIC).status_code == 200 for _ in range(10)), 'alice may pull again')
+        for path, counts in zip((self.rules, self.users), before):
+            self.wait_until_read(path, counts)
         scope = {'scope': 'repository:team/app:pull,push'}
         answer = requests.get(self.servers[0].url + '/v2/token', params=scope, headers=BASIC, timeout=PATIENCE)
         return {'password': BASIC, 'token': {'Authorization': 'Bearer ' + answer.json()['token']}}
@@ -79,6 +82,16 @@ class Instances:
     def readings(self, path):
         """Return how often each instance has read a changed file."""
         return [server.log.count('%s has changed and was read again' % path) for server in self.servers]
+
+    def wait_until_read(self, path, before):
+        """Wait until both workers of each instance have read a file that has changed once since there were so many readings."""
+
+        def are_read():
+            for server in self.servers:
+                pull(server, BASIC)
+            return all(count >= earlier + 2 for count, earlier in zip(self.readings(path), before))
+
+        wait_until(are_read, 'both workers have read %s' % path)
 
 
 def pull(server, headers):
@@ -145,7 +158,8 @@ def test_a_right_that_rules_take_is_gone_within_two_seconds(instances, asking, w
     write(instances.rules, TAKEN)
 
     assert_all_get(asking, {403}, time.monotonic())
-    assert [count + 2 for count in before] == instances.readings(instances.rules)  # both workers
+    instances.wait_until_read(instances.rules, before)
+    assert [count + 2 for count in before] == instances.readings(instances.rules)
 
 
 def test_a_user_who_is_removed_is_gone_within_two_seconds(instances, asking):
