@@ -275,18 +275,20 @@ proxy: {{remoteurl: "{origin}", username: "{name}", password: "{password}"}}
     def __init__(self, folder, origin, credentials=''):
         port = free_port()
         name, _, password = credentials.partition(':')
+        self._stored = os.path.join(folder, 'cache-%d' % port)
         configuration = os.path.join(folder, 'cache-%d.yml' % port)
         with open(configuration, 'w') as file:
             file.write(
                 self.CONFIGURATION.format(
-                    address='127.0.0.1:%d' % port,
-                    folder=os.path.join(folder, 'cache-%d' % port),
-                    origin=origin.url,
-                    name=name,
-                    password=password,
+                    address='127.0.0.1:%d' % port, folder=self._stored, origin=origin.url, name=name, password=password
                 )
             )
         super().__init__([program('docker-registry'), 'serve', configuration], folder, {'HOME': folder}, port)
+
+    def has(self, repository, digests):
+        """Return whether it has stored these blobs of a repository. It fetches a blob once more for that, while it answers its client."""
+        layers = os.path.join(self._stored, 'docker/registry/v2/repositories', repository, '_layers')
+        return all(os.path.exists(os.path.join(layers, digest.replace(':', '/'), 'link')) for digest in digests)
 
 
 class DockerEngine:

@@ -5,6 +5,7 @@ import pytest
 import clients
 import images
 from clients import ALICE
+from servers import wait_until
 
 
 @pytest.fixture
@@ -41,6 +42,7 @@ def test_a_cached_image_is_pulled_while_the_registry_is_down(origin, cache, skop
     image = new_image()
     skopeo.push(image, origin, 'team/image:v1', '--dest-creds', ALICE)
     skopeo.pull(cache, 'team/image:v1', new_folder())
+    wait_until(lambda: cache.has('team/image', image.blobs), 'the cache has stored all that it passed on')
     origin.stop()
 
     assert images.differences(image.folder, skopeo.pull(cache, 'team/image@' + image.digest, new_folder())) == []
