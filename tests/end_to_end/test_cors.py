@@ -275,7 +275,7 @@ def test_chromium_asks_its_user_for_the_password(place, site, play, users, token
     return (await ask('GET', '/v2/_catalog', {Authorization: `Bearer ${token}`})).text;
     """
     assert play(registry, steps, 'alice', PASSWORD) == '{"repositories": ["app"]}'
-    assert 'user=alice' in registry.log
+    wait_until(lambda: 'user=alice' in registry.log, 'it is logged')
 
 
 def test_a_page_pushes_a_blob_in_chunks(place, site, play):

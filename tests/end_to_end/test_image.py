@@ -136,9 +136,10 @@ def test_it_runs_with_the_variables_of_the_walk_through(docker, run):
     assert len(registry.workers) == 8
     for pid in registry.workers:
         assert re.search(r'^Uid:\t10001\t10001\t10001\t10001$', status_of(pid), re.MULTILINE)
+    push = r'POST /v2/team/image/blobs/uploads/\S* 201 '
+    servers.wait_until(lambda: re.search(push, registry.log), 'the push is logged')  # a worker logs a request after its answer
     said = docker.run('logs', registry.name)
     assert 'listening on 127.0.0.1 port %d' % registry.port in said.stdout and said.stderr == ''
-    assert re.search(r'POST /v2/team/image/blobs/uploads/\S* 201 ', registry.log)
 
 
 def status_of(pid):

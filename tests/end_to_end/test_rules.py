@@ -12,6 +12,7 @@ import conftest
 import images
 from clients import CommandFailed
 from docker_registry.v2.access import htpasswd
+from servers import wait_until
 
 RULES = """
 group owners = olga
@@ -167,6 +168,10 @@ def test_docker_mounts_a_layer_for_those_only(registry, user_of, skopeo, new_ima
     logged = len(registry.log)
     user_of('docker', registry, user).push(base, target)
 
-    uploads = re.findall('"?POST /v2/team/from-base-of-[^ ]*/blobs/uploads/ ([0-9]+)', registry.log[logged:])
-    assert ('201' in uploads) == is_mounted and '202' in uploads  # the config is new anyway
+    def uploads():
+        return set(re.findall('"?POST /v2/team/from-base-of-[^ ]*/blobs/uploads/ ([0-9]+)', registry.log[logged:]))
+
     assert skopeo.pull(registry, target, new_folder(), '--src-creds', user)
+    expected = {'201', '202'} if is_mounted else {'202'}  # the config is new anyway
+    wait_until(lambda: expected <= uploads(), 'the uploads are logged')
+    assert uploads() == expected
