@@ -41,7 +41,8 @@ class Balancer:
         self._left = count
 
     def release(self):
-        self._left = None
+        with self._counting:
+            self._left = None
         self._open.set()
 
     def _accept(self):
@@ -81,7 +82,8 @@ class Balancer:
         with self._counting:
             if self._left is not None:
                 self._left -= len(block)
-        if self._left is not None and self._left < 0:
+            is_held = self._left is not None and self._left < 0
+        if is_held:
             self.held.set()
             self._open.wait()
 
