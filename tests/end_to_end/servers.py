@@ -54,11 +54,15 @@ def wait_until(condition, what, patience=PATIENCE):
 
 def children(pid):
     """Return the ids of a process's descendants that have no children themselves. For a server, these are its workers."""
-    found = []
-    for task in os.listdir('/proc/%d/task' % pid):
-        for child in children_of_thread(pid, task):
-            found += children(child) or [child]
-    return found
+    return [leaf for task in os.listdir('/proc/%d/task' % pid) for child in children_of_thread(pid, task) for leaf in leaves(child)]
+
+
+def leaves(pid):
+    """Return what `children` does, the process itself if it has none, and nothing if it has ended since it was listed."""
+    try:
+        return children(pid) or [pid]
+    except FileNotFoundError:
+        return []
 
 
 def children_of_thread(pid, task):
@@ -185,7 +189,8 @@ class Server:
     def kill(self):
         """Kill the server and its workers, as a power failure would."""
         for pid in [self.process.pid] + self.workers:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # a worker ends by itself when it sees that the server is gone
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
 
