@@ -111,6 +111,7 @@ def test_filter_while_one_types(stocked, browser):
 def test_copy_the_command_and_pull_with_it(stocked, browser, folder):
     conftest.need('skopeo')
     browser.open('%s/ui/%s/manifests/latest' % (stocked.url, SHOWN))
+    browser.driver.execute_script('window.setTimeout = () => {}')  # it takes back soon that it says so
     browser.click('.commands button.copy')
 
     browser.wait(lambda: 'Copied' in browser.all('.copy'))
