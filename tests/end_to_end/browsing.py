@@ -14,7 +14,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 import images
 
-SECONDS = 30  # for Chromium to load a page
+SECONDS = 60  # for Chromium to load a page
 WIDTH, HEIGHT = 1100, 800
 SIZES = {'base': 4_200_000, 'packages': 1_650_000, 'app': 380_000, 'config': 6_000}  # bytes of layers
 

@@ -60,7 +60,7 @@ def start(place, monkeypatch):
     ],
 )
 def test_the_sandbox_of_the_test_forbids_what_the_unit_does(code, error):
-    done = subprocess.run(confined(DEBIANS_PYTHON, '-c', code), capture_output=True, text=True, timeout=30)
+    done = subprocess.run(confined(DEBIANS_PYTHON, '-c', code), capture_output=True, text=True, timeout=servers.PATIENCE)
 
     assert error in done.stderr and bool(done.returncode) == bool(error), done.stderr
 
@@ -135,7 +135,7 @@ def test_a_job_works_in_the_sandbox_of_its_unit(place, unit, command):
         env={'PATH': '/usr/bin', 'TMPDIR': place.folder, 'OS_CONTAINER': place.container, **variables},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=5 * servers.PATIENCE,
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
