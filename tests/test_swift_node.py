@@ -91,6 +91,12 @@ def processes(word):
     return found
 
 
+def children(pid):
+    """The ids of the processes that this one has started, the oldest first.  Their numbers need not rise: the kernel begins again at 1."""
+    with open('/proc/%d/task/%d/children' % (pid, pid)) as ids:
+        return [int(word) for word in ids.read().split()]
+
+
 def start(**options):
     return swift_process.start(sys.executable, **options)
 
@@ -197,11 +203,12 @@ def test_an_object_that_its_container_server_missed_gets_into_the_listing(tmp_pa
     monkeypatch.setitem(swift_node.EVERY_SERVER, 'container_update_timeout', '0.1')
     monkeypatch.setitem(swift_node.EVERY_SERVER, 'node_timeout', '2')
     waiting = tmp_path / 'devices' / 'd1' / 'async_pending'
-    with swift_node.SwiftNode(data=str(tmp_path)) as node:
+    patient_proxy = {('DEFAULT', 'node_timeout'): '60'}
+    with swift_node.SwiftNode(data=str(tmp_path), settings=patient_proxy) as node:
         client = Client(node)
         client('PUT', '/c')
         client('PUT', '/c/first', b'')
-        container_server = sorted(processes(str(tmp_path)))[1 + swift_node.SERVERS.index('container')]
+        container_server = children(node._process.pid)[swift_node.SERVERS.index('container')]
         os.kill(container_server, signal.SIGSTOP)
         client('PUT', '/c/second', b'')
         wait_until(lambda: any(path.is_file() for path in waiting.rglob('*')))
