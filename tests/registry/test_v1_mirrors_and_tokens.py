@@ -46,6 +46,7 @@ def test_a_mirror_keeps_the_layers_it_has_served(source, mirror, image, name):
     V1Client(source.address).push(name, image, 'latest')
     V1Client(mirror.start(MIRROR_SOURCE=url(source)).address).pull(name, 'latest')
     wanted = ['images/%s/%s' % (layer.id, what) for layer in image.layers for what in ('json', 'layer')]
+    wanted.append('images/%s/ancestry' % image.id)
     wait_until(lambda: set(wanted) <= set(mirror.names('images/')))
     source.stop()
     client = V1Client(mirror.start().address)  # not a mirror any more
