@@ -136,7 +136,7 @@ def test_a_signal_leaves_no_server_and_no_folder(program, tmp_path, number):
 
     process.send_signal(number)
 
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     assert alive(facts) == [] and os.listdir(tmp_path) == []
 
 
@@ -144,7 +144,7 @@ def test_the_end_of_its_input_leaves_no_server_and_no_folder(program, tmp_path):
     process, facts = program('--stdin')
     silence_one(process)
 
-    assert process.communicate(timeout=20) == (b'', b'')
+    assert process.communicate(timeout=60) == (b'', b'')
 
     assert process.returncode == 0
     assert alive(facts) == [] and os.listdir(tmp_path) == []
@@ -176,7 +176,7 @@ def test_without_stdin_it_runs_until_a_signal(program):
 
     process.terminate()
 
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize(
