@@ -1,6 +1,7 @@
 """Clients that get the bytes of a large layer from Swift itself: from its own address, or past nginx in front of the registry."""
 
 import collections
+import contextlib
 import http.client
 import http.server
 import os
@@ -43,15 +44,14 @@ class Front:
             def do_GET(self):
                 fields = {name: value for name, value in self.headers.items() if name in ('Range', 'Authorization')}
                 front.asked.append(Asked(self.command, self.path.partition('?')[0], fields.get('Range'), fields.get('Authorization')))
-                inside = http.client.HTTPConnection(target.netloc, timeout=PATIENCE)
-                inside.request(self.command, self.path, headers=fields)
-                answer = inside.getresponse()
-                self.send_response(answer.status)
-                for name, value in answer.getheaders():
-                    self.send_header(name, value)
-                self.end_headers()
-                shutil.copyfileobj(answer, self.wfile)
-                inside.close()
+                with contextlib.closing(http.client.HTTPConnection(target.netloc, timeout=PATIENCE)) as inside:
+                    inside.request(self.command, self.path, headers=fields)
+                    answer = inside.getresponse()
+                    self.send_response(answer.status)
+                    for name, value in answer.getheaders():
+                        self.send_header(name, value)
+                    self.end_headers()
+                    shutil.copyfileobj(answer, self.wfile)
 
             do_HEAD = do_PUT = do_DELETE = do_GET
 
