@@ -50,8 +50,9 @@ PROGRAMS = ('ceph', 'ceph-authtool', 'ceph-mon', 'ceph-osd', 'monmaptool', 'rado
 GATEWAY = 'client.rgw'
 NAMES = {'mon.': ('mon',), 'client.admin': ('mon', 'osd'), 'osd.0': ('mon', 'osd'), GATEWAY: ('mon', 'osd')}
 CEILING = 32 << 30  # bytes; the size of the OSD's file, which takes no more disk than what is written to it
-#: Below the ports that Linux gives to connections and to whoever binds port 0: while a daemon starts, those may be given away.
-PORTS = range(10000, 32768)
+#: Below the ports that Linux gives to connections and to whoever binds port 0, and below those of tests/ports.py: while a daemon starts,
+#: those may be given away.
+PORTS = range(6000, 10000)
 
 EVERYTHING = {  # https://docs.ceph.com/en/pacific/rados/configuration/
     'public addr': '127.0.0.1',
