@@ -103,7 +103,7 @@ def test_the_registry_does_all_that_it_can_in_the_sandbox_of_its_unit(place, sta
 
     sent = 'registry_repository_sent_bytes_total{repository="app"}'
     servers.wait_until(lambda: float(metrics().get(sent, 0)) == len(layer), 'the metrics count the pull')
-    assert metrics()['registry_workers'] == '3.0'
+    servers.wait_until(lambda: metrics()['registry_workers'] == '3.0', 'all workers have begun')
     status = pathlib.Path('/proc/%d/status' % registry.workers[0]).read_text()
     assert 'CapBnd:\t0000000000000000' in status and 'NoNewPrivs:\t1' in status and 'Seccomp:\t2' in status
     assert not [line for line in map(json.loads, registry.log.splitlines()) if line['level'] in ('ERROR', 'WARNING')], registry.log
