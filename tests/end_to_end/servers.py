@@ -391,7 +391,7 @@ class DockerEngine:
         self._process.terminate()
         self._process.wait(PATIENCE)
         self._log.close()
-        shutil.rmtree(self._folder)
+        shutil.rmtree(self._folder, ignore_errors=True)  # what a container leaves behind may still be in use
 
     def _path(self, name):
         return os.path.join(self._folder, name)
