@@ -73,6 +73,15 @@ def children_of_thread(pid, task):
         return []
 
 
+def has_ended(pid):
+    """Return whether a process has closed all that it had open, whether its parent has waited for it or not."""
+    try:
+        with open('/proc/%d/stat' % pid) as stat:
+            return stat.read().rpartition(')')[2].split()[0] in 'ZX'
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def has_unread(port):
     """Return whether a port of 127.0.0.1 has received bytes that no process has read."""
     with open('/proc/net/tcp') as sockets:  # fields in hex: local address, peer, state, bytes to send:bytes to read
@@ -188,10 +197,12 @@ class Server:
 
     def kill(self):
         """Kill the server and its workers, as a power failure would."""
-        for pid in [self.process.pid] + self.workers:
+        pids = [self.process.pid] + self.workers
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):  # a worker ends by itself when it sees that the server is gone
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()
+        wait_until(lambda: all(has_ended(pid) for pid in pids), 'nothing of %s is left' % self.url)
 
 
 class Registry(Server):
