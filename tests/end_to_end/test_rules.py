@@ -175,4 +175,4 @@ def test_docker_mounts_a_layer_for_those_only(registry, user_of, skopeo, new_ima
     assert skopeo.pull(registry, target, new_folder(), '--src-creds', user)
     expected = {'201', '202'} if is_mounted else {'202'}  # the config is new anyway
     wait_until(lambda: expected <= uploads(), 'the uploads are logged')
-    assert uploads() == expected
+    assert ('201' in uploads()) == is_mounted
