@@ -2691,6 +2691,10 @@ class Storage(driver.Base):
         """Undo `hold`: nobody else needs the bytes any more."""
         self._swift.delete(self._held_name(path))
 
+    def _is_listed(self, name):
+        """Whether a listing shows an object. A 404 for it alone is no proof that it is gone: its servers may be away."""
+        return [_native(entry['name']) for entry in self._swift.list(name, limit=1)] == [name]
+
     def _held_name(self, path):
         return _joined(HELD, self._name(path))
 
@@ -2698,7 +2702,7 @@ class Storage(driver.Base):
         return path.startswith(self.images + '/') and path.endswith('/layer')
 
     def _require_free(self, path):
-        if self.is_held(path):
+        if self.is_held(path) or self._may_be_held(path) and self._is_listed(self._held_name(path)):
             raise _error(exceptions.WrongArgumentsError, 'the bytes of %s belong to an image of the registry v2 API, too, as %s says' % (
                 path, self._held_name(path)))
 

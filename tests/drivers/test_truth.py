@@ -325,3 +325,21 @@ class TestListing(object):
         fake.put('registry', 'after', b'')
 
         assert [stat.path for stat in storage.list_page(None, limit=2, recursive=True)] == ['after']
+
+
+class TestHeldLayers(object):
+    @pytest.mark.parametrize('remove', [
+        lambda storage: storage.remove('images/0/layer'), lambda storage: storage.remove('images'),
+        lambda storage: storage.put_content('images/0/layer', b'other')], ids=['remove', 'remove all', 'overwrite'])
+    @pytest.mark.parametrize('match, answer', [
+        (on('HEAD', path_contains='/_held/'), status(404)),
+        (on('GET', kind='container', where=lambda request: '_held' in request.query.get('prefix', '')), status(200, body=b'[]'))],
+        ids=['head', 'listing'])
+    def test_one_answer_that_a_layer_is_not_held_is_no_proof(self, fake, storage, remove, match, answer):
+        storage.put_content('images/0/layer', b'bytes')
+        storage.hold('images/0/layer', 'because')
+        fake.fault(match, answer, times=None)
+
+        with pytest.raises(exceptions.WrongArgumentsError, match='_held/'):
+            remove(storage)
+        assert storage.get_content('images/0/layer') == b'bytes'
