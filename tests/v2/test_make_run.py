@@ -210,6 +210,7 @@ def command_of(pid):
     return pathlib.Path(f'/proc/{pid}/cmdline').read_text()
 
 
+@pytest.mark.timeout(2 * INSTALLING)
 def test_a_fresh_clone_needs_only_python_and_make(port, tmp_path, real_swift):
     clone = tmp_path / 'a clone'
     shutil.copytree(
