@@ -2,9 +2,10 @@
 
 import importlib
 import resource
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+import processor
 
 LONGEST = 8 * 1024  # bytes of an input
 MOST_SECONDS = 0.05  # of the processor, for one input; a regular expression that tries too much takes longer
@@ -41,13 +42,9 @@ class Target:
         :raises TooSlow: it took more than `most_seconds`, each of `TRIES` times
         :raises Exception: the target broke a promise: either it raised what it must not raise, or an assertion of the check failed
         """
-        taken: list[float] = []
-        while not taken or taken[-1] > self.most_seconds and len(taken) < TRIES:
-            began = time.thread_time()
-            self.check(data)
-            taken.append(time.thread_time() - began)
-        if min(taken) > self.most_seconds:
-            raise TooSlow(f'{len(data)} bytes took {min(taken) * 1000:.0f} ms of the processor, at best of {len(taken)} times')
+        took = processor.seconds(lambda: self.check(data), self.most_seconds, TRIES)
+        if took > self.most_seconds:
+            raise TooSlow(f'{len(data)} bytes took {took * 1000:.0f} ms of the processor, at best of {TRIES} times')
 
 
 def target(

@@ -5,17 +5,18 @@ matches. So each is tried on texts of 8 KiB that nearly match: a character of a 
 """
 
 import ast
+import contextlib
 import itertools
 import logging
 import pathlib
 import re
-import time
 
 import pytest
 from gunicorn.http import body
 from werkzeug.test import EnvironBuilder
 
 import docker_registry.v2
+import processor
 from docker_registry.v2.access import addresses, guard, tokens
 from docker_registry.v2.access.scopes import Scopes
 from docker_registry.v2.http import app, headers, proxies, ranges, server, token_endpoint
@@ -38,25 +39,13 @@ def hostile(text):
         yield (text[:start] + text[start : start + length] * LENGTH)[:LENGTH] + '\0'
 
 
-def seconds(call, *arguments):
-    """Return the processor's time for a call, the least of some: another process may have disturbed one."""
-    best = None
-    for _ in range(5):
-        started = time.thread_time()
-        try:
-            call(*arguments)
-        except (errors.RegistryError, ValueError, tokens.Invalid):
-            pass
-        took = time.thread_time() - started
-        best = took if best is None else min(best, took)
-        if best < SECONDS:
-            break
-    return best
-
-
 def require_quick(call, texts):
+    def parse():
+        with contextlib.suppress(errors.RegistryError, ValueError, tokens.Invalid):
+            call(text)
+
     for text in texts:
-        took = seconds(call, text)
+        took = processor.seconds(parse, SECONDS)
         assert took < SECONDS, f'{took:.3f} seconds for {text[:30]!r}...{text[-30:]!r}'
 
 
