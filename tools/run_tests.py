@@ -26,7 +26,7 @@ TOX = ROOT / '.tox'
 PROGRAMS = pathlib.Path(sys.executable).parent  # tox, uv
 #: The slowest comes first, so that none runs alone at the end.
 ENVIRONMENTS = """
-    v2 e2e chaos ceph packaging images registry cluster fuzz model py311 py313 py27 swift py314 py315 py310 py312 lint docs softlayer core
+    v2 e2e chaos ceph images py310 packaging registry py27 cluster fuzz py311 py313 py312 swift model py314 py315 lint docs softlayer core
     core3 hostile
 """.split()
 OPTIONAL = ['py314', 'py315']  # tested where there is such an interpreter
