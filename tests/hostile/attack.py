@@ -55,6 +55,12 @@ def attack(name, **options):
     return register
 
 
+def slowed(one, slowness):
+    """Return an attack for a machine on which everything takes so many times as long: it does the same, but not as fast."""
+    seconds = one.seconds * (slowness if one.every or one.users else 1)  # as many clients start, and users have as many logins
+    return dataclasses.replace(one, every=one.every * slowness, pause=one.pause * slowness, seconds=seconds)
+
+
 async def carry_out(one, target):
     """Prepare an attack, say so with a line of JSON, attack, and print what happened as another line of JSON."""
     if one.prepare:

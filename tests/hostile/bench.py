@@ -261,11 +261,14 @@ def forget_peak(pid):
     pathlib.Path(f'/proc/{pid}/clear_refs').write_text('5')
 
 
-def start_attacker(name, server, content):
-    """Start the process of an attack on a server. Returns it when the attack begins; then it runs for the attack's `seconds`."""
+def start_attacker(name, server, content, slowness=1.0):
+    """Start the process of an attack on a server. Returns it when the attack begins; then it runs for the attack's `seconds`.
+
+    :param slowness: see `attack.slowed`
+    """
     credentials = f'{ATTACKER_NAME}:{PASSWORD}'
     target = json.dumps(dict(port=server.port, tls=server.tls, content=dataclasses.asdict(content), credentials=credentials))
-    command = ['setpriv', '--pdeathsig', 'KILL', 'nice', sys.executable, str(ATTACKER), name, target]
+    command = ['setpriv', '--pdeathsig', 'KILL', 'nice', sys.executable, str(ATTACKER), name, target, str(slowness)]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     process.stdout.readline()
     return process

@@ -25,15 +25,19 @@ class Outcome:
     restarts: int
     memory: int  # bytes, of the worker that used most
     processor: float  # seconds of a core that the attacker used
+    slowness: float = 1.0  # of the machine, see `processor.slowness`
 
     def slow(self, limit):
-        """Return a list of what was slower than `limit` seconds, or failed."""
-        found = [f'{name}: p99 {probe.at(0.99):.3f} s' for name, probe in self.probes.items() if probe.at(0.99) > limit]
+        """Return a list of what was slower than `limit` seconds of a machine that is not slow, or failed."""
+        found = [f'{name}: p99 {probe.at(0.99):.3f} s' for name, probe in self.probes.items() if probe.at(0.99) > limit * self.slowness]
         return found + [f'{name}: {error}' for name, probe in self.probes.items() for error in probe.errors[:3]]
 
 
-def measure(bench, one, tls):
-    """Attack a server, or do nothing if `one` is None, and return the `Outcome`."""
+def measure(bench, one, tls, slowness=1.0):
+    """Attack a server, or do nothing if `one` is None, and return the `Outcome`.
+
+    :param slowness: of the machine: so much less often do attackers begin something
+    """
     server = bench.settled_server(tls, bool(one and one.users))
     client, content = server.client(), dataclasses.asdict(bench.content)
     stops = bool(one and one.stops_storage)
@@ -45,7 +49,7 @@ def measure(bench, one, tls):
         found['pull'] = Probe(lambda: client.pull(content), PULL_EVERY)
     counts, processor = {}, 0.0
     with bench.stopped_storage() if stops else contextlib.nullcontext():
-        attacker = start_attacker(one.name, server, bench.content) if one else None
+        attacker = start_attacker(one.name, server, bench.content, slowness) if one else None
         for probe in found.values():
             probe.start()
         if attacker:
@@ -60,7 +64,7 @@ def measure(bench, one, tls):
             probe.stop()
     left = server.workers
     memory = max(peak_memory(pid) for pid in left)
-    return Outcome(one.name if one else BASELINE, tls, found, counts, len(set(workers) - set(left)), memory, processor)
+    return Outcome(one.name if one else BASELINE, tls, found, counts, len(set(workers) - set(left)), memory, processor, slowness)
 
 
 COLUMNS = (

@@ -24,6 +24,12 @@ def seconds(call: Callable[[], object], enough: float, tries: int = 5) -> float:
     return least
 
 
+def slowness() -> float:
+    """Return how many times as long as on that machine everything takes now, at least 1."""
+    slow = sorted(_timed(yardstick) for _ in range(200))[180]  # a few are slower for other reasons
+    return max(1.0, slow / YARDSTICK_SECONDS)
+
+
 def _timed(call: Callable[[], object]) -> float:
     began = time.thread_time()
     call()
