@@ -80,6 +80,23 @@ def known_slots(monkeypatch):
     monkeypatch.setattr(shared_memory, 'new_key', lambda: bytes(16))
 
 
+def pytest_collection_modifyitems(config, items):
+    """On a real Swift or Ceph, each test runs with the first of its parameters only: with all of them it runs on the fake.
+
+    ALL_PARAMETERS=1 lets it run with all of them there, too.
+    """
+    if os.environ.get('ALL_PARAMETERS'):
+        return
+    seen, kept, left_out = set(), [], []
+    for item in items:
+        servers = {'real', 'ceph'}.intersection(map(str, getattr(item, 'callspec', None) and item.callspec.params.values() or ()))
+        test = (item.nodeid.partition('[')[0], *sorted(servers))
+        (left_out if servers and test in seen else kept).append(item)
+        seen.add(test)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.fixture(autouse=True)
 def patient_blobs(monkeypatch):
     """The bytes of a blob wait for the look for its link. After a second they would be asked for again, and tests count the requests."""
